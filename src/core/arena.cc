@@ -1,0 +1,160 @@
+#include "core/arena.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/error.h"
+
+namespace reprise {
+namespace {
+
+constexpr size_t kAlignment = 64;
+constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kSlab = size_t{1} << 20;
+// Ranges of an arena that differ by a multiple of 4 KiB share cache sets; an odd number of lines between them
+// spreads the buffers of a small step over the sets.
+constexpr size_t kStagger = 7 * kAlignment;
+
+constexpr size_t round_up(size_t value, size_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+}  // namespace
+
+std::string_view name_of(BufferKind kind) {
+  switch (kind) {
+    case BufferKind::arena:
+      return "arena";
+    case BufferKind::weight:
+      return "weight";
+    case BufferKind::input:
+      return "input";
+    case BufferKind::state:
+      return "state";
+  }
+  return "unknown";
+}
+
+MappedMemory::MappedMemory(size_t bytes) : bytes_(bytes) {
+  if (bytes == 0) return;
+  const bool huge = bytes >= 2 * kHugePage;
+  // Reserve one huge page more to align the start, then give the edges back.
+  const size_t reserve = huge ? bytes + kHugePage : bytes;
+  void* base =
+      mmap(nullptr, reserve, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED)
+    throw Error("[memory] the system refused {} bytes; free memory or ask for less", bytes);
+  data_ = static_cast<std::byte*>(base);
+  if (huge) {
+    const auto address = reinterpret_cast<uintptr_t>(base);
+    const size_t head = round_up(address, kHugePage) - address;
+    if (head > 0) munmap(base, head);
+    data_ += head;
+    const size_t tail_begin = round_up(bytes, 4096);
+    if (reserve > head + tail_begin) munmap(data_ + tail_begin, reserve - head - tail_begin);
+    madvise(data_, bytes, MADV_HUGEPAGE);
+  }
+}
+
+MappedMemory::~MappedMemory() {
+  if (data_ != nullptr) munmap(data_, bytes_);
+}
+MappedMemory::MappedMemory(MappedMemory&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+MappedMemory& MappedMemory::operator=(MappedMemory&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+StepArena::StepArena(size_t capacity) : memory_(capacity) {
+  free_.reserve(256);
+  spare_nodes_.reserve(256);
+  free_.push_back({0, capacity == 0 ? SIZE_MAX / 2 : capacity});
+}
+StepArena::~StepArena() = default;
+
+Tensor StepArena::allocate(DType dtype, const Shape& shape) {
+  const auto wanted = static_cast<size_t>(shape.elements().eval(sizing_)) * size_of(dtype);
+  const size_t bytes = round_up(wanted, kAlignment) + kStagger;
+  auto best = free_.end();
+  for (auto range = free_.begin(); range != free_.end(); ++range)
+    if (range->bytes >= bytes && (best == free_.end() || range->bytes < best->bytes)) best = range;
+  if (best == free_.end())
+    throw Error(
+        "[arena] {} bytes for {} don't fit: {} of {} bytes are in use; the step is larger than planned",
+        bytes, to_string(shape), used_, capacity());
+  Buffer* node;
+  if (spare_nodes_.empty()) {
+    node = &nodes_.emplace_back();
+  } else {
+    node = spare_nodes_.back();
+    spare_nodes_.pop_back();
+  }
+  node->data = dry() ? nullptr : memory_.data() + best->offset;
+  node->bytes = bytes;
+  node->kind = BufferKind::arena;
+  node->id = best->offset;
+  node->owner = this;
+  used_ += bytes;
+  peak_ = std::max(peak_, best->offset + bytes);
+  best->offset += bytes;
+  best->bytes -= bytes;
+  if (best->bytes == 0) free_.erase(best);
+  return {
+      .buffer = BufferRef(node), .offset = 0, .dtype = dtype, .layout = Layout::row_major, .shape = shape};
+}
+
+void StepArena::release(Buffer& buffer) {
+  const Range freed{buffer.id, buffer.bytes};
+  used_ -= freed.bytes;
+  spare_nodes_.push_back(&buffer);
+  auto next = std::lower_bound(free_.begin(), free_.end(), freed.offset,
+                               [](const Range& range, size_t offset) { return range.offset < offset; });
+  const bool joins_next = next != free_.end() && freed.offset + freed.bytes == next->offset;
+  const bool joins_previous = next != free_.begin() && (next - 1)->offset + (next - 1)->bytes == freed.offset;
+  if (joins_previous && joins_next) {
+    (next - 1)->bytes += freed.bytes + next->bytes;
+    free_.erase(next);
+  } else if (joins_previous) {
+    (next - 1)->bytes += freed.bytes;
+  } else if (joins_next) {
+    next->offset = freed.offset;
+    next->bytes += freed.bytes;
+  } else {
+    free_.insert(next, freed);
+  }
+}
+
+Tensor HeapStore::allocate(DType dtype, const Shape& shape, Layout layout) {
+  REPRISE_CHECK(shape.elements().is_constant(), "a long-lived tensor of shape {}", to_string(shape));
+  return allocate_bytes(static_cast<size_t>(shape.elements().constant) * size_of(dtype), dtype, shape,
+                        layout);
+}
+
+Tensor HeapStore::allocate_bytes(size_t bytes, DType dtype, const Shape& shape, Layout layout) {
+  const size_t rounded = round_up(std::max<size_t>(bytes, 1), kAlignment);
+  Buffer& node = nodes_.emplace_back();
+  if (rounded >= kSlab / 4) {
+    node.data = mappings_.emplace_back(rounded).data();
+    bytes_ += rounded;
+  } else {
+    if (slab_left_ < rounded) {
+      slab_ = mappings_.emplace_back(kSlab).data();
+      slab_left_ = kSlab;
+      bytes_ += kSlab;
+    }
+    node.data = slab_;
+    slab_ += rounded;
+    slab_left_ -= rounded;
+  }
+  node.bytes = bytes;
+  node.kind = kind_;
+  node.id = nodes_.size() - 1;
+  node.owner = this;
+  return {.buffer = BufferRef(&node), .offset = 0, .dtype = dtype, .layout = layout, .shape = shape};
+}
+
+}  // namespace reprise

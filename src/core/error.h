@@ -1,0 +1,37 @@
+// Errors of two kinds. `Error`: bad input, flag or file; its message says what, where and the mend, and the
+// caller may go on. `REPRISE_CHECK`: a broken invariant of our own; it throws `InternalError`, which nobody
+// expects.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace reprise {
+
+class Error : public std::runtime_error {
+ public:
+  explicit Error(const std::string& message) : std::runtime_error(message) {}
+  template <typename... Args>
+  explicit Error(fmt::format_string<Args...> format, Args&&... args) requires(sizeof...(Args) > 0)
+      : std::runtime_error(fmt::format(format, std::forward<Args>(args)...)) {}
+};
+
+class InternalError : public std::logic_error {
+ public:
+  using std::logic_error::logic_error;
+};
+
+[[noreturn]] void throw_check_failed(const char* file, int line, const char* condition,
+                                     const std::string& message);
+
+}  // namespace reprise
+
+// REPRISE_CHECK(rows == tokens, "embedding got {} rows for {} tokens", rows, tokens)
+#define REPRISE_CHECK(condition, ...)                                                          \
+  do {                                                                                         \
+    if (!(condition)) [[unlikely]]                                                             \
+      ::reprise::throw_check_failed(__FILE__, __LINE__, #condition, fmt::format(__VA_ARGS__)); \
+  } while (false)

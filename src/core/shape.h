@@ -1,0 +1,91 @@
+// Sizes that are symbolic in the step: T, its tokens, and S, its sequences. Model code, launches and
+// recordings speak of [T, hidden]; only a kernel that runs knows the numbers. So one recording can serve
+// every batch size.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+
+#include "core/error.h"
+
+namespace reprise {
+
+struct StepSizes {
+  int64_t tokens = 0;  // T >= 0
+  int64_t seqs = 0;    // S >= 0
+  bool operator==(const StepSizes&) const = default;
+};
+
+// tokens * T + seqs * S + constant
+struct Dim {
+  int64_t constant = 0;
+  int64_t tokens = 0;
+  int64_t seqs = 0;
+
+  constexpr Dim() = default;
+  constexpr Dim(int64_t value) : constant(value) {}  // NOLINT: a plain number is a Dim
+  constexpr Dim(int64_t constant_part, int64_t per_token, int64_t per_seq)
+      : constant(constant_part), tokens(per_token), seqs(per_seq) {}
+
+  constexpr int64_t eval(const StepSizes& sizes) const {
+    return constant + tokens * sizes.tokens + seqs * sizes.seqs;
+  }
+  constexpr bool is_constant() const { return tokens == 0 && seqs == 0; }
+  constexpr bool operator==(const Dim&) const = default;
+  constexpr Dim operator*(int64_t factor) const {
+    return {constant * factor, tokens * factor, seqs * factor};
+  }
+  constexpr Dim operator+(const Dim& other) const {
+    return {constant + other.constant, tokens + other.tokens, seqs + other.seqs};
+  }
+};
+
+inline constexpr Dim kTokens{0, 1, 0};  // T
+inline constexpr Dim kSeqs{0, 0, 1};    // S
+
+std::string to_string(const Dim& dim);  // "T", "2*T+1", "1024"
+
+// Row-major, at most 4 dimensions, of which at most one is symbolic.
+class Shape {
+ public:
+  static constexpr int kMaxRank = 4;
+
+  constexpr Shape() = default;
+  constexpr Shape(std::initializer_list<Dim> dims) {
+    for (const Dim& dim : dims) dims_[static_cast<size_t>(rank_++)] = dim;
+  }
+
+  constexpr int rank() const { return rank_; }
+  constexpr const Dim& operator[](int i) const { return dims_[static_cast<size_t>(i)]; }
+  constexpr const Dim& back() const { return dims_[static_cast<size_t>(rank_ - 1)]; }
+
+  // Elements; affine in T and S because at most one dimension is symbolic.
+  constexpr Dim elements() const {
+    Dim symbolic{1};
+    int64_t factor = 1;
+    for (int i = 0; i < rank_; ++i) {
+      if (dims_[static_cast<size_t>(i)].is_constant())
+        factor *= dims_[static_cast<size_t>(i)].constant;
+      else
+        symbolic = dims_[static_cast<size_t>(i)];
+    }
+    return symbolic * factor;
+  }
+  // Elements of everything but the first dimension; must be constant.
+  constexpr int64_t row_elements() const {
+    int64_t product = 1;
+    for (int i = 1; i < rank_; ++i) product *= dims_[static_cast<size_t>(i)].constant;
+    return product;
+  }
+  constexpr bool operator==(const Shape&) const = default;
+
+ private:
+  std::array<Dim, kMaxRank> dims_{};
+  int rank_ = 0;
+};
+
+std::string to_string(const Shape& shape);  // "[T, 16, 64]"
+
+}  // namespace reprise
