@@ -46,7 +46,7 @@ task_demo() {
 # A benchmark needs a shape, not weights: --load-choices dummy makes random ones.
 task_bench() {
   case ${1:-} in
-    peer) shift; task_build; tools/peer_bench.sh "$@" ;;
+    peer) shift; need "${kPythonPackages[@]}"; task_build; tools/peer_bench.sh "$@" ;;
     micro)
       shift
       build release all
