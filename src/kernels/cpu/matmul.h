@@ -1,0 +1,51 @@
+// y = x W^T (+ bias) for packed weights, the kernel that nearly all time of a model goes to.
+//
+// Order of accumulation. For one ISA level and dtype, every output element is the same chain of operations
+// whatever M, the cut into work items or the number of threads:
+//  - f32 at every level, and bf16 at scalar, avx2 and avx512: one chain acc = fma(x[k], w[k], acc) over k
+//  ascending
+//    from +0 in float (bf16 widened, k padded with zeros to a multiple of 32), then + bias. Hence f32 is
+//    equal bit for bit at all levels, and bf16 at the first three.
+//  - avx512_bf16: vdpbf16ps over the pairs of k, ascending; then + bias.
+//  - amx: tdpbf16ps over blocks of 32 k, ascending, tiles for every M; then + bias.
+// A bf16 output is the float sum rounded to nearest even. bf16 levels above avx2 flush denormals; the stream
+// sets FTZ and DAZ around every kernel, so the others do as well.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "core/dtype.h"
+#include "core/isa.h"
+#include "core/launch.h"
+
+namespace reprise::kernels::cpu {
+
+// Up to this many weights share x and run in one launch (q, k, v; gate, up).
+inline constexpr int kMaxSegments = 4;
+
+// Buffers: 0 = x [M, K] in the activation dtype, row-major; for segment i: 1+3i packed weights (pack.h),
+// 2+3i bias f32 [n_i] or null, 3+3i out [M, n_i] of dtype `out`. Work items: panels, the sum of
+// matmul_panels(n_i).
+struct MatmulScalars {
+  Dim rows;                               // M >= 0
+  int64_t k = 0;                          // K >= 1
+  DType out = DType::f32;                 // f32 or bf16
+  int32_t segments = 1;                   // 1 .. kMaxSegments
+  std::array<int64_t, kMaxSegments> n{};  // outputs of each segment, >= 1
+};
+
+// The kernel for activations and weights of `dtype` (f32 or bf16; another is a broken invariant). f32 has no
+// kernel of its own above avx512. The caller sees to it that the CPU has the level (isa_select.h).
+const Kernel& matmul_kernel(Isa isa, DType dtype);
+
+// Work items of a segment with n outputs.
+int64_t matmul_panels(int64_t n);
+
+// Dims of a launch over segments of n outputs on a team of `workers`: chunks large enough that turning x into
+// floats stays small beside the products, small enough that the workers finish together.
+LaunchDims matmul_dims(std::span<const int64_t> n, int workers);
+
+}  // namespace reprise::kernels::cpu

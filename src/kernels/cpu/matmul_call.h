@@ -1,0 +1,118 @@
+// What the per-ISA files of the matmul see: plain structs and nothing from the standard library, because an
+// inline function that is compiled with AVX-512 flags here could replace the one that the rest of the program
+// calls.
+#pragma once
+
+#include <stdint.h>
+
+namespace reprise::kernels::cpu {
+
+inline constexpr int64_t kPanel = 32;  // columns (outputs) of a panel; also the k of a block of a bf16 panel
+
+struct MatmulSegment {
+  const unsigned char* weights;  // packed
+  const float* bias;             // [n] or null
+  void* out;                     // [rows, n]
+  int64_t n;
+};
+
+struct MatmulCall {
+  const void* x;  // [rows, k]
+  int64_t rows;
+  int64_t k;
+  bool bf16_out;
+  int segment_count;
+  MatmulSegment segments[4];
+  unsigned char* scratch;  // 64-byte aligned, of this worker alone
+  int64_t scratch_bytes;
+};
+
+// Computes the panels [begin, end), counted over the segments.
+using MatmulFunction = void (*)(const MatmulCall& call, int64_t begin, int64_t end);
+
+void matmul_f32_scalar(const MatmulCall& call, int64_t begin, int64_t end);
+void matmul_bf16_scalar(const MatmulCall& call, int64_t begin, int64_t end);
+void matmul_f32_avx2(const MatmulCall& call, int64_t begin, int64_t end);
+void matmul_bf16_avx2(const MatmulCall& call, int64_t begin, int64_t end);
+void matmul_f32_avx512(const MatmulCall& call, int64_t begin, int64_t end);
+void matmul_bf16_avx512(const MatmulCall& call, int64_t begin, int64_t end);
+void matmul_bf16_avx512_bf16(const MatmulCall& call, int64_t begin, int64_t end);
+void matmul_bf16_amx(const MatmulCall& call, int64_t begin, int64_t end);
+
+// Below: internal linkage, so that each per-ISA file has its own copy.
+namespace {
+
+[[maybe_unused]] inline int64_t round_up(int64_t value, int64_t step) {
+  return (value + step - 1) / step * step;
+}
+[[maybe_unused]] inline int64_t smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+[[maybe_unused]] inline int64_t larger(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
+
+struct Panel {
+  const unsigned char* weights;  // first byte of the panel
+  const float* bias;             // of the panel's first column, or null
+  unsigned char* out;            // row 0 of the panel's first column
+  int64_t stride;                // columns of a row of out
+  int columns;                   // 1 .. kPanel
+};
+
+[[maybe_unused]] inline Panel find_panel(const MatmulCall& call, int64_t index, int64_t panel_bytes) {
+  const MatmulSegment* segment = call.segments;
+  for (int64_t panels = round_up(segment->n, kPanel) / kPanel; index >= panels;
+       panels = round_up(segment->n, kPanel) / kPanel) {
+    index -= panels;
+    ++segment;
+  }
+  const int64_t column = index * kPanel;
+  return {segment->weights + index * panel_bytes, segment->bias == nullptr ? nullptr : segment->bias + column,
+          static_cast<unsigned char*>(segment->out) + column * (call.bf16_out ? 2 : 4), segment->n,
+          static_cast<int>(smaller(kPanel, segment->n - column))};
+}
+
+[[maybe_unused]] inline uint16_t round_to_bf16(float value) {  // as f32_to_bf16 of core/dtype.h
+  uint32_t bits;
+  __builtin_memcpy(&bits, &value, 4);
+  const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  const uint32_t quiet = (bits >> 16) | 0x40u;
+  return static_cast<uint16_t>((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
+}
+
+// sums [rows][32] -> rows [row0, row0 + rows) of the panel's columns, bias added.
+[[maybe_unused]] inline void store_panel(const Panel& panel, bool bf16_out, const float* sums, int64_t row0,
+                                         int64_t rows) {
+  alignas(64) float bias[kPanel] = {};
+  if (panel.bias != nullptr)
+    for (int c = 0; c < panel.columns; ++c) bias[c] = panel.bias[c];
+  for (int64_t r = 0; r < rows; ++r) {
+    alignas(64) float row[kPanel];
+    // Without a bias nothing is added: -0 + 0 would change a bit.
+    if (panel.bias != nullptr) {
+      for (int c = 0; c < kPanel; ++c) row[c] = sums[r * kPanel + c] + bias[c];
+    } else {
+      for (int c = 0; c < kPanel; ++c) row[c] = sums[r * kPanel + c];
+    }
+    const int64_t offset = (row0 + r) * panel.stride;
+    if (bf16_out) {
+      alignas(64) uint16_t rounded[kPanel];
+      for (int c = 0; c < kPanel; ++c) rounded[c] = round_to_bf16(row[c]);
+      unsigned char* to = panel.out + offset * 2;
+      if (panel.columns == kPanel)
+        __builtin_memcpy(to, rounded, sizeof(rounded));
+      else
+        __builtin_memcpy(to, rounded, static_cast<unsigned long>(panel.columns) * 2);
+    } else {
+      unsigned char* to = panel.out + offset * 4;
+      if (panel.columns == kPanel)
+        __builtin_memcpy(to, row, sizeof(row));
+      else
+        __builtin_memcpy(to, row, static_cast<unsigned long>(panel.columns) * 4);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace reprise::kernels::cpu
