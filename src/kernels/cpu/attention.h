@@ -1,0 +1,65 @@
+// Causal attention over a paged KV cache (kv_write.h has its layout), for prefill, decode and any mix of them
+// in a step.
+//
+// Numbers. A token's output depends on its query, the keys and values at positions 0..position that its
+// window lets it see, the scale and partition_size; not on T, its neighbours, how a prompt was cut into
+// chunks, block_size, the cut of the items, the ISA or the number of workers. For that: a score is one chain
+// of FMAs over the head's elements, times the scale; keys are taken in tiles of 64 at absolute positions,
+// each tile with one update of the running maximum (an online softmax: Milakov and Gimelshein 2018); the sum
+// of p runs in 16 lanes (key k in lane k % 16); an output element is one chain of FMAs over the keys of a
+// tile in order; p stays f32. Partitions of partition_size keys, edges at absolute positions, are computed
+// apart and merged in ascending order (flash-decoding). A token that sees one partition only gets the bits of
+// partitions = 1; beyond that the bits depend on partition_size, which is therefore fixed with max_model_len.
+#pragma once
+
+#include "core/dtype.h"
+#include "core/isa.h"
+#include "core/launch.h"
+
+namespace reprise::kernels::cpu {
+
+inline constexpr int64_t kAttentionTile = 64;  // keys; partition_size is a multiple of it
+inline constexpr int64_t kAttentionMaxHeadDim = 256;
+// Steps of up to so many tokens spread their partitions over the workers by way of the workspace. In longer
+// ones a worker takes a token's partitions one after the other, to the same bits.
+inline constexpr int64_t kAttentionSplitTokens = 16;
+
+struct AttentionScalars {
+  int64_t heads = 0;  // a multiple of kv_heads
+  int64_t kv_heads = 0;
+  int64_t head_dim = 0;        // 1..256
+  int64_t block_size = 0;      // a multiple of 16
+  int64_t max_blocks = 0;      // columns of block_tables
+  int64_t window = 0;          // a token sees keys > position - window; 0: all
+  int64_t partition_size = 0;  // a multiple of 64; read where partitions > 1
+  int64_t partitions = 1;      // ceil(max_model_len / partition_size)
+  int64_t q_stride = 0;        // elements from token to token, >= heads * head_dim
+  int64_t out_stride = 0;
+  float scale = 1;
+};
+
+// Throws Error where the scalars are not as above.
+void check_attention(const AttentionScalars& scalars);
+
+// Items: T * kv_heads * partitions. A token with seq_of_token < 0 (a padding row) gets zeros.
+//   0 q [T, heads, head_dim]   1 k_cache   2 v_cache   3 block_tables i32 [S, max_blocks]   4 seq_of_token
+//   i32 [T] 5 positions i32 [T]   6 out [T, heads, head_dim], not q   7 workspace, absent where partitions =
+//   1
+const Kernel& paged_attention_kernel(Isa isa, DType dtype);
+
+// Second launch, needed where partitions > 1: merges what the first left in the workspace. Items: T * heads.
+//   0 workspace   1 seq_of_token   2 positions   3 out
+const Kernel& attention_merge_kernel(Isa isa, DType dtype);
+
+// f32 [min(T, 16), heads, partitions, head_dim + 2]; 0 where partitions = 1. Contents undefined before and
+// after.
+int64_t attention_workspace_bytes(const AttentionScalars& scalars);
+
+inline LaunchDims attention_dims(const AttentionScalars& scalars) {
+  return {.items = kTokens * (scalars.kv_heads * scalars.partitions), .grain = 1};
+}
+inline LaunchDims attention_merge_dims(const AttentionScalars& scalars) {
+  return {.items = kTokens * scalars.heads, .grain = 1};
+}
+
+}  // namespace reprise::kernels::cpu

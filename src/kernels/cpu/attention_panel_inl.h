@@ -1,0 +1,78 @@
+// The inner loop of attention, used for both of its products:
+//   out[r][c] (+)= sum over k of a[r][k] * b[c][k], in order of k, one FMA chain for each lane
+// r: up to 6 rows of broadcast numbers (a query, or its p); c: columns of 16 lanes (keys of transposed K,
+// elements of V). Which rows and columns share a call changes no bits.
+#pragma once
+
+#include "kernels/cpu/vec.h"
+
+namespace reprise::kernels::cpu::REPRISE_VEC_NAMESPACE {
+
+inline constexpr int kGroupRows = REPRISE_VEC_LEVEL == 0 ? 1 : 6;
+
+// Columns taken at once with so many rows: as many FMA chains as hide the latency and fit the registers.
+constexpr int panel_columns(int rows) {
+  if (REPRISE_VEC_LEVEL == 2) return rows == 1 ? 8 : 4;
+  if (REPRISE_VEC_LEVEL == 1) return rows == 1 ? 4 : rows <= 3 ? 2 : 1;
+  return 1;
+}
+
+template <typename E>
+struct PanelCall {
+  const float* a;  // row r at a + r * a_stride
+  int64_t a_stride;
+  const E* const* b;  // column c at b[c], its k at + k * b_stride
+  int64_t b_stride;
+  int64_t count;  // of k
+  float* out;     // row r, column c at out + r * out_stride + 16 * c
+  int64_t out_stride;
+};
+
+template <int kRows, int kColumns, bool kAccumulate, typename E>
+REPRISE_VEC_INLINE void panel_block(const PanelCall<E>& call, int column) {
+  Vec sum[kRows][kColumns];
+  float* out = call.out + column * kLanes;
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 8
+    for (int c = 0; c < kColumns; ++c)
+      sum[r][c] = kAccumulate ? load(out + r * call.out_stride + c * kLanes) : zero();
+  const E* b[kColumns];
+#pragma GCC unroll 8
+  for (int c = 0; c < kColumns; ++c) b[c] = call.b[column + c];
+  for (int64_t k = 0; k < call.count; ++k) {
+    Vec lanes[kColumns];
+#pragma GCC unroll 8
+    for (int c = 0; c < kColumns; ++c) lanes[c] = load(b[c] + k * call.b_stride);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const Vec number = set1(call.a[r * call.a_stride + k]);
+#pragma GCC unroll 8
+      for (int c = 0; c < kColumns; ++c) sum[r][c] = fma(number, lanes[c], sum[r][c]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 8
+    for (int c = 0; c < kColumns; ++c) store(out + r * call.out_stride + c * kLanes, sum[r][c]);
+}
+
+template <int kRows, int kColumns, bool kAccumulate, typename E>
+REPRISE_VEC_INLINE void panel_sweep(const PanelCall<E>& call, int column, int columns) {
+  for (; columns - column >= kColumns; column += kColumns)
+    panel_block<kRows, kColumns, kAccumulate>(call, column);
+  if constexpr (kColumns > 1) {
+    if (column < columns) panel_sweep<kRows, kColumns / 2, kAccumulate>(call, column, columns);
+  }
+}
+
+// 1 <= rows <= kGroupRows
+template <bool kAccumulate, typename E, int kRows = kGroupRows>
+void panel(const PanelCall<E>& call, int rows, int columns) {
+  if constexpr (kRows > 1) {
+    if (rows < kRows) return panel<kAccumulate, E, kRows - 1>(call, rows, columns);
+  }
+  panel_sweep<kRows, panel_columns(kRows), kAccumulate>(call, 0, columns);
+}
+
+}  // namespace reprise::kernels::cpu::REPRISE_VEC_NAMESPACE

@@ -1,0 +1,46 @@
+// Elementwise kernels. Work items are elements, in any cut. f32 or bf16: each computes in f32 and rounds once
+// at its output, as torch does.
+#pragma once
+
+#include "core/dtype.h"
+#include "core/isa.h"
+#include "core/launch.h"
+
+namespace reprise::kernels::cpu {
+
+struct NoScalars {};
+
+// 0 a [elements]   1 b [elements]   2 y [elements], may be a or b: y = a + b, y = a * b
+const Kernel& add_kernel(Isa isa, DType dtype);
+const Kernel& mul_kernel(Isa isa, DType dtype);
+
+// 0 x [elements]   1 y [elements], may be x
+// silu: x / (1 + exp(-x)); gelu: x / 2 * (1 + erf(x / sqrt 2)); gelu_tanh: the approximation by tanh.
+const Kernel& silu_kernel(Isa isa, DType dtype);
+const Kernel& gelu_kernel(Isa isa, DType dtype);
+const Kernel& gelu_tanh_kernel(Isa isa, DType dtype);
+
+struct ScaleScalars {
+  float factor = 1;
+};
+// 0 x [elements]   1 y [elements], may be x: y = x * factor
+const Kernel& scale_kernel(Isa isa, DType dtype);
+
+struct GateScalars {
+  int64_t columns = 0;  // of a row, >= 1
+  int64_t gate_stride =
+      0;  // elements from row to row, >= columns: gate and up may be halves of one [rows, 2 * columns]
+  int64_t up_stride = 0;
+  int64_t y_stride = 0;
+};
+// y = round(round(silu(gate)) * up): the bits of silu and mul one after the other; gelu_tanh alike. Items are
+// the rows * columns elements.
+//   0 gate [rows, columns]   1 up [rows, columns]   2 y [rows, columns], may be gate or up with its stride
+const Kernel& silu_mul_kernel(Isa isa, DType dtype);
+const Kernel& gelu_tanh_mul_kernel(Isa isa, DType dtype);
+
+inline LaunchDims element_dims(Dim elements) {
+  return {.items = elements, .grain = 4096};
+}
+
+}  // namespace reprise::kernels::cpu

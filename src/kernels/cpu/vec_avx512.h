@@ -1,0 +1,132 @@
+// vec.h as one zmm register. Tests compile this a second time against SIMDe's emulation, included before this
+// file, so that its logic is checked on machines without AVX-512.
+#pragma once
+
+#if !defined(SIMDE_X86_AVX512_H)
+#include <immintrin.h>
+#endif
+
+#include <cstdint>
+
+#define REPRISE_VEC_INLINE static inline __attribute__((always_inline))
+
+namespace reprise::kernels::cpu::REPRISE_VEC_NAMESPACE {
+
+inline constexpr int64_t kLanes = 16;
+
+struct Vec {
+  __m512 v;
+};
+
+struct Mask {
+  __mmask16 bits;
+};
+
+REPRISE_VEC_INLINE Vec set1(float x) {
+  return {_mm512_set1_ps(x)};
+}
+REPRISE_VEC_INLINE Vec zero() {
+  return {_mm512_setzero_ps()};
+}
+REPRISE_VEC_INLINE Vec load(const float* from) {
+  return {_mm512_loadu_ps(from)};
+}
+REPRISE_VEC_INLINE Vec load(const uint16_t* from) {
+  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
+}
+REPRISE_VEC_INLINE __m512i rounded_bits(__m512 x) {
+  const __m512i bits = _mm512_castps_si512(x);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+  const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+  return _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), quiet);
+}
+REPRISE_VEC_INLINE void store(float* to, Vec x) {
+  _mm512_storeu_ps(to, x.v);
+}
+REPRISE_VEC_INLINE void store(uint16_t* to, Vec x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
+                      _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded_bits(x.v), 16)));
+}
+REPRISE_VEC_INLINE Vec round_bf16(Vec x) {
+  const __m512i keep = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
+  return {_mm512_castsi512_ps(_mm512_and_si512(rounded_bits(x.v), keep))};
+}
+
+REPRISE_VEC_INLINE Vec operator+(Vec a, Vec b) {
+  return {_mm512_add_ps(a.v, b.v)};
+}
+REPRISE_VEC_INLINE Vec operator-(Vec a, Vec b) {
+  return {_mm512_sub_ps(a.v, b.v)};
+}
+REPRISE_VEC_INLINE Vec operator*(Vec a, Vec b) {
+  return {_mm512_mul_ps(a.v, b.v)};
+}
+REPRISE_VEC_INLINE Vec operator/(Vec a, Vec b) {
+  return {_mm512_div_ps(a.v, b.v)};
+}
+REPRISE_VEC_INLINE Vec fma(Vec a, Vec b, Vec c) {
+  return {_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
+REPRISE_VEC_INLINE Vec max(Vec a, Vec b) {
+  return {_mm512_max_ps(a.v, b.v)};
+}
+REPRISE_VEC_INLINE Vec min(Vec a, Vec b) {
+  return {_mm512_min_ps(a.v, b.v)};
+}
+REPRISE_VEC_INLINE Vec sqrt(Vec a) {
+  return {_mm512_sqrt_ps(a.v)};
+}
+REPRISE_VEC_INLINE __m512i sign_bit() {
+  return _mm512_set1_epi32(static_cast<int>(0x80000000u));
+}
+REPRISE_VEC_INLINE Vec negate(Vec a) {
+  return {_mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(a.v), sign_bit()))};
+}
+REPRISE_VEC_INLINE Vec abs(Vec a) {
+  return {_mm512_castsi512_ps(_mm512_andnot_si512(sign_bit(), _mm512_castps_si512(a.v)))};
+}
+REPRISE_VEC_INLINE Vec copysign(Vec size, Vec sign) {
+  return {_mm512_castsi512_ps(_mm512_or_si512(_mm512_andnot_si512(sign_bit(), _mm512_castps_si512(size.v)),
+                                              _mm512_and_si512(sign_bit(), _mm512_castps_si512(sign.v))))};
+}
+
+REPRISE_VEC_INLINE Vec pow2_of_shifted(Vec t) {
+  const __m512i shifted = _mm512_add_epi32(_mm512_castps_si512(t.v), _mm512_set1_epi32(127));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(shifted, 23))};
+}
+
+REPRISE_VEC_INLINE Mask less(Vec a, Vec b) {
+  return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)};
+}
+REPRISE_VEC_INLINE uint32_t lanes_below(int64_t count) {
+  return count <= 0 ? 0u : count >= kLanes ? 0xffffu : (1u << count) - 1u;
+}
+REPRISE_VEC_INLINE Mask lanes_between(int64_t from, int64_t to) {
+  return {static_cast<__mmask16>(lanes_below(to) & ~lanes_below(from))};
+}
+REPRISE_VEC_INLINE Vec select(Mask mask, Vec a, Vec b) {
+  return {_mm512_mask_blend_ps(mask.bits, b.v, a.v)};
+}
+
+REPRISE_VEC_INLINE __m256 upper_half(__m512 a) {
+  return _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));
+}
+REPRISE_VEC_INLINE float reduce_add(Vec a) {
+  const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a.v), upper_half(a.v));
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+REPRISE_VEC_INLINE float reduce_max(Vec a) {
+  const __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(a.v), upper_half(a.v));
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+REPRISE_VEC_INLINE float first_lane(Vec a) {
+  return _mm_cvtss_f32(_mm512_castps512_ps128(a.v));
+}
+
+}  // namespace reprise::kernels::cpu::REPRISE_VEC_NAMESPACE
