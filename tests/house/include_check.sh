@@ -14,7 +14,8 @@ ops:         ops core kernels distributed
 graph:       graph core ops capture
 codegen:     codegen core ops graph
 models:      models core ops weights distributed
-engine:      engine core kernels weights capture distributed ops graph models reprise
+engine:      engine core kernels weights capture distributed ops graph models
+api:         api core kernels weights tokenizer capture distributed ops graph codegen models engine reprise
 server:      *
 cli:         *
 reprise:     reprise
