@@ -1,0 +1,158 @@
+#include "weights/model_config.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "weights/config_check.h"
+#include "weights/family_defaults.h"
+#include "weights/gguf.h"
+#include "weights/json_fields.h"
+#include "weights/rope_config.h"
+
+namespace reprise::weights {
+namespace {
+
+// Configs are small; the order-keeping JSON object below searches its keys one by one.
+constexpr size_t kMaxConfigBytes = size_t{2} << 20;
+
+std::string architecture_of(const JsonFields& fields, std::string_view what) {
+  if (const Json* list = fields.find("architectures")) {
+    if (!list->is_array() || list->empty() || !list->front().is_string())
+      fields.fail("architectures", "expected a list that begins with a name such as LlamaForCausalLM");
+    return list->front().get<std::string>();
+  }
+  const auto model_type = fields.string("model_type");
+  if (!model_type)
+    throw Error("{}: neither 'architectures' nor 'model_type' is given; the model's family is unknown", what);
+  const std::string_view architecture = family_of_model_type(*model_type).architecture;
+  if (architecture.empty())
+    throw Error("{}: no 'architectures', and model_type '{}' is not known; known are {}", what, *model_type,
+                known_model_types());
+  return std::string(architecture);
+}
+
+// Negative ids stand for "none" in older configs.
+std::optional<int64_t> token_id(const JsonFields& fields, std::string_view key) {
+  const std::vector<int64_t> ids = fields.integers(key);
+  if (ids.empty() || ids.front() < 0) return std::nullopt;
+  return ids.front();
+}
+
+std::vector<bool> windows_by_layer(const JsonFields& fields, const FamilyDefaults& family, int64_t layers) {
+  std::vector<bool> windows(static_cast<size_t>(layers));
+  const Json* types = fields.find("layer_types");
+  if (!types) {
+    const int64_t first = fields.integer("max_window_layers").value_or(family.max_window_layers);
+    for (int64_t i = std::clamp<int64_t>(first, 0, layers); i < layers; ++i)
+      windows[static_cast<size_t>(i)] = true;
+    return windows;
+  }
+  if (!types->is_array() || static_cast<int64_t>(types->size()) != layers)
+    fields.fail("layer_types", fmt::format("expected a list of {} names", layers));
+  for (size_t i = 0; i < windows.size(); ++i) {
+    const Json& type = (*types)[i];
+    windows[i] = type == "sliding_attention";
+    if (!windows[i] && type != "full_attention")
+      fields.fail("layer_types", "expected only 'full_attention' and 'sliding_attention'");
+  }
+  return windows;
+}
+
+void read_window(const JsonFields& fields, const FamilyDefaults& family, ModelConfig& config) {
+  if (family.window == WindowRule::none) return;
+  std::vector<bool> windows(static_cast<size_t>(config.num_layers), true);
+  if (family.window == WindowRule::by_layer) {
+    if (!fields.boolean("use_sliding_window").value_or(false)) return;
+    windows = windows_by_layer(fields, family, config.num_layers);
+  } else if (!fields.has("sliding_window")) {
+    // Absent and null differ here: transformers takes the family's default for an absent key, no window for
+    // null.
+    if (fields.present("sliding_window")) return;
+    config.sliding_window = family.sliding_window;
+    config.layer_has_window = std::move(windows);
+    return;
+  }
+  if (!fields.has("sliding_window") || std::find(windows.begin(), windows.end(), true) == windows.end())
+    return;
+  config.sliding_window = fields.size("sliding_window", kMaxPositions);
+  config.layer_has_window = std::move(windows);
+}
+
+}  // namespace
+
+int64_t ModelConfig::window_of_layer(int64_t layer) const {
+  if (sliding_window == 0) return 0;
+  return layer_has_window.at(static_cast<size_t>(layer)) ? sliding_window : 0;
+}
+
+ModelConfig parse_model_config(const Json& json, std::string_view what) {
+  const JsonFields fields(json, what);
+  ModelConfig config;
+  config.architecture = architecture_of(fields, what);
+  const FamilyDefaults& family = family_of_architecture(config.architecture);
+  if (fields.has("quantization_config"))
+    throw Error(
+        "{}: the weights are quantised ('quantization_config'), which this engine does not read in "
+        "safetensors "
+        "form; use the original checkpoint or a GGUF file",
+        what);
+
+  config.vocab_size = fields.size("vocab_size", kMaxVocab);
+  config.hidden_size = fields.size("hidden_size", kMaxHidden);
+  config.intermediate_size = fields.size("intermediate_size", kMaxIntermediate);
+  config.num_layers = fields.size("num_hidden_layers", kMaxLayers);
+  config.num_heads = fields.size("num_attention_heads", kMaxHeads);
+  config.num_kv_heads =
+      fields.has("num_key_value_heads") ? fields.size("num_key_value_heads", kMaxHeads) : config.num_heads;
+  config.max_position_embeddings = fields.size("max_position_embeddings", kMaxPositions);
+  if (fields.has("head_dim"))
+    config.head_dim = fields.size("head_dim", kMaxHeadDim);
+  else if (family.head_dim > 0 && !fields.present("head_dim"))
+    config.head_dim = family.head_dim;
+  else if (config.hidden_size % config.num_heads != 0)
+    throw Error("{}: no head_dim, and hidden_size {} is no multiple of num_attention_heads {}", what,
+                config.hidden_size, config.num_heads);
+  else
+    config.head_dim = config.hidden_size / config.num_heads;
+
+  config.rms_norm_eps = static_cast<float>(fields.number("rms_norm_eps").value_or(family.rms_norm_eps));
+  config.hidden_act = fields.string("hidden_act").value_or("silu");
+  config.tie_word_embeddings = fields.boolean("tie_word_embeddings").value_or(family.tie_word_embeddings);
+  const bool use_bias = fields.boolean("use_bias").value_or(false);
+  config.attention_bias = fields.boolean("attention_bias").value_or(false) || use_bias;
+  config.mlp_bias = fields.boolean("mlp_bias").value_or(false) || use_bias;
+  config.rope = parse_rope_config(fields, family.rope_theta, config.max_position_embeddings, what);
+  read_window(fields, family, config);
+
+  config.torch_dtype = fields.string(fields.has("dtype") ? "dtype" : "torch_dtype").value_or("");
+  if (config.torch_dtype.starts_with("torch.")) config.torch_dtype.erase(0, 6);
+  config.bos_token_id = token_id(fields, "bos_token_id");
+  config.pad_token_id = token_id(fields, "pad_token_id");
+  for (int64_t id : fields.integers("eos_token_id"))
+    if (id >= 0) config.eos_token_ids.push_back(id);
+  check_config(config, what);
+  return config;
+}
+
+void check_config(const ModelConfig& config, std::string_view what) {
+  if (config.num_heads % config.num_kv_heads != 0)
+    throw Error(
+        "{}: {} attention heads cannot be shared by {} key/value heads; the second must divide the first",
+        what, config.num_heads, config.num_kv_heads);
+  if (config.head_dim % 2 != 0)
+    throw Error("{}: head_dim is {}; rotary embedding turns pairs, it must be even", what, config.head_dim);
+  if (!(config.rms_norm_eps >= 0.0f && config.rms_norm_eps < 1.0f))
+    throw Error("{}: rms_norm_eps is {}, expected a number from 0 to 1", what, config.rms_norm_eps);
+  check_rope(config.rope, what);
+}
+
+ModelConfig load_model_config(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(path, ignored) && (is_gguf_file(path) || path.extension() == ".gguf"))
+    return model_config_of_gguf(GgufFile(path));
+  const auto file = std::filesystem::is_directory(path, ignored) ? path / "config.json" : path;
+  return parse_model_config(parse_json(read_file(file, kMaxConfigBytes), file.string()), file.string());
+}
+
+}  // namespace reprise::weights
