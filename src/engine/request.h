@@ -14,8 +14,8 @@ namespace reprise::engine {
 using RequestId = uint64_t;  // 0, 1, 2 ... in the order of submission
 
 struct Request {
-  std::vector<int32_t> prompt_token_ids;
-  SamplingParams sampling;
+  std::vector<int32_t> prompt_token_ids = {};
+  SamplingParams sampling = {};
 };
 
 enum class FinishReason : uint8_t {
@@ -64,20 +64,20 @@ struct RankedToken {
 struct TokenScore {
   int32_t token_id = 0;
   float logprob = 0;
-  std::vector<RankedToken> top;  // the best, descending, ties by lower id
+  std::vector<RankedToken> top = {};  // the best, descending, ties by lower id
 };
 
 // News of one output of a request. An output's events come in order; the last has `finished()`.
 struct OutputEvent {
   RequestId request = 0;
-  int32_t output = 0;              // 0 .. n-1
-  std::vector<int32_t> token_ids;  // new ones; an ending stop id is among them
-  std::vector<TokenScore> scores;  // one a token where logprobs were asked for
+  int32_t output = 0;                   // 0 .. n-1
+  std::vector<int32_t> token_ids = {};  // new ones; an ending stop id is among them
+  std::vector<TokenScore> scores = {};  // one a token where logprobs were asked for
   std::vector<TokenScore>
       prompt_scores;  // of prompt tokens 1, 2 ...: output 0, once, with the first token or before
   FinishReason finish_reason = FinishReason::none;
-  std::string error;       // one line, when finish_reason is error; a refused request has one event an output
-  RequestMetrics metrics;  // set when finished
+  std::string error = {};  // one line, when finish_reason is error; a refused request has one event an output
+  RequestMetrics metrics = {};  // set when finished
 
   bool finished() const { return finish_reason != FinishReason::none; }
 };

@@ -16,23 +16,23 @@ struct SamplingParams {
   static constexpr size_t kMaxBadWords = 512;    // sequences
   static constexpr int32_t kMaxOutputs = 128;    // n
 
-  float temperature = 1.0f;                           // >= 0; 0 is greedy
-  int32_t top_k = 0;                                  // 0 or -1: off
-  float top_p = 1.0f;                                 // [0, 1]; the most likely token always stays
-  float min_p = 0.0f;                                 // [0, 1], share of the most likely token's probability
-  float repetition_penalty = 1.0f;                    // > 0; prompt and output tokens
-  float presence_penalty = 0.0f;                      // [-2, 2]; output tokens
-  float frequency_penalty = 0.0f;                     // [-2, 2]; output tokens
-  std::vector<std::pair<int32_t, float>> logit_bias;  // {token id, [-100, 100]}
-  std::optional<uint64_t> seed;                       // absent: the engine's seed + the request's number
-  std::vector<int32_t> stop_token_ids;
+  float temperature = 1.0f;         // >= 0; 0 is greedy
+  int32_t top_k = 0;                // 0 or -1: off
+  float top_p = 1.0f;               // [0, 1]; the most likely token always stays
+  float min_p = 0.0f;               // [0, 1], share of the most likely token's probability
+  float repetition_penalty = 1.0f;  // > 0; prompt and output tokens
+  float presence_penalty = 0.0f;    // [-2, 2]; output tokens
+  float frequency_penalty = 0.0f;   // [-2, 2]; output tokens
+  std::vector<std::pair<int32_t, float>> logit_bias = {};  // {token id, [-100, 100]}
+  std::optional<uint64_t> seed = {};                       // absent: the engine's seed + the request's number
+  std::vector<int32_t> stop_token_ids = {};
   bool ignore_eos = false;
-  int32_t min_tokens = 0;                                 // no end of text and no stop id before so many
-  std::optional<int32_t> max_tokens;                      // >= 0; absent: as far as max_model_len goes
-  std::vector<std::vector<int32_t>> bad_words_token_ids;  // sequences that are never completed
-  int32_t n = 1;                                          // outputs, [1, kMaxOutputs]
-  std::optional<int32_t> logprobs;         // best tokens listed per position, 0: the chosen one; -1: all
-  std::optional<int32_t> prompt_logprobs;  // same for the prompt's tokens
+  int32_t min_tokens = 0;                                      // no end of text and no stop id before so many
+  std::optional<int32_t> max_tokens = {};                      // >= 0; absent: as far as max_model_len goes
+  std::vector<std::vector<int32_t>> bad_words_token_ids = {};  // sequences that are never completed
+  int32_t n = 1;                                               // outputs, [1, kMaxOutputs]
+  std::optional<int32_t> logprobs = {};         // best tokens listed per position, 0: the chosen one; -1: all
+  std::optional<int32_t> prompt_logprobs = {};  // same for the prompt's tokens
 
   // Throws Error that names the field, the value, the range and the mend. `max_logprobs` -1: no limit.
   void validate(int64_t vocab_size, int32_t max_logprobs) const;
