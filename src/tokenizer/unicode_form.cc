@@ -1,0 +1,79 @@
+#include "tokenizer/unicode_form.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "core/error.h"
+#include "tokenizer/utf8.h"
+
+namespace reprise::tokenizer {
+namespace {
+
+int combining_class(utf8proc_int32_t code) {
+  return utf8proc_get_property(code)->combining_class;
+}
+
+// Canonical ordering (UAX 15, D109): each run of characters with a combining class above 0, sorted stably by
+// it.
+void order_marks(std::vector<utf8proc_int32_t>& codes) {
+  for (size_t at = 0; at < codes.size();) {
+    if (codes[at] < 0x300 || combining_class(codes[at]) == 0) {
+      ++at;
+      continue;
+    }
+    size_t end = at + 1;
+    while (end < codes.size() && combining_class(codes[end]) != 0) ++end;
+    std::stable_sort(codes.begin() + at, codes.begin() + end,
+                     [](auto a, auto b) { return combining_class(a) < combining_class(b); });
+    at = end;
+  }
+}
+
+}  // namespace
+
+bool is_trivially_normal(std::string_view text, UnicodeForm form) {
+  // The first byte of the first character to look at: U+0300 (lead 0xCC) for NFC, beyond ASCII for the
+  // others.
+  const unsigned char limit = form == UnicodeForm::kNfc ? 0xCC : 0x80;
+  return std::none_of(text.begin(), text.end(),
+                      [&](char c) { return static_cast<unsigned char>(c) >= limit; });
+}
+
+std::string to_unicode_form(std::string_view text, UnicodeForm form) {
+  const bool compatible = form == UnicodeForm::kNfkc || form == UnicodeForm::kNfkd;
+  const bool compose = form == UnicodeForm::kNfc || form == UnicodeForm::kNfkc;
+  const auto options = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE |
+                                                      (compatible ? UTF8PROC_COMPAT : 0));
+  std::vector<utf8proc_int32_t> codes;
+  codes.reserve(text.size() + 32);
+  constexpr int kLongest = 32;  // the longest decomposition has 18 characters (U+FDFA)
+  for (size_t at = 0; at < text.size();) {
+    const Character character = character_at(text, at);
+    at += character.length;
+    if (character.code < 0x80) {
+      codes.push_back(static_cast<utf8proc_int32_t>(character.code));
+      continue;
+    }
+    utf8proc_int32_t parts[kLongest];
+    const utf8proc_ssize_t count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(character.code),
+                                                           parts, kLongest, options, nullptr);
+    REPRISE_CHECK(count >= 0 && count <= kLongest, "utf8proc decomposed U+{:04X} into {} characters",
+                  static_cast<uint32_t>(character.code), count);
+    codes.insert(codes.end(), parts, parts + count);
+  }
+  order_marks(codes);
+  utf8proc_ssize_t length = static_cast<utf8proc_ssize_t>(codes.size());
+  if (compose) {
+    length = utf8proc_normalize_utf32(codes.data(), length,
+                                      static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+    REPRISE_CHECK(length >= 0, "utf8proc failed to compose: {}", length);
+  }
+  std::string out;
+  out.reserve(text.size() + 16);
+  for (utf8proc_ssize_t k = 0; k < length; ++k) append_utf8(out, static_cast<char32_t>(codes[k]));
+  return out;
+}
+
+}  // namespace reprise::tokenizer
