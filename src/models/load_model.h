@@ -1,0 +1,24 @@
+// From a config and a checkpoint to a model that is ready to run.
+#pragma once
+
+#include <memory>
+
+#include "core/thread_team.h"
+#include "models/model.h"
+#include "weights/checkpoint.h"
+
+namespace reprise::models {
+
+// Loads every weight with all threads of the team. `checkpoint` null: random weights. `dtype` is f32 or bf16.
+// Throws Error on an unknown architecture, a missing tensor or a wrong shape.
+std::unique_ptr<const Model> load_model(const weights::ModelConfig& config,
+                                        const weights::Checkpoint* checkpoint, DType dtype, ThreadTeam& team);
+
+// Bytes that the packed weights of such a model take, and its parameters; nothing is read or touched.
+struct WeightSize {
+  size_t bytes = 0;
+  int64_t parameters = 0;
+};
+WeightSize measure_weights(const weights::ModelConfig& config, DType dtype);
+
+}  // namespace reprise::models

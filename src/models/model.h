@@ -1,0 +1,73 @@
+// What every model is to the engine: a function from the step's inputs to hidden states and the logits of the
+// rows that are read. A model's code calls ops only; it knows neither graphs nor the engine.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "core/arena.h"
+#include "core/tensor.h"
+#include "weights/model_config.h"
+
+namespace reprise::models {
+
+// The paged KV cache as a step sees it. Layout of a block: kernels/cpu/kv_write.h.
+struct KvLayer {
+  Tensor keys;    // state, [blocks, kv_heads * block_size * head_dim]
+  Tensor values;  // state, same
+};
+
+struct PagedKvView {
+  std::vector<KvLayer> layers;
+  int64_t block_size = 64;         // positions per block, a multiple of 16
+  int64_t max_blocks_per_seq = 0;  // columns of the block tables
+  int64_t max_model_len = 0;       // positions a sequence may have
+  int64_t partition_size = 32768;  // keys per attention partition
+};
+
+// Inputs of one step; T tokens of S sequences. All are persistent buffers (BufferKind::input or state), so
+// that a recording may name them. Rows beyond the real tokens (padding) have id 0, position 0, slot 0 (block
+// 0, the null block, belongs to nobody) and sequence 0.
+struct ForwardInput {
+  Tensor token_ids;     // [T] i32
+  Tensor positions;     // [T] i32, 0-based in the sequence
+  Tensor rope_lengths;  // [T] i32, max(prompt length, position + 1): what dynamic rotary scaling depends on
+  Tensor slots;         // [T] i32, block * block_size + offset in the block
+  Tensor seq_of_token;  // [T] i32, row of block_tables
+  Tensor block_tables;  // [S, max_blocks_per_seq] i32
+  Tensor logit_rows;    // [S] i32, tokens whose logits are read (the last of each sequence)
+  const PagedKvView* kv = nullptr;
+};
+
+struct ForwardOutput {
+  Tensor hidden;  // [T, hidden_size], activation dtype, after the last norm
+  Tensor logits;  // [S, vocab_size] f32
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  // Called with a dispatcher installed (ops/op.h). Pure but for the KV cache.
+  virtual ForwardOutput forward(const ForwardInput& input) const = 0;
+  // Logits [S, vocab_size] f32 of chosen rows [S] of `hidden`: prompt log-probabilities, chunk by chunk.
+  virtual Tensor logits(const Tensor& hidden, const Tensor& rows) const = 0;
+
+  const weights::ModelConfig& config() const { return config_; }
+  DType dtype() const { return dtype_; }  // of activations, weights and KV cache
+
+  // The store that the weights live in.
+  void own(std::unique_ptr<HeapStore> weights) { weights_ = std::move(weights); }
+  size_t weight_bytes() const { return weights_ ? weights_->bytes() : 0; }
+
+ protected:
+  Model(const weights::ModelConfig& config, DType dtype) : config_(config), dtype_(dtype) {}
+
+ private:
+  weights::ModelConfig config_;
+  DType dtype_;
+  std::unique_ptr<HeapStore> weights_;  // outlives the tensors of derived classes
+};
+
+}  // namespace reprise::models

@@ -1,0 +1,71 @@
+#include "ops/embedding.h"
+
+#include "kernels/cpu/embedding.h"
+#include "kernels/cpu/gather.h"
+#include "ops/packed_weight.h"
+
+namespace reprise::ops {
+namespace {
+
+constexpr std::string_view kEmbeddingInputs[] = {"ids", "weight"};
+constexpr std::string_view kGatherInputs[] = {"x", "rows"};
+
+void infer_embedding(const OpCall& call, OutputSpecs& outputs) {
+  const Tensor& ids = call.input(0);
+  const Tensor& weight = call.input(1);
+  if (ids.dtype != DType::i32 || ids.shape.rank() != 1 || weight.layout != Layout::panels ||
+      weight.shape.rank() != 2)
+    throw Error(
+        "[embedding] ids are {} {}, the weight {}; expected int32 [rows] and a packed [vocabulary, dim]",
+        name_of(ids.dtype), to_string(ids.shape), to_string(weight.shape));
+  outputs.add(weight.dtype, Shape{ids.shape[0], weight.shape[1]});
+}
+
+void launch_embedding(const OpCall& call, Stream& stream, std::span<const Tensor> outputs,
+                      WorkspaceAllocator&) {
+  const Tensor& ids = call.input(0);
+  const Tensor& weight = call.input(1);
+  const kernels::cpu::EmbeddingScalars scalars{.vocab = weight.shape[0].constant,
+                                               .k = weight.shape[1].constant};
+  stream.launch(kernels::cpu::embedding_kernel(weight.dtype), {.items = ids.shape[0], .grain = 4},
+                {reads(ids), reads_packed(weight), writes(outputs[0])}, scalars);
+}
+
+void infer_gather(const OpCall& call, OutputSpecs& outputs) {
+  const Tensor& x = call.input(0);
+  const Tensor& rows = call.input(1);
+  if (x.shape.rank() != 2 || rows.dtype != DType::i32 || rows.shape.rank() != 1)
+    throw Error("[gather_rows] x is {}, rows are {} {}; expected [T, dim] and int32 [n]", to_string(x.shape),
+                name_of(rows.dtype), to_string(rows.shape));
+  outputs.add(x.dtype, Shape{rows.shape[0], x.shape[1]});
+}
+
+void launch_gather(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {
+  const Tensor& x = call.input(0);
+  const Tensor& rows = call.input(1);
+  const kernels::cpu::GatherScalars scalars{.dim = x.shape[1].constant};
+  stream.launch(kernels::cpu::gather_rows_kernel(stream.isa(), x.dtype), {.items = rows.shape[0], .grain = 8},
+                {reads(x), reads(rows), writes(outputs[0])}, scalars);
+}
+
+}  // namespace
+
+const OpSchema kEmbedding{.name = "embedding",
+                          .kind = OpKind::data_movement,
+                          .input_names = kEmbeddingInputs,
+                          .infer = infer_embedding,
+                          .launch = launch_embedding};
+const OpSchema kGatherRows{.name = "gather_rows",
+                           .kind = OpKind::data_movement,
+                           .input_names = kGatherInputs,
+                           .infer = infer_gather,
+                           .launch = launch_gather};
+
+Tensor embedding(const Tensor& ids, const Tensor& weight) {
+  return dispatch_one(OpCall(kEmbedding, {&ids, &weight}));
+}
+Tensor gather_rows(const Tensor& x, const Tensor& rows) {
+  return dispatch_one(OpCall(kGatherRows, {&x, &rows}));
+}
+
+}  // namespace reprise::ops

@@ -1,0 +1,17 @@
+// Rows of tables: token embeddings out of a packed weight, and rows of activations.
+#pragma once
+
+#include "ops/op.h"
+
+namespace reprise::ops {
+
+// ids i32 [rows], weight packed [V, K] -> [rows, K] of the weight's dtype. A tied head is the same packed
+// weight.
+Tensor embedding(const Tensor& ids, const Tensor& weight);
+// x [T, dim], rows i32 [n], each in [0, T) -> [n, dim].
+Tensor gather_rows(const Tensor& x, const Tensor& rows);
+
+extern const OpSchema kEmbedding;
+extern const OpSchema kGatherRows;
+
+}  // namespace reprise::ops

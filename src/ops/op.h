@@ -1,0 +1,130 @@
+// What an op is. Model code calls plain functions (ops::rms_norm(x, w, eps)); each packs its arguments into
+// an `OpCall` and hands it to the thread's dispatcher: the eager one launches at once, the tracer of a graph
+// notes a node. So the same model code serves dynamic and static graphs, and passes ask for an op's `kind`
+// instead of its name.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string_view>
+#include <variant>
+
+#include "core/error.h"
+#include "core/launch.h"
+#include "core/tensor.h"
+
+namespace reprise::ops {
+
+enum class OpKind : uint8_t { elementwise, reduction, matmul, attention, data_movement, collective, opaque };
+
+using AttrValue = std::variant<int64_t, double, DType, Dim>;
+
+struct OpSchema;
+
+// One call of an op: inputs and attributes in the order of the schema's names. Lives on the stack of the
+// call.
+struct OpCall {
+  static constexpr int kMaxInputs = 12;
+  static constexpr int kMaxAttrs = 12;
+
+  const OpSchema& schema;
+  std::array<const Tensor*, kMaxInputs> inputs{};  // null: an optional input that is absent
+  int input_count = 0;
+  std::array<AttrValue, kMaxAttrs> attrs{};
+  int attr_count = 0;
+
+  OpCall(const OpSchema& of, std::initializer_list<const Tensor*> in,
+         std::initializer_list<AttrValue> with = {});
+
+  const Tensor& input(int i) const { return *inputs[static_cast<size_t>(i)]; }
+  bool has(int i) const { return i < input_count && inputs[static_cast<size_t>(i)] != nullptr && input(i); }
+  // The input, or an empty tensor where an optional one is absent.
+  const Tensor& optional(int i) const;
+  int64_t integer(int i) const { return std::get<int64_t>(attrs[static_cast<size_t>(i)]); }
+  double real(int i) const { return std::get<double>(attrs[static_cast<size_t>(i)]); }
+  DType dtype(int i) const { return std::get<DType>(attrs[static_cast<size_t>(i)]); }
+};
+
+struct OutputSpec {
+  DType dtype;
+  Shape shape;
+};
+
+struct Outputs {
+  static constexpr int kMax = 4;
+  std::array<Tensor, kMax> tensors;
+  int count = 0;
+};
+
+struct OutputSpecs {
+  std::array<OutputSpec, Outputs::kMax> specs{};
+  int count = 0;
+  void add(DType dtype, const Shape& shape) { specs[static_cast<size_t>(count++)] = {dtype, shape}; }
+};
+
+// Where a launch function gets memory that only this op needs.
+class WorkspaceAllocator {
+ public:
+  virtual Tensor workspace(DType dtype, const Shape& shape) = 0;
+
+ protected:
+  ~WorkspaceAllocator() = default;
+};
+
+struct OpSchema {
+  std::string_view name;
+  OpKind kind;
+  std::span<const std::string_view> input_names = {};
+  std::span<const std::string_view> attr_names = {};
+  uint32_t mutated_inputs = 0;  // bit i: input i is written (KV cache, sampler state)
+
+  // Dtypes and shapes of the outputs. Throws Error when the inputs don't fit together.
+  void (*infer)(const OpCall& call, OutputSpecs& outputs) = nullptr;
+  // Sends the launches of the op to the stream; `outputs` are allocated as `infer` said.
+  void (*launch)(const OpCall& call, Stream& stream, std::span<const Tensor> outputs,
+                 WorkspaceAllocator& workspace) = nullptr;
+  // The same in plainer ops: what a fused op means, bit by bit. Null: the op is primitive.
+  Outputs (*decompose)(const OpCall& call) = nullptr;
+};
+
+class Dispatcher {
+ public:
+  virtual Outputs dispatch(const OpCall& call) = 0;
+
+ protected:
+  ~Dispatcher() = default;
+};
+
+// Sends `call` to this thread's dispatcher. Throws InternalError where none is installed.
+Outputs dispatch(const OpCall& call);
+inline Tensor dispatch_one(const OpCall& call) {
+  return dispatch(call).tensors[0];
+}
+
+// Installs a dispatcher on this thread for a scope.
+class DispatchScope {
+ public:
+  explicit DispatchScope(Dispatcher& dispatcher);
+  ~DispatchScope();
+  DispatchScope(const DispatchScope&) = delete;
+  DispatchScope& operator=(const DispatchScope&) = delete;
+
+ private:
+  Dispatcher* previous_;
+};
+
+// Runs each op at once: outputs from the arena, launches to the stream.
+class EagerDispatcher final : public Dispatcher, public WorkspaceAllocator {
+ public:
+  EagerDispatcher(Stream& stream, StepArena& arena) : stream_(stream), arena_(arena) {}
+  Outputs dispatch(const OpCall& call) override;
+  Tensor workspace(DType dtype, const Shape& shape) override { return arena_.allocate(dtype, shape); }
+
+ private:
+  Stream& stream_;
+  StepArena& arena_;
+};
+
+}  // namespace reprise::ops

@@ -1,0 +1,27 @@
+// Packed matmul weights above the kernels: models load them with these, ops hand them to launches.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/launch.h"
+#include "core/tensor.h"
+
+namespace reprise::ops {
+
+// Bytes of a weight [n, k] packed as `dtype` (f32 or bf16).
+size_t packed_bytes(DType dtype, int64_t n, int64_t k);
+
+// Packs rows [begin, end) of a weight into `packed` [n, k]; `rows` points at row `begin`, row-major, at any
+// alignment for bf16. `begin` is a multiple of 32, `end` too unless it is n. Different rows may be packed by
+// different threads.
+void pack_f32_rows(const float* rows, int64_t begin, int64_t end, const Tensor& packed);
+void pack_bf16_rows(const std::byte* rows, int64_t begin, int64_t end, const Tensor& packed);
+
+// The whole packed weight as a launch's argument: its bytes are its buffer's, not what shape and dtype would
+// say.
+inline BufferArg reads_packed(const Tensor& weight) {
+  return {weight.buffer.get(), weight.offset, static_cast<int64_t>(weight.buffer->bytes), Access::read};
+}
+
+}  // namespace reprise::ops

@@ -1,0 +1,26 @@
+// The next tokens, chosen on the device: they are written into persistent buffers that the next step may
+// read.
+#pragma once
+
+#include "ops/op.h"
+
+namespace reprise::ops {
+
+// Persistent buffers of the sampler; rows are those of the step's sequences. Meaning of the entries:
+// kernels/cpu/sampling.h.
+struct SampleBuffers {
+  Tensor plan;          // i8 [S, sizeof(SampleRow)], input
+  Tensor biases;        // i32 [slots, 2 * max_biases], input: TokenBias
+  Tensor counts;        // i32 [slots, 2 * max_counts], input: TokenCount
+  Tensor tokens;        // i32 [S], state
+  Tensor logprobs;      // f32 [S], state
+  Tensor top_ids;       // i32 [S, max_top], state
+  Tensor top_logprobs;  // f32 [S, max_top], state
+};
+
+// logits f32 [S, vocab]
+void sample(const Tensor& logits, const SampleBuffers& buffers);
+
+extern const OpSchema kSample;
+
+}  // namespace reprise::ops
