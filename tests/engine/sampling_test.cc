@@ -1,0 +1,256 @@
+// The sampling kernel against plain definitions, at every ISA level of this machine.
+#include "kernels/cpu/sampling.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <numeric>
+#include <random>
+
+#include "core/thread_team.h"
+#include "kernels/cpu/isa_select.h"
+#include "kernels/cpu/philox.h"
+
+namespace reprise::kernels::cpu {
+namespace {
+
+// Vectors of the Random123 distribution (kat_vectors, philox4x32 10).
+TEST(Philox, KnownAnswers) {
+  using Words = std::array<uint32_t, 4>;
+  EXPECT_EQ(philox4x32({0, 0, 0, 0}, {0, 0}), (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  const uint32_t ones = 0xffffffff;
+  EXPECT_EQ(philox4x32({ones, ones, ones, ones}, {ones, ones}),
+            (Words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+  EXPECT_EQ(philox4x32({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
+            (Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
+}
+
+struct Result {
+  int32_t token = -7;
+  float logprob = 0;
+  std::vector<int32_t> top_ids;
+  std::vector<float> top_logprobs;
+};
+
+// One row through the kernel, with entries of its slot.
+Result sample_one(Isa isa, const std::vector<float>& logits, SampleRow row,
+                  const std::vector<TokenBias>& biases = {}, const std::vector<TokenCount>& counts = {}) {
+  static std::vector<std::byte> scratch_bytes(Stream::kScratchBytes + 64);
+  auto* scratch =
+      reinterpret_cast<std::byte*>((reinterpret_cast<uintptr_t>(scratch_bytes.data()) + 63) / 64 * 64);
+  if (row.mode == SampleMode::skip) row.mode = SampleMode::choose;
+  row.bias_count = static_cast<int32_t>(biases.size());
+  row.count_count = static_cast<int32_t>(counts.size());
+  const SampleScalars scalars{.vocab = static_cast<int64_t>(logits.size()),
+                              .max_top = std::max(1, row.top),
+                              .max_biases = static_cast<int64_t>(biases.size()),
+                              .max_counts = static_cast<int64_t>(counts.size())};
+  Result out;
+  out.top_ids.resize(static_cast<size_t>(scalars.max_top));
+  out.top_logprobs.resize(static_cast<size_t>(scalars.max_top));
+  const auto raw = [](const auto* p) {
+    return reinterpret_cast<std::byte*>(
+        const_cast<std::remove_const_t<std::remove_pointer_t<decltype(p)>>*>(p));
+  };
+  std::byte* buffers[] = {
+      raw(logits.data()), raw(&row),         raw(biases.data()),      raw(counts.data()),
+      raw(&out.token),    raw(&out.logprob), raw(out.top_ids.data()), raw(out.top_logprobs.data())};
+  const KernelContext context{
+      .sizes = {1, 1}, .buffers = buffers, .scalars = &scalars, .scratch = scratch, .worker = 0};
+  const FlushDenormals flush;
+  sample_kernel(isa).run(context, 0, 1);
+  return out;
+}
+
+std::vector<float> random_logits(size_t n, uint32_t seed, float spread = 3) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0, spread);
+  std::vector<float> out(n);
+  for (float& x : out) x = normal(random);
+  return out;
+}
+
+class Sampling : public testing::TestWithParam<Isa> {
+ protected:
+  Isa isa() const { return GetParam(); }
+  // Share of each token among draws at places 0, 1, 2 ... of a stream.
+  std::map<int32_t, double> shares(const std::vector<float>& logits, SampleRow row, int draws) {
+    std::map<int32_t, double> out;
+    for (int i = 0; i < draws; ++i) {
+      row.position = static_cast<uint64_t>(i);
+      out[sample_one(isa(), logits, row).token] += 1.0 / draws;
+    }
+    return out;
+  }
+};
+
+TEST_P(Sampling, GreedyTakesTheLowestIdOfTheLargest) {
+  for (size_t n : {1u, 2u, 15u, 16u, 17u, 63u, 64u, 65u, 1000u, 32001u}) {
+    std::vector<float> logits = random_logits(n, static_cast<uint32_t>(n));
+    const SampleRow greedy{.temperature = 0};
+    const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
+    EXPECT_EQ(sample_one(isa(), logits, greedy).token, best) << n;
+    logits[n / 2] = logits[n - 1] = 100;
+    EXPECT_EQ(sample_one(isa(), logits, greedy).token, static_cast<int32_t>(n / 2 == n - 1 ? n - 1 : n / 2))
+        << n;
+  }
+}
+
+TEST_P(Sampling, NothingToChooseIsSaid) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float inf = std::numeric_limits<float>::infinity();
+  for (float temperature : {0.0f, 1.0f}) {
+    EXPECT_EQ(sample_one(isa(), std::vector<float>(100, nan), {.temperature = temperature}).token, -1);
+    EXPECT_EQ(sample_one(isa(), std::vector<float>(100, -inf), {.temperature = temperature}).token, -1);
+    std::vector<float> mixed(100, nan);
+    mixed[70] = -5;
+    EXPECT_EQ(sample_one(isa(), mixed, {.temperature = temperature}).token, 70);
+    EXPECT_EQ(sample_one(isa(), mixed, {.temperature = temperature, .top_k = 3, .top_p = 0.5f}).token, 70);
+    EXPECT_EQ(sample_one(isa(), mixed, {.temperature = temperature, .top_p = 0.5f, .min_p = 0.5f}).token, 70);
+    mixed[3] = inf;
+    EXPECT_EQ(sample_one(isa(), mixed, {.temperature = temperature}).token, 3);
+  }
+}
+
+TEST_P(Sampling, SharesFollowTheSoftmax) {
+  const std::vector<float> logits = {0, 1, 2, -1, 0.5f};
+  for (float temperature : {0.5f, 1.0f, 2.0f}) {
+    double total = 0;
+    for (float x : logits) total += std::exp(x / temperature);
+    auto got = shares(logits, {.seed = 11, .temperature = temperature}, 20000);
+    for (size_t i = 0; i < logits.size(); ++i)
+      EXPECT_NEAR(got[static_cast<int32_t>(i)], std::exp(logits[i] / temperature) / total, 0.012);
+  }
+}
+
+// Which tokens top_k, top_p and min_p leave, by sorting everything.
+std::vector<int32_t> allowed(const std::vector<float>& logits, const SampleRow& row) {
+  std::vector<int32_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)];
+  });
+  if (row.top_k > 0 && row.top_k < static_cast<int32_t>(order.size()))
+    order.resize(static_cast<size_t>(row.top_k));
+  const double peak = logits[static_cast<size_t>(order[0])];
+  const auto weight = [&](int32_t id) {
+    return std::exp((logits[static_cast<size_t>(id)] - peak) / row.temperature);
+  };
+  double total = 0;
+  for (int32_t id : order) total += weight(id);
+  double mass = 0;
+  size_t kept = 0;
+  while (kept < order.size() && (kept == 0 || mass < row.top_p * total)) mass += weight(order[kept++]);
+  if (row.top_p < 1) order.resize(kept);
+  while (order.size() > 1 && weight(order.back()) < row.min_p) order.pop_back();
+  std::sort(order.begin(), order.end());
+  return order;
+}
+
+TEST_P(Sampling, FiltersLeaveWhatTheDefinitionsSay) {
+  const std::vector<float> logits = random_logits(700, 5, 1.5f);
+  const SampleRow rows[] = {{.temperature = 1, .top_k = 5},
+                            {.temperature = 0.7f, .top_k = 1},
+                            {.temperature = 1, .top_p = 0.3f},
+                            {.temperature = 1.5f, .top_p = 0.05f},
+                            {.temperature = 1, .top_p = 0},
+                            {.temperature = 1, .min_p = 0.2f},
+                            {.temperature = 0.8f, .top_k = 20, .top_p = 0.6f, .min_p = 0.1f},
+                            {.temperature = 1, .top_p = 0.5f, .min_p = 0.25f}};
+  for (const SampleRow& row : rows) {
+    std::vector<int32_t> seen;
+    for (const auto& [id, share] : shares(logits, row, 4000)) seen.push_back(id);
+    const std::vector<int32_t> expected = allowed(logits, row);
+    EXPECT_TRUE(std::includes(expected.begin(), expected.end(), seen.begin(), seen.end()))
+        << "k " << row.top_k << " p " << row.top_p << " min_p " << row.min_p;
+    // Rare tokens may be missed by the draws, most may not.
+    EXPECT_GE(seen.size() * 10, expected.size() * 9) << "k " << row.top_k << " p " << row.top_p;
+  }
+}
+
+TEST_P(Sampling, TiesAtTheEdgeGoToLowerIds) {
+  const std::vector<float> flat(3000, 1.0f);
+  for (const auto& [id, share] : shares(flat, {.temperature = 1, .top_k = 10}, 500)) EXPECT_LT(id, 10);
+  for (const auto& [id, share] : shares(flat, {.temperature = 1, .top_p = 0.01f}, 500)) EXPECT_LE(id, 30);
+}
+
+TEST_P(Sampling, BiasesAndPenaltiesComeBeforeTheChoice) {
+  const std::vector<float> logits = {1.0f, 3.0f, 2.0f, -1.0f};
+  const SampleRow greedy{.temperature = 0};
+  const float forbidden = -std::numeric_limits<float>::infinity();
+  EXPECT_EQ(sample_one(isa(), logits, greedy, {{3, 5.0f}}).token, 3);
+  EXPECT_EQ(sample_one(isa(), logits, greedy, {{1, forbidden}}).token, 2);
+  EXPECT_EQ(sample_one(isa(), logits, greedy, {{1, 50.0f}, {1, forbidden}}).token, 2);
+  SampleRow row = greedy;
+  row.repetition_penalty = 2;
+  EXPECT_EQ(sample_one(isa(), logits, row, {}, {{1, 0}}).token, 2) << "3 / 2 < 2";
+  row = greedy;
+  row.presence_penalty = 1.5f;
+  EXPECT_EQ(sample_one(isa(), logits, row, {}, {{1, 0}}).token, 1) << "the prompt does not count";
+  EXPECT_EQ(sample_one(isa(), logits, row, {}, {{1, 1}}).token, 2);
+  row = greedy;
+  row.frequency_penalty = 0.4f;
+  EXPECT_EQ(sample_one(isa(), logits, row, {}, {{1, 2}}).token, 1);
+  EXPECT_EQ(sample_one(isa(), logits, row, {}, {{1, 3}}).token, 2);
+}
+
+TEST_P(Sampling, LogprobsAreOfTheRawLogitsAndSorted) {
+  std::vector<float> logits = random_logits(5003, 9);
+  logits[17] = logits[4000] = 20;  // a tie
+  double total = 0;
+  for (float x : logits) total += std::exp(static_cast<double>(x) - 20);
+  const auto exact = [&](size_t id) { return static_cast<double>(logits[id]) - 20 - std::log(total); };
+  for (int32_t top : {0, 1, 5, 300, 5003}) {
+    const SampleRow row{.top = top, .temperature = 0, .repetition_penalty = 3};
+    const Result got = sample_one(isa(), logits, row, {}, {{17, 1}});
+    ASSERT_EQ(got.token, 4000) << "the penalty moves the choice";
+    EXPECT_NEAR(got.logprob, exact(4000), 1e-5) << "but not the log-probability";
+    for (int32_t i = 0; i < top; ++i) {
+      const auto id = static_cast<size_t>(got.top_ids[static_cast<size_t>(i)]);
+      EXPECT_NEAR(got.top_logprobs[static_cast<size_t>(i)], exact(id), 2e-5);
+      if (i > 0) {
+        const float above = logits[static_cast<size_t>(got.top_ids[static_cast<size_t>(i - 1)])];
+        EXPECT_TRUE(above > logits[id] || (above == logits[id] && got.top_ids[static_cast<size_t>(i - 1)] <
+                                                                      got.top_ids[static_cast<size_t>(i)]));
+      }
+    }
+    if (top >= 2) {
+      EXPECT_EQ(got.top_ids[0], 17);
+      EXPECT_EQ(got.top_ids[1], 4000);
+    }
+  }
+}
+
+TEST_P(Sampling, ScoresAGivenToken) {
+  const std::vector<float> logits = {0, 0, 0, 0};
+  const Result got = sample_one(isa(), logits, {.mode = SampleMode::score, .given_token = 2, .top = 0});
+  EXPECT_EQ(got.token, 2);
+  EXPECT_FLOAT_EQ(got.logprob, std::log(0.25f));
+}
+
+// The contract between levels: one order of accumulation, so the same draw everywhere.
+TEST_P(Sampling, SameBitsAsTheScalarLevel) {
+  const std::vector<float> logits = random_logits(32003, 21, 2);
+  const SampleRow rows[] = {{.top = 4, .temperature = 1},
+                            {.top = 4, .temperature = 0.8f, .top_k = 50, .top_p = 0.9f},
+                            {.top = 4, .temperature = 1.1f, .top_p = 0.95f, .min_p = 0.01f}};
+  for (SampleRow row : rows)
+    for (uint64_t position = 0; position < 20; ++position) {
+      row.position = position;
+      const Result a = sample_one(Isa::scalar, logits, row);
+      const Result b = sample_one(isa(), logits, row);
+      EXPECT_EQ(a.token, b.token);
+      EXPECT_EQ(a.logprob, b.logprob);
+      EXPECT_EQ(a.top_ids, b.top_ids);
+      EXPECT_EQ(a.top_logprobs, b.top_logprobs);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, Sampling, testing::ValuesIn(available_isas()),
+                         [](const auto& info) { return std::string(name_of(info.param)); });
+
+}  // namespace
+}  // namespace reprise::kernels::cpu
