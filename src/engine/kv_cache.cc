@@ -1,0 +1,87 @@
+#include "engine/kv_cache.h"
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+#include <string>
+
+#include "core/error.h"
+#include "kernels/cpu/kv_write.h"
+
+namespace reprise::engine {
+namespace {
+
+int64_t blocks_per_sequence(const EngineConfig& config) {
+  return (config.max_model_len + config.block_size - 1) / config.block_size;
+}
+
+// A file that holds one number ("max" and absent ones: no limit).
+size_t read_number(const char* path) {
+  size_t value = 0;
+  if (std::ifstream file(path); file >> value) return value;
+  return std::numeric_limits<size_t>::max();
+}
+
+// What a cgroup leaves of its limit; version 2, then version 1.
+size_t cgroup_room() {
+  const size_t limit = std::min(read_number("/sys/fs/cgroup/memory.max"),
+                                read_number("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+  const size_t used = std::min(read_number("/sys/fs/cgroup/memory.current"),
+                               read_number("/sys/fs/cgroup/memory/memory.usage_in_bytes"));
+  if (limit == std::numeric_limits<size_t>::max() || used == std::numeric_limits<size_t>::max()) return limit;
+  return limit > used ? limit - used : 0;
+}
+
+}  // namespace
+
+size_t kv_block_bytes(const weights::ModelConfig& model, DType dtype, int64_t block_size) {
+  return 2 * static_cast<size_t>(model.num_layers) *
+         static_cast<size_t>(
+             kernels::cpu::kv_block_bytes(dtype, model.num_kv_heads, model.head_dim, block_size));
+}
+
+size_t available_memory() {
+  size_t available = size_t{1} << 30;  // where the system doesn't say
+  std::ifstream file("/proc/meminfo");
+  for (std::string key, rest; file >> key && std::getline(file, rest);)
+    if (key == "MemAvailable:") available = std::stoull(rest) * 1024;
+  return std::min(available, cgroup_room());
+}
+
+int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t available, size_t reserved) {
+  if (config.num_gpu_blocks_override.has_value()) return *config.num_gpu_blocks_override;
+  const int64_t useful = config.max_num_seqs * blocks_per_sequence(config);
+  if (config.kv_cache_memory.has_value()) {
+    const auto fitting = static_cast<int64_t>(*config.kv_cache_memory / block_bytes) - 1;
+    if (fitting < 1)
+      throw Error("[kv cache] --kv-cache-memory is {} bytes, two blocks take {}; give it more",
+                  *config.kv_cache_memory, 2 * block_bytes);
+    return std::min(fitting, useful);
+  }
+  const auto share = static_cast<size_t>(static_cast<double>(available) * config.memory_utilization);
+  const size_t room = share > reserved ? share - reserved : 0;
+  const int64_t fitting = static_cast<int64_t>(room / block_bytes) - 1;
+  if (fitting < blocks_per_sequence(config))
+    throw Error(
+        "[kv cache] one sequence of {} tokens takes {} bytes, {} are free for the cache; lower "
+        "--max-model-len "
+        "or free memory",
+        config.max_model_len, static_cast<size_t>(blocks_per_sequence(config)) * block_bytes, room);
+  return std::min(fitting, useful);
+}
+
+KvCache::KvCache(const weights::ModelConfig& model, DType dtype, const EngineConfig& config, int64_t blocks) {
+  view_.block_size = config.block_size;
+  view_.max_blocks_per_seq = blocks_per_sequence(config);
+  view_.max_model_len = config.max_model_len;
+  view_.partition_size = config.max_partition_size;
+  if ((blocks + 1) * config.block_size > std::numeric_limits<int32_t>::max())
+    throw Error("[kv cache] {} blocks of {} positions are more than 2^31 slots; use fewer", blocks,
+                config.block_size);
+  const Shape shape{blocks + 1, model.num_kv_heads * config.block_size * model.head_dim};
+  view_.layers.reserve(static_cast<size_t>(model.num_layers));
+  for (int64_t layer = 0; layer < model.num_layers; ++layer)
+    view_.layers.push_back({.keys = store_.allocate(dtype, shape), .values = store_.allocate(dtype, shape)});
+}
+
+}  // namespace reprise::engine

@@ -1,0 +1,38 @@
+// The paged KV cache: how many blocks there are and the tensors that they lie in.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/arena.h"
+#include "engine/engine_config.h"
+#include "models/model.h"
+
+namespace reprise::engine {
+
+// Bytes of one block over all layers, keys and values.
+size_t kv_block_bytes(const weights::ModelConfig& model, DType dtype, int64_t block_size);
+
+// Bytes that this process may still take: what the system calls available, cut by the cgroup's limit.
+size_t available_memory();
+
+// Blocks for sequences: the override; else what kv_cache_memory holds; else memory_utilization of
+// `available` bytes less `reserved` (arena and inputs, not touched yet). Never more than max_num_seqs
+// sequences of max_model_len can use. Throws Error where not one block fits, or, without an override and a
+// size, not one sequence of max_model_len.
+int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t available, size_t reserved);
+
+class KvCache {
+ public:
+  // `blocks` for sequences; the null block comes on top.
+  KvCache(const weights::ModelConfig& model, DType dtype, const EngineConfig& config, int64_t blocks);
+
+  const models::PagedKvView& view() const { return view_; }
+  size_t bytes() const { return store_.bytes(); }
+
+ private:
+  HeapStore store_{BufferKind::state};
+  models::PagedKvView view_;
+};
+
+}  // namespace reprise::engine

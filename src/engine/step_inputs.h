@@ -1,0 +1,39 @@
+// The persistent buffers that a step's forward pass reads, filled on the host before it. Their addresses
+// never change, so a recording may name them.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "core/arena.h"
+#include "engine/kv_blocks.h"
+#include "models/model.h"
+
+namespace reprise::engine {
+
+class StepInputs {
+ public:
+  // `kv` outlives this.
+  StepInputs(int64_t max_tokens, int64_t max_rows, const models::PagedKvView& kv);
+
+  void clear() { sizes_ = {}; }
+  // Appends tokens [begin, end) of a sequence as the step's next rows. `tokens` are all of the sequence;
+  // `blocks` cover [0, end).
+  void add(std::span<const int32_t> tokens, int64_t begin, int64_t end, int64_t prompt_length,
+           std::span<const BlockId> blocks);
+
+  StepSizes sizes() const { return sizes_; }
+  const models::ForwardInput& forward() const { return forward_; }
+  size_t bytes() const { return store_.bytes(); }
+
+ private:
+  Tensor allocate(const Shape& capacity, const Shape& shape);
+
+  HeapStore store_{BufferKind::input};
+  int64_t max_tokens_;
+  int64_t max_rows_;
+  StepSizes sizes_;
+  models::ForwardInput forward_;
+};
+
+}  // namespace reprise::engine
