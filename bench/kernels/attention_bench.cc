@@ -1,0 +1,141 @@
+// Attention at the shapes of real models: prefill against the FMA peak, decode against memory. Counters:
+// GFLOP/s of the two products (what the causal mask leaves), GB/s of K and V read.
+#include <benchmark/benchmark.h>
+
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "core/thread_team.h"
+#include "kernels/cpu/attention.h"
+#include "kernels/cpu/isa_select.h"
+#include "kernels/cpu/kv_write.h"
+
+namespace reprise::kernels::cpu {
+namespace {
+
+struct Model {
+  int64_t heads, kv_heads, head_dim;
+};
+constexpr Model kQwen3 = {16, 8, 128}, kSmolLm = {9, 3, 64};
+
+std::vector<std::byte> random_bytes(DType dtype, int64_t count) {
+  std::vector<std::byte> bytes(static_cast<size_t>(count) * size_of(dtype));
+  std::mt19937 generator(1);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
+    const float value = uniform(generator);
+    const uint16_t half = f32_to_bf16(value);
+    if (dtype == DType::bf16)
+      std::memcpy(&bytes[2 * i], &half, 2);
+    else
+      std::memcpy(&bytes[4 * i], &value, 4);
+  }
+  return bytes;
+}
+
+struct alignas(64) Scratch {
+  std::byte bytes[Stream::kScratchBytes];
+};
+
+// `tokens` tokens at the end of a sequence of `length`.
+struct Setup {
+  AttentionScalars scalars;
+  StepSizes sizes;
+  std::vector<std::byte> q, k, v, out, workspace;
+  std::vector<int32_t> table, seqs, positions;
+  std::vector<std::byte*> buffers;
+
+  Setup(DType dtype, const Model& model, int64_t tokens, int64_t length, int64_t partition_size) {
+    const int64_t block = 64, blocks = (length + block - 1) / block;
+    const int64_t row = model.heads * model.head_dim;
+    scalars = {.heads = model.heads,
+               .kv_heads = model.kv_heads,
+               .head_dim = model.head_dim,
+               .block_size = block,
+               .max_blocks = blocks,
+               .partition_size = partition_size,
+               .partitions = partition_size > 0 ? (length + partition_size - 1) / partition_size : 1,
+               .q_stride = row,
+               .out_stride = row,
+               .scale = 1 / std::sqrt(static_cast<float>(model.head_dim))};
+    sizes = {.tokens = tokens, .seqs = 1};
+    q = random_bytes(dtype, tokens * row);
+    out = q;
+    k = random_bytes(dtype, (blocks + 1) * model.kv_heads * model.head_dim * block);
+    v = k;
+    workspace.resize(static_cast<size_t>(attention_workspace_bytes(scalars)));
+    table.resize(static_cast<size_t>(blocks));
+    std::iota(table.begin(), table.end(), 1);
+    seqs.assign(static_cast<size_t>(tokens), 0);
+    positions.resize(static_cast<size_t>(tokens));
+    std::iota(positions.begin(), positions.end(), static_cast<int32_t>(length - tokens));
+    buffers = {q.data(),
+               k.data(),
+               v.data(),
+               reinterpret_cast<std::byte*>(table.data()),
+               reinterpret_cast<std::byte*>(seqs.data()),
+               reinterpret_cast<std::byte*>(positions.data()),
+               out.data(),
+               workspace.data()};
+  }
+
+  void run(ThreadTeam& team, const Kernel& kernel, std::vector<Scratch>& scratch, std::byte* const* pointers,
+           int64_t items) {
+    team.parallel_for(items, 1, [&](int64_t begin, int64_t end, int worker) {
+      FlushDenormals flush;
+      kernel.run({.sizes = sizes,
+                  .buffers = pointers,
+                  .scalars = &scalars,
+                  .scratch = scratch[static_cast<size_t>(worker)].bytes,
+                  .worker = worker},
+                 begin, end);
+    });
+  }
+};
+
+void attention(benchmark::State& state, DType dtype, Model model, int64_t tokens, int64_t length,
+               int64_t partition_size, int threads) {
+  const Isa isa = choose_isa(dtype);
+  Setup setup(dtype, model, tokens, length, partition_size);
+  ThreadTeam team(threads);
+  std::vector<Scratch> scratch(static_cast<size_t>(threads));
+  const Kernel& kernel = paged_attention_kernel(isa, dtype);
+  const Kernel& merge = attention_merge_kernel(isa, dtype);
+  std::byte* const merge_buffers[] = {setup.buffers[7], setup.buffers[4], setup.buffers[5], setup.buffers[6]};
+  for (auto _ : state) {
+    setup.run(team, kernel, scratch, setup.buffers.data(),
+              attention_dims(setup.scalars).items.eval(setup.sizes));
+    if (setup.scalars.partitions > 1)
+      setup.run(team, merge, scratch, merge_buffers,
+                attention_merge_dims(setup.scalars).items.eval(setup.sizes));
+  }
+  double pairs = 0;
+  for (int64_t t = 0; t < tokens; ++t) pairs += static_cast<double>(length - t);
+  const double flops = 4 * pairs * static_cast<double>(model.heads * model.head_dim);
+  const double bytes = 2.0 * static_cast<double>(length * model.kv_heads * model.head_dim) *
+                       static_cast<double>(size_of(dtype));
+  state.counters["GFLOP/s"] = benchmark::Counter(flops * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["GB/s"] = benchmark::Counter(bytes * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+#define REPRISE_CASE(...) \
+  BENCHMARK_CAPTURE(attention, __VA_ARGS__)->UseRealTime()->Unit(benchmark::kMicrosecond)
+REPRISE_CASE(qwen3_prefill_512_f32, DType::f32, kQwen3, 512, 512, 0, 1);
+REPRISE_CASE(qwen3_prefill_512_bf16, DType::bf16, kQwen3, 512, 512, 0, 1);
+REPRISE_CASE(qwen3_prefill_512_bf16_2_threads, DType::bf16, kQwen3, 512, 512, 0, 2);
+REPRISE_CASE(qwen3_prefill_512_at_4096_bf16, DType::bf16, kQwen3, 512, 4096, 0, 1);
+REPRISE_CASE(smollm_prefill_512_f32, DType::f32, kSmolLm, 512, 512, 0, 1);
+REPRISE_CASE(smollm_prefill_512_bf16, DType::bf16, kSmolLm, 512, 512, 0, 1);
+REPRISE_CASE(qwen3_decode_128_bf16, DType::bf16, kQwen3, 1, 128, 0, 1);
+REPRISE_CASE(qwen3_decode_1024_bf16, DType::bf16, kQwen3, 1, 1024, 0, 1);
+REPRISE_CASE(qwen3_decode_16384_bf16, DType::bf16, kQwen3, 1, 16384, 0, 1);
+REPRISE_CASE(qwen3_decode_16384_f32, DType::f32, kQwen3, 1, 16384, 0, 1);
+REPRISE_CASE(qwen3_decode_16384_bf16_2_threads, DType::bf16, kQwen3, 1, 16384, 0, 2);
+REPRISE_CASE(qwen3_decode_16384_bf16_partitions, DType::bf16, kQwen3, 1, 16384, 2048, 2);
+REPRISE_CASE(smollm_decode_2048_f32, DType::f32, kSmolLm, 1, 2048, 0, 1);
+
+}  // namespace
+}  // namespace reprise::kernels::cpu

@@ -1,0 +1,176 @@
+#include "kernels/cpu/attention.h"
+
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "tests/kernels/attention_cases.h"
+
+namespace reprise::kernels::cpu::testing {
+namespace {
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+void expect_close(DType dtype, const AttentionShape& shape, const Sequence& sequence,
+                  const std::vector<float>& out) {
+  const auto exact = exact_attention(shape, sequence);
+  for (size_t i = 0; i < exact.size(); ++i)
+    ASSERT_NEAR(out[i], exact[i], std::abs(exact[i]) * rounding(dtype) + 1e-5) << "element " << i;
+}
+
+TEST(AttentionTest, MatchesDoublePrecisionAtEveryLevel) {
+  struct Heads {
+    int64_t heads, kv_heads;
+  };
+  for (DType dtype : kActivations) {
+    for (int64_t head_dim : {8, 16, 48, 64, 80, 128, 250}) {
+      for (const Heads heads : {Heads{2, 2}, Heads{6, 2}, Heads{7, 1}, Heads{8, 1}}) {
+        for (int64_t window : {0, 21}) {
+          const AttentionShape shape{
+              .heads = heads.heads, .kv_heads = heads.kv_heads, .head_dim = head_dim, .window = window};
+          SCOPED_TRACE(::testing::Message() << name_of(dtype) << " head_dim " << head_dim << " heads "
+                                            << heads.heads << "/" << heads.kv_heads << " window " << window);
+          const Sequence sequences[] = {Sequence(shape, dtype, 85, 1)};
+          const Step steps[] = {whole(0, sequences[0])};
+          std::vector<float> first;
+          for (const Level& level : levels()) {
+            const auto out = attend(*level.table, dtype, shape, sequences, steps, 0)[0];
+            if (first.empty()) {
+              first = out;
+              expect_close(dtype, shape, sequences[0], out);
+            }
+            EXPECT_TRUE(same_bits(out, first)) << level.name;
+          }
+        }
+      }
+    }
+  }
+}
+
+// Steps that take the sequence in chunks of so many tokens.
+std::vector<Step> chunks(int seq, int64_t length, int64_t chunk) {
+  std::vector<Step> steps;
+  for (int64_t start = 0; start < length; start += chunk)
+    steps.push_back({{seq, start, std::min(chunk, length - start)}});
+  return steps;
+}
+
+class AttentionInvariance : public ::testing::TestWithParam<AttentionShape> {};
+
+// The contract: a token's bits depend on nothing but its own sequence, the window and the partition size.
+TEST_P(AttentionInvariance, BitsDependOnTheSequenceAlone) {
+  for (DType dtype : kActivations) {
+    AttentionShape shape = GetParam();
+    const Sequence sequences[] = {Sequence(shape, dtype, 199, 1), Sequence(shape, dtype, 70, 2),
+                                  Sequence(shape, dtype, 3, 3), Sequence(shape, dtype, 130, 4)};
+    std::vector<std::vector<float>> alone;
+    for (int s = 0; s < 4; ++s) {
+      const Step steps[] = {whole(s, sequences[s])};
+      alone.push_back(attend(vec_table_scalar(), dtype, shape, sequences, steps, 0)[static_cast<size_t>(s)]);
+      expect_close(dtype, shape, sequences[s], alone.back());
+    }
+    for (const Level& level : levels()) {
+      SCOPED_TRACE(::testing::Message() << level.name << " " << name_of(dtype));
+      const auto expect_alone = [&](std::span<const Step> steps, uint32_t cut, const char* what) {
+        const auto out = attend(*level.table, dtype, shape, sequences, steps, cut);
+        for (size_t s = 0; s < 4; ++s) {
+          if (std::isnan(out[s][0])) continue;  // not in these steps
+          EXPECT_TRUE(same_bits(out[s], alone[s])) << what << " sequence " << s;
+        }
+      };
+      for (uint32_t cut : {0u, 1u, 2u, 3u}) expect_alone(chunks(0, 199, 199), cut, "cut");
+      for (int64_t chunk : {64, 16, 7, 1}) expect_alone(chunks(0, 199, chunk), 1, "chunked");
+      const Step batch[] = {{{2, 0, 3}, {0, 0, 199}, {-1, 0, 5}, {3, 0, 130}, {1, 0, 70}}};
+      for (uint32_t cut : {0u, 1u}) expect_alone(batch, cut, "batch");
+      std::vector<Step> mixed = {{{0, 0, 150}, {1, 0, 60}}};  // prefill, then decode beside another's prefill
+      for (int64_t t = 0; t < 10; ++t)
+        mixed.push_back({{1, 60 + t, 1}, {0, 150 + t, 1}, {3, 13 * t, 13}, {-1, 0, t % 3}});
+      mixed.push_back({{0, 160, 39}, {2, 0, 3}});
+      expect_alone(mixed, 1, "mixed");
+      for (int64_t block_size : {16, 48, 128}) {
+        shape.block_size = block_size;
+        expect_alone(chunks(0, 199, 199), 0, "block size, prefill");
+        expect_alone(chunks(0, 199, 5), 0, "block size, steps");
+      }
+      shape.block_size = GetParam().block_size;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, AttentionInvariance,
+    ::testing::Values(AttentionShape{.heads = 6, .kv_heads = 2, .head_dim = 16},
+                      AttentionShape{.heads = 2, .kv_heads = 1, .head_dim = 40},
+                      AttentionShape{.heads = 7, .kv_heads = 1, .head_dim = 16, .window = 37},
+                      AttentionShape{
+                          .heads = 4, .kv_heads = 2, .head_dim = 32, .partition_size = 64, .partitions = 4},
+                      AttentionShape{.heads = 3,
+                                     .kv_heads = 1,
+                                     .head_dim = 24,
+                                     .window = 90,
+                                     .partition_size = 128,
+                                     .partitions = 2}));
+
+TEST(AttentionTest, OnePartitionHasTheBitsOfNone) {
+  const DType dtype = DType::bf16;
+  AttentionShape shape{.heads = 4, .kv_heads = 2, .head_dim = 64};
+  const Sequence sequences[] = {Sequence(shape, dtype, 128, 1)};
+  const Step all[] = {whole(0, sequences[0])};
+  const auto plain = attend(vec_table_scalar(), dtype, shape, sequences, all, 0)[0];
+  shape.partition_size = 128;
+  shape.partitions = 3;
+  EXPECT_TRUE(same_bits(attend(vec_table_scalar(), dtype, shape, sequences, all, 1)[0], plain));
+  EXPECT_TRUE(same_bits(attend(vec_table_scalar(), dtype, shape, sequences, chunks(0, 128, 4), 1)[0], plain));
+}
+
+TEST(AttentionTest, MoreHeadsThanRowsOfScratch) {
+  const AttentionShape shape{.heads = 100, .kv_heads = 1, .head_dim = 16};
+  const Sequence sequences[] = {Sequence(shape, DType::f32, 20, 1)};
+  const Step all[] = {whole(0, sequences[0])};
+  for (const Level& level : levels())
+    expect_close(DType::f32, shape, sequences[0],
+                 attend(*level.table, DType::f32, shape, sequences, all, 1)[0]);
+}
+
+TEST(AttentionTest, LargeScoresDoNotOverflow) {
+  const AttentionShape shape{.heads = 2, .kv_heads = 1, .head_dim = 16};
+  Sequence sequence(shape, DType::f32, 100, 1);
+  for (float& x : sequence.q) x *= 1000;
+  const Sequence sequences[] = {sequence};
+  const Step all[] = {whole(0, sequences[0])};
+  const auto exact = exact_attention(shape, sequence);
+  for (const Level& level : levels()) {
+    const auto out = attend(*level.table, DType::f32, shape, sequences, all, 0)[0];
+    for (size_t i = 0; i < exact.size(); ++i) ASSERT_NEAR(out[i], exact[i], 2e-3) << level.name << " " << i;
+  }
+}
+
+TEST(AttentionTest, BadScalarsAreNamed) {
+  AttentionScalars scalars{.heads = 4,
+                           .kv_heads = 2,
+                           .head_dim = 16,
+                           .block_size = 64,
+                           .max_blocks = 1,
+                           .q_stride = 64,
+                           .out_stride = 64};
+  check_attention(scalars);
+  const auto refused = [&](auto change) {
+    AttentionScalars bad = scalars;
+    change(bad);
+    EXPECT_THROW(check_attention(bad), Error);
+  };
+  refused([](AttentionScalars& s) { s.heads = 5; });
+  refused([](AttentionScalars& s) { s.kv_heads = 0; });
+  refused([](AttentionScalars& s) { s.head_dim = 257; });
+  refused([](AttentionScalars& s) { s.block_size = 24; });
+  refused([](AttentionScalars& s) { s.q_stride = 63; });
+  refused([](AttentionScalars& s) { s.window = -1; });
+  refused([](AttentionScalars& s) {
+    s.partitions = 2;
+    s.partition_size = 100;
+  });
+}
+
+}  // namespace
+}  // namespace reprise::kernels::cpu::testing
