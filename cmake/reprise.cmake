@@ -16,6 +16,10 @@ if(REPRISE_SANITIZE)
   add_link_options(-fsanitize=${REPRISE_SANITIZE})
 endif()
 
+if(REPRISE_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)  # coverage in the libraries too: without it the fuzzer is blind
+endif()
+
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
 

@@ -1,0 +1,3 @@
+foreach(parser safetensors gguf config)
+  reprise_fuzzer(${parser} SOURCES ${parser}_fuzz.cc DEPS reprise_weights)
+endforeach()
