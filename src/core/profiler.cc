@@ -51,6 +51,18 @@ void Profiler::write_chrome_trace(const std::filesystem::path& path) const {
   }
 }
 
+double Profiler::host_us_per_decode_step() const {
+  double host = 0;
+  int64_t steps = 0;
+  for (const Event& event : events_) {
+    if (event.sizes.tokens == 0 || event.sizes.tokens != event.sizes.seqs) continue;
+    const double spent = microseconds(event.end - event.begin);
+    host += event.layer.empty() ? spent : -spent;
+    if (event.layer.empty() && event.name == "forward") ++steps;
+  }
+  return steps == 0 ? 0 : host / static_cast<double>(steps);
+}
+
 std::string Profiler::summary() const {
   struct Total {
     std::string_view name;

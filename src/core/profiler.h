@@ -19,8 +19,8 @@ class Profiler {
   using Clock = std::chrono::steady_clock;
 
   struct Event {
-    std::string_view name;  // kernel, or a phase of the step
-    std::string_view layer;
+    std::string_view name;   // kernel, or a phase of the step
+    std::string_view layer;  // empty: a phase of the engine's step
     Clock::time_point begin;
     Clock::time_point end;
     StepSizes sizes;
@@ -32,6 +32,9 @@ class Profiler {
   // {"traceEvents": [...]}, times in microseconds since the first event; the file is replaced whole or not at
   // all. Throws Error when it can't be written.
   void write_chrome_trace(const std::filesystem::path& path) const;
+
+  // Mean over the steps of one token a sequence: time of the step's phases less that of its launches.
+  double host_us_per_decode_step() const;
 
   // Lines "kernel  calls  total ms  share", longest first.
   std::string summary() const;

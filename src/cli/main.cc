@@ -1,0 +1,53 @@
+// The command `reprise`. Exit codes: 0 done, 1 an error said in one line, 2 wrong usage.
+#include <CLI/CLI.hpp>
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/commands.h"
+#include "reprise/reprise.h"
+
+namespace {
+
+int run(int argc, char** argv) {
+  using namespace reprise::cli;
+  CLI::App program("Reprise: serves large language models from C++", "reprise");
+  program.set_version_flag("--version", std::string("reprise ") + reprise::version());
+  program.require_subcommand(1);
+  std::vector<std::pair<CLI::App*, Run>> commands;
+  for (const auto add : {add_generate, add_chat, add_tokenizer, add_bench, add_collect_env}) {
+    Run runner = add(program);
+    commands.emplace_back(program.get_subcommands({}).back(), std::move(runner));
+  }
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return program.exit(e) == 0 ? 0 : 2;
+  }
+  for (const auto& [command, runner] : commands)
+    if (command->parsed()) return runner();
+  return 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE,
+              SIG_IGN);  // a reader that goes away is an error of that write, not the end of the process
+  try {
+    return run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "reprise: error: out of memory; use a smaller model, context or batch\n");
+  } catch (const std::exception& e) {
+    std::string line = e.what();
+    for (char& c : line)
+      if (c == '\n' || c == '\r') c = ' ';
+    std::fprintf(stderr, "reprise: error: %s\n", line.c_str());
+  }
+  return 1;
+}

@@ -1,0 +1,79 @@
+#include "cli/model_flags.h"
+
+#include <charconv>
+#include <cmath>
+
+#include "core/error.h"
+
+namespace reprise::cli {
+
+size_t parse_size(const std::string& text) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string unit(end, static_cast<const char*>(text.data() + text.size()));
+  static const std::pair<const char*, double> kUnits[] = {
+      {"", 1},        {"B", 1},         {"KB", 1e3},   {"MB", 1e6},    {"GB", 1e9},
+      {"TB", 1e12},   {"K", 1024},      {"KiB", 1024}, {"M", 1 << 20}, {"MiB", 1 << 20},
+      {"G", 1 << 30}, {"GiB", 1 << 30}, {"T", 0x1p40}, {"TiB", 0x1p40}};
+  if (error == std::errc() && number >= 0)
+    for (const auto& [name, factor] : kUnits)
+      if (unit == name && number * factor < 0x1p60) return static_cast<size_t>(std::llround(number * factor));
+  throw Error("'{}' is no size; write bytes, or a number with KB, MB, GB, KiB, MiB or GiB", text);
+}
+
+std::string size_text(size_t bytes) {
+  const auto value = static_cast<double>(bytes);
+  if (value >= 1e9) return fmt::format("{:.2f} GB", value / 1e9);
+  if (value >= 1e6) return fmt::format("{:.1f} MB", value / 1e6);
+  return fmt::format("{:.1f} kB", value / 1e3);
+}
+
+void add_model_flags(CLI::App& command, LoadOptions& options) {
+  const auto add = [&](const std::string& name, auto& value, const std::string& help) {
+    return command.add_option(name, value, help)->group("Model");
+  };
+  add("--model", options.model, "folder with config.json and weights, or a .gguf file")->required();
+  add("--tokenizer", options.tokenizer, "folder with a tokenizer.json to use instead of the model's own");
+  add("--chat-template", options.chat_template,
+      "file with a Jinja template to use instead of the model's own");
+  add("--dtype", options.dtype, "auto | float32 | bfloat16");
+  add("--isa", options.isa, "auto | scalar | avx2 | avx512 | avx512_bf16 | amx");
+  command
+      .add_option_function<std::string>(
+          "--load-choices",
+          [&options](const std::string& choice) {
+            if (choice != "default" && choice != "dummy")
+              throw CLI::ValidationError("--load-choices", "default or dummy");
+            options.random_weights = choice == "dummy";
+          },
+          "default, or dummy: random weights from config.json alone")
+      ->group("Model");
+  add("--threads", options.threads, "0: every core this process may use");
+  add("--max-model-len", options.max_model_len,
+      "positions a sequence may have; 0: 2048, or fewer if the model has fewer");
+  add("--max-num-seqs", options.max_num_seqs, "sequences in a step");
+  add("--max-num-batched-tokens", options.max_num_batched_tokens, "tokens in a step; 0: 8192");
+  command
+      .add_flag("--enable-chunked-prefill,!--no-enable-chunked-prefill", options.enable_chunked_prefill,
+                "cut long prompts into steps (on)")
+      ->group("Model");
+  add("--block-size", options.block_size, "positions per KV block, a multiple of 16");
+  add("--num-gpu-blocks-override", options.num_gpu_blocks_override, "KV blocks; 0: from --kv-cache-memory");
+  command
+      .add_option_function<std::string>(
+          "--kv-cache-memory",
+          [&options](const std::string& text) {
+            try {
+              options.kv_cache_memory = parse_size(text);
+            } catch (const Error& e) {
+              throw CLI::ValidationError("--kv-cache-memory", e.what());
+            }
+          },
+          "memory of the KV cache, such as 2GiB")
+      ->group("Model");
+  add("--max-partition-size", options.max_partition_size,
+      "keys per attention partition; 0: FLAGS_max_partition_size or 32768");
+  add("--max-logprobs", options.max_logprobs, "the most log-probabilities a prompt may ask for; -1: all");
+}
+
+}  // namespace reprise::cli
