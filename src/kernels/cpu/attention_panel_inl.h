@@ -22,13 +22,15 @@ struct PanelCall {
   const float* a;  // row r at a + r * a_stride
   int64_t a_stride;
   const E* const* b;  // column c at b[c], its k at + k * b_stride
+  const E* const*
+      ahead;  // like b, of what comes next: drawn into the cache meanwhile; unused where not kAhead
   int64_t b_stride;
   int64_t count;  // of k
   float* out;     // row r, column c at out + r * out_stride + 16 * c
   int64_t out_stride;
 };
 
-template <int kRows, int kColumns, bool kAccumulate, typename E>
+template <int kRows, int kColumns, bool kAccumulate, bool kAhead, typename E>
 REPRISE_VEC_INLINE void panel_block(const PanelCall<E>& call, int column) {
   Vec sum[kRows][kColumns];
   float* out = call.out + column * kLanes;
@@ -40,10 +42,21 @@ REPRISE_VEC_INLINE void panel_block(const PanelCall<E>& call, int column) {
   const E* b[kColumns];
 #pragma GCC unroll 8
   for (int c = 0; c < kColumns; ++c) b[c] = call.b[column + c];
+  const E* ahead[kColumns];
+  if constexpr (kAhead) {
+#pragma GCC unroll 8
+    for (int c = 0; c < kColumns; ++c) ahead[c] = call.ahead[column + c];
+  }
   for (int64_t k = 0; k < call.count; ++k) {
     Vec lanes[kColumns];
 #pragma GCC unroll 8
     for (int c = 0; c < kColumns; ++c) lanes[c] = load(b[c] + k * call.b_stride);
+    if constexpr (kAhead) {
+      // A cache line holds 4 / size columns of 16.
+#pragma GCC unroll 8
+      for (int c = 0; c < kColumns; c += static_cast<int>(4 / sizeof(E)))
+        __builtin_prefetch(ahead[c] + k * call.b_stride, 0, 2);
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       const Vec number = set1(call.a[r * call.a_stride + k]);
@@ -57,22 +70,22 @@ REPRISE_VEC_INLINE void panel_block(const PanelCall<E>& call, int column) {
     for (int c = 0; c < kColumns; ++c) store(out + r * call.out_stride + c * kLanes, sum[r][c]);
 }
 
-template <int kRows, int kColumns, bool kAccumulate, typename E>
+template <int kRows, int kColumns, bool kAccumulate, bool kAhead, typename E>
 REPRISE_VEC_INLINE void panel_sweep(const PanelCall<E>& call, int column, int columns) {
   for (; columns - column >= kColumns; column += kColumns)
-    panel_block<kRows, kColumns, kAccumulate>(call, column);
+    panel_block<kRows, kColumns, kAccumulate, kAhead>(call, column);
   if constexpr (kColumns > 1) {
-    if (column < columns) panel_sweep<kRows, kColumns / 2, kAccumulate>(call, column, columns);
+    if (column < columns) panel_sweep<kRows, kColumns / 2, kAccumulate, kAhead>(call, column, columns);
   }
 }
 
 // 1 <= rows <= kGroupRows
-template <bool kAccumulate, typename E, int kRows = kGroupRows>
+template <bool kAccumulate, bool kAhead, typename E, int kRows = kGroupRows>
 void panel(const PanelCall<E>& call, int rows, int columns) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return panel<kAccumulate, E, kRows - 1>(call, rows, columns);
+    if (rows < kRows) return panel<kAccumulate, kAhead, E, kRows - 1>(call, rows, columns);
   }
-  panel_sweep<kRows, panel_columns(kRows), kAccumulate>(call, 0, columns);
+  panel_sweep<kRows, panel_columns(kRows), kAccumulate, kAhead>(call, 0, columns);
 }
 
 }  // namespace reprise::kernels::cpu::REPRISE_VEC_NAMESPACE

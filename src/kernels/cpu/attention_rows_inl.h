@@ -26,7 +26,7 @@ struct AttentionScratch {
   alignas(64) float lanes[kMaxRows * kLanes];  // sums of p, by lane
   float largest[kMaxRows], total_largest[kMaxRows], total_p[kMaxRows];
   int64_t first_key[kMaxRows], last_key[kMaxRows];  // a row sees [first, last)
-  int from[kMaxRows], to[kMaxRows];                 // its part of the current tile
+  int from[kMaxRows], to[kMaxRows];                 // its part of the current tile, 0 and 0 where it has none
 };
 
 // Adds a partition's sums (largest score, sum of p, weighted v) to those of the partitions before it.
@@ -94,12 +94,15 @@ class AttentionRows {
       stop = larger(stop, to);
     }
     for (int64_t i = 0; i < rows_ * stride_; i += kLanes) store(scratch_.sum + i, zero());
+    locate(start / kAttentionTile * kAttentionTile, stop);
     for (int64_t tile = start / kAttentionTile * kAttentionTile; tile < stop; tile += kAttentionTile) {
+      here_ = next_;
+      if (tile + kAttentionTile < stop) locate(tile + kAttentionTile, stop);
       cut_rows(tile, first, last);
-      scores(tile);
+      scores();
       for (int r = 0; r < rows_; ++r)
         if (scratch_.from[r] < scratch_.to[r]) softmax(r);
-      weigh_values(tile);
+      weigh_values();
     }
   }
 
@@ -119,112 +122,131 @@ class AttentionRows {
       start = smaller(start, scratch_.first_key[r]);
       stop = larger(stop, scratch_.last_key[r]);
     }
-    for (int64_t first = start / partition_size * partition_size; first < stop; first += partition_size) {
+    start = start / partition_size * partition_size;
+    merged_ = stop - start > partition_size ? scratch_.total : scratch_.sum;
+    for (int64_t first = start; first < stop; first += partition_size) {
       const int64_t last = first + partition_size;
       run_partition(first, last);
       for (int r = 0; r < rows_; ++r) {
         float largest = 0, sum_p = 0;
         const float* sum = nullptr;
         if (!row_result(r, first, last, &largest, &sum_p, &sum)) continue;
-        merge_partition(scratch_.total_largest + r, scratch_.total_p + r, scratch_.total + r * stride_,
-                        largest, sum_p, sum, s_.head_dim, scratch_.first_key[r] >= first);
+        if (merged_ == scratch_.sum)
+          scratch_.total_p[r] = sum_p;
+        else
+          merge_partition(scratch_.total_largest + r, scratch_.total_p + r, scratch_.total + r * stride_,
+                          largest, sum_p, sum, s_.head_dim, scratch_.first_key[r] >= first);
       }
     }
   }
   void finish(int r, E* out) const {
-    write_output(out, scratch_.total + r * stride_, scratch_.total_p[r], s_.head_dim);
+    write_output(out, merged_ + r * stride_, scratch_.total_p[r], s_.head_dim);
   }
 
  private:
   static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
   static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-  int group_start(int group) const { return group * rows_ / groups_; }
 
-  int64_t head_start(int64_t key) const {
-    return (table_[key / s_.block_size] * s_.kv_heads + kv_head_) * s_.head_dim * s_.block_size;
-  }
-  const E* k_chunk(int64_t key) const { return k_cache_ + head_start(key) + key % s_.block_size; }
-  const E* v_row(int64_t key) const { return v_cache_ + head_start(key) + key % s_.block_size * s_.head_dim; }
-
-  void cut_rows(int64_t tile, int64_t first, int64_t last) {
-    tile_from_ = kAttentionTile;
-    tile_to_ = 0;
-    for (int r = 0; r < rows_; ++r) {
-      const int64_t from = larger(larger(scratch_.first_key[r], first), tile);
-      const int64_t to = smaller(smaller(scratch_.last_key[r], last), tile + kAttentionTile);
-      scratch_.from[r] = static_cast<int>(from < to ? from - tile : 0);
-      scratch_.to[r] = static_cast<int>(from < to ? to - tile : 0);
-      if (from >= to) continue;
-      tile_from_ = scratch_.from[r] < tile_from_ ? scratch_.from[r] : tile_from_;
-      tile_to_ = scratch_.to[r] > tile_to_ ? scratch_.to[r] : tile_to_;
-    }
-  }
-
-  // Chunks of 16 keys that some row of [begin, end) sees.
-  struct Chunks {
-    int first, last;
+  // Where the chunks of 16 keys of a tile lie.
+  struct Places {
+    const E* k[kTileChunks];
+    const E* v[kTileChunks];
   };
-  Chunks chunks_of(int begin, int end) const {
-    int from = kAttentionTile, to = 0;
-    for (int r = begin; r < end; ++r) {
-      if (scratch_.from[r] >= scratch_.to[r]) continue;
-      from = scratch_.from[r] < from ? scratch_.from[r] : from;
-      to = scratch_.to[r] > to ? scratch_.to[r] : to;
+  void locate(int64_t tile, int64_t stop) {
+    for (int c = 0; c < kTileChunks; ++c) {
+      const int64_t key = tile + c * kLanes;
+      if (key >= stop) {  // unused; a place to look ahead to, no more
+        next_.k[c] = next_.k[0];
+        next_.v[c] = next_.v[0];
+        continue;
+      }
+      const int64_t block = table_[key / s_.block_size], offset = key % s_.block_size;
+      const int64_t head = (block * s_.kv_heads + kv_head_) * s_.head_dim * s_.block_size;
+      next_.k[c] = k_cache_ + head + offset;
+      next_.v[c] = v_cache_ + head + offset * s_.head_dim;
     }
-    return {from / static_cast<int>(kLanes), (to + static_cast<int>(kLanes) - 1) / static_cast<int>(kLanes)};
   }
+
+  // What rows [begin, end) see of the tile: some of them the keys [from, to), all of them [all_from, all_to).
+  struct Group {
+    int begin, end;
+    int from, to;
+    int all_from, all_to;
+  };
+  void cut_rows(int64_t tile, int64_t first, int64_t last) {
+    tile_ = {0, rows_, kAttentionTile, 0, 0, kAttentionTile};
+    for (int g = 0; g < groups_; ++g) {
+      Group group = {g * rows_ / groups_, (g + 1) * rows_ / groups_, kAttentionTile, 0, 0, kAttentionTile};
+      for (int r = group.begin; r < group.end; ++r) {
+        const int64_t from = larger(larger(scratch_.first_key[r], first), tile);
+        const int64_t to = smaller(smaller(scratch_.last_key[r], last), tile + kAttentionTile);
+        const int row_from = from < to ? static_cast<int>(from - tile) : 0;
+        const int row_to = from < to ? static_cast<int>(to - tile) : 0;
+        scratch_.from[r] = row_from;
+        scratch_.to[r] = row_to;
+        group.all_from = row_from > group.all_from ? row_from : group.all_from;
+        group.all_to = row_to < group.all_to ? row_to : group.all_to;
+        if (from >= to) continue;
+        group.from = row_from < group.from ? row_from : group.from;
+        group.to = row_to > group.to ? row_to : group.to;
+      }
+      tile_.from = group.from < tile_.from ? group.from : tile_.from;
+      tile_.to = group.to > tile_.to ? group.to : tile_.to;
+      group_[g] = group;
+    }
+  }
+  static int first_chunk(int from) { return from / static_cast<int>(kLanes); }
+  static int last_chunk(int to) { return (to + static_cast<int>(kLanes) - 1) / static_cast<int>(kLanes); }
 
   // p = q . k for the tile's keys; lanes that a row doesn't see hold anything.
-  void scores(int64_t tile) {
-    const Chunks all = chunks_of(0, rows_);
-    const E* keys[kTileChunks];
-    for (int c = all.first; c < all.last; ++c) keys[c] = k_chunk(tile + c * kLanes);
+  void scores() {
     if (!staged_) {
-      for (int g = 0; g < groups_; ++g) {
-        const int begin = group_start(g), end = group_start(g + 1);
-        score_group<E>(begin, end, chunks_of(begin, end), keys, s_.block_size);
-      }
+      for (int g = 0; g < groups_; ++g)
+        score_group<true, E>(group_[g], first_chunk(group_[g].from), last_chunk(group_[g].to), here_.k,
+                             next_.k, s_.block_size);
       return;
     }
     constexpr int kStep = panel_columns(kGroupRows);
-    for (int c = all.first; c < all.last; c += kStep) {
-      const int stop = c + kStep < all.last ? c + kStep : all.last;
+    const int stop = last_chunk(tile_.to);
+    for (int c = first_chunk(tile_.from); c < stop; c += kStep) {
+      const int end = c + kStep < stop ? c + kStep : stop;
       const float* panels[kTileChunks];
-      for (int i = c; i < stop; ++i) {
+      for (int i = c; i < end; ++i) {
         float* to = scratch_.panel + (i - c) * s_.head_dim * kLanes;
-        for (int64_t d = 0; d < s_.head_dim; ++d) store(to + d * kLanes, load(keys[i] + d * s_.block_size));
+        for (int64_t d = 0; d < s_.head_dim; ++d)
+          store(to + d * kLanes, load(here_.k[i] + d * s_.block_size));
         panels[i] = to;
       }
       for (int g = 0; g < groups_; ++g) {
-        const int begin = group_start(g), end = group_start(g + 1);
-        Chunks chunks = chunks_of(begin, end);
-        chunks.first = chunks.first > c ? chunks.first : c;
-        chunks.last = chunks.last < stop ? chunks.last : stop;
-        score_group<float>(begin, end, chunks, panels, kLanes);
+        const int first = first_chunk(group_[g].from), last = last_chunk(group_[g].to);
+        score_group<false, float>(group_[g], first > c ? first : c, last < end ? last : end, panels, nullptr,
+                                  kLanes);
       }
     }
   }
-  template <typename K>
-  void score_group(int begin, int end, Chunks chunks, const K* const* keys, int64_t key_stride) {
-    if (chunks.first >= chunks.last) return;
-    const PanelCall<K> call = {.a = scratch_.q + begin * stride_,
+  template <bool kAhead, typename K>
+  void score_group(const Group& group, int first, int last, const K* const* keys, const K* const* ahead,
+                   int64_t key_stride) {
+    if (first >= last) return;
+    const PanelCall<K> call = {.a = scratch_.q + group.begin * stride_,
                                .a_stride = stride_,
-                               .b = keys + chunks.first,
+                               .b = keys + first,
+                               .ahead = ahead + first,
                                .b_stride = key_stride,
                                .count = s_.head_dim,
-                               .out = scratch_.p + begin * kAttentionTile + chunks.first * kLanes,
+                               .out = scratch_.p + group.begin * kAttentionTile + first * kLanes,
                                .out_stride = kAttentionTile};
-    panel<false>(call, end - begin, chunks.last - chunks.first);
+    panel<false, kAhead>(call, group.end - group.begin, last - first);
   }
 
   // Scores of row r in the tile to p = exp(score - largest so far); its sums are scaled to the new largest.
   void softmax(int r) {
     const int from = scratch_.from[r], to = scratch_.to[r];
-    const Chunks chunks = chunks_of(r, r + 1);
+    const int first = first_chunk(from), last = last_chunk(to);
     float* p = scratch_.p + r * kAttentionTile;
     Vec score[kTileChunks];
     Vec top = set1(-__builtin_inff());
-    for (int c = chunks.first; c < chunks.last; ++c) {
+    for (int c = first; c < last; ++c) {
       score[c] = load(p + c * kLanes) * set1(s_.scale);
       const int64_t start = c * kLanes;
       if (from > start || to < start + kLanes)
@@ -242,7 +264,7 @@ class AttentionRows {
       for (int64_t d = 0; d < stride_; d += kLanes) store(sum + d, load(sum + d) * shrink);
       scratch_.largest[r] = now;
     }
-    for (int c = chunks.first; c < chunks.last; ++c) {
+    for (int c = first; c < last; ++c) {
       const Vec weight = exp_nonpositive(score[c] - set1(now));
       store(p + c * kLanes, weight);
       lanes = lanes + weight;
@@ -252,13 +274,13 @@ class AttentionRows {
 
   // sum += p * v. Values of keys that a row doesn't see are not even multiplied by zero: they may be
   // anything.
-  void weigh_values(int64_t tile) {
+  void weigh_values() {
     if (!staged_) {
-      for (int g = 0; g < groups_; ++g) weigh_group<E>(group_start(g), group_start(g + 1), tile, 0, columns_);
+      for (int g = 0; g < groups_; ++g) weigh_group<true, E>(group_[g], 0, columns_);
       return;
     }
-    for (int key = tile_from_; key < tile_to_; ++key) {
-      const E* v = v_row(tile + key);
+    for (int key = tile_.from; key < tile_.to; ++key) {
+      const E* v = here_.v[key / kLanes] + key % kLanes * s_.head_dim;
       for (int c = 0; c < columns_; ++c)
         store(scratch_.panel + (c * kAttentionTile + key) * kLanes,
               load_upto(v + c * kLanes, s_.head_dim - c * kLanes));
@@ -266,56 +288,59 @@ class AttentionRows {
     constexpr int kStep = panel_columns(kGroupRows);
     for (int c = 0; c < columns_; c += kStep) {
       const int columns = columns_ - c < kStep ? columns_ - c : kStep;
-      for (int g = 0; g < groups_; ++g)
-        weigh_group<float>(group_start(g), group_start(g + 1), tile, c, columns);
+      for (int g = 0; g < groups_; ++g) weigh_group<false, float>(group_[g], c, columns);
     }
   }
   // Keys that all rows of the group see go together; those before and after row by row, so that each row
   // takes its keys in ascending order.
-  template <typename V>
-  void weigh_group(int begin, int end, int64_t tile, int column, int columns) {
-    int from = 0, to = kAttentionTile;
-    for (int r = begin; r < end; ++r) {
-      from = scratch_.from[r] > from ? scratch_.from[r] : from;
-      to = scratch_.to[r] < to ? scratch_.to[r] : to;
+  template <bool kAhead, typename V>
+  void weigh_group(const Group& group, int column, int columns) {
+    const bool together = group.all_from < group.all_to;
+    const bool alike = group.from == group.all_from && group.to == group.all_to;
+    if (!alike) {
+      for (int r = group.begin; r < group.end; ++r)
+        weigh<kAhead, V>(r, 1, scratch_.from[r], together ? group.all_from : scratch_.to[r], column, columns);
     }
-    const bool together = from < to;
-    for (int r = begin; r < end; ++r)
-      weigh<V>(r, 1, tile, scratch_.from[r], together ? from : scratch_.to[r], column, columns);
     if (!together) return;
-    weigh<V>(begin, end - begin, tile, from, to, column, columns);
-    for (int r = begin; r < end; ++r) weigh<V>(r, 1, tile, to, scratch_.to[r], column, columns);
+    weigh<kAhead, V>(group.begin, group.end - group.begin, group.all_from, group.all_to, column, columns);
+    if (alike) return;
+    for (int r = group.begin; r < group.end; ++r)
+      weigh<kAhead, V>(r, 1, group.all_to, scratch_.to[r], column, columns);
   }
-  template <typename V>
-  void weigh(int row, int rows, int64_t tile, int from, int to, int column, int columns) {
+  template <bool kAhead, typename V>
+  void weigh(int row, int rows, int from, int to, int column, int columns) {
     const V* values[kMaxColumns];
+    const V* ahead[kMaxColumns];
     PanelCall<V> call = {.a = nullptr,
                          .a_stride = kAttentionTile,
                          .b = values,
-                         .b_stride = staged_ ? kLanes : s_.head_dim,
+                         .ahead = ahead,
+                         .b_stride = kAhead ? s_.head_dim : kLanes,
                          .count = 0,
                          .out = scratch_.sum + row * stride_ + column * kLanes,
                          .out_stride = stride_};
     while (from < to) {
       int stop = to;
-      if constexpr (sizeof(V) == sizeof(E)) {
-        // V where it lies: up to the end of its block.
-        const int64_t left = s_.block_size - (tile + from) % s_.block_size;
-        if (!staged_ && stop - from > left) stop = from + static_cast<int>(left);
+      if constexpr (kAhead) {
+        // V where it lies: as far as chunks follow one another, which they do inside a block.
+        int chunk = first_chunk(from);
+        const int64_t start = (from - chunk * kLanes) * s_.head_dim;
+        for (int c = 0; c < columns; ++c) {
+          values[c] = here_.v[chunk] + start + (column + c) * kLanes;
+          ahead[c] = next_.v[chunk] + start + (column + c) * kLanes;
+        }
+        while ((chunk + 1) * kLanes < to && here_.v[chunk + 1] == here_.v[chunk] + kLanes * s_.head_dim)
+          ++chunk;
+        stop = to < (chunk + 1) * kLanes ? to : static_cast<int>((chunk + 1) * kLanes);
+      } else {
+        for (int c = 0; c < columns; ++c)
+          values[c] = scratch_.panel + ((column + c) * kAttentionTile + from) * kLanes;
       }
-      for (int c = 0; c < columns; ++c) values[c] = value_column<V>(tile, from, column + c);
       call.a = scratch_.p + row * kAttentionTile + from;
       call.count = stop - from;
-      panel<true>(call, rows, columns);
+      panel<true, kAhead>(call, rows, columns);
       from = stop;
     }
-  }
-  template <typename V>
-  const V* value_column(int64_t tile, int key, int column) const {
-    if constexpr (sizeof(V) == sizeof(E)) {
-      if (!staged_) return reinterpret_cast<const V*>(v_row(tile + key)) + column * kLanes;
-    }
-    return reinterpret_cast<const V*>(scratch_.panel) + (column * kAttentionTile + key) * kLanes;
   }
 
   const AttentionScalars& s_;
@@ -328,7 +353,10 @@ class AttentionRows {
   int64_t kv_head_ = 0;
   int rows_ = 0, groups_ = 0;
   bool staged_ = false;
-  int tile_from_ = 0, tile_to_ = 0;
+  const float* merged_ = nullptr;
+  Places here_, next_;  // of this tile and the one after
+  Group tile_;          // all rows
+  Group group_[kMaxRows];
 };
 
 }  // namespace reprise::kernels::cpu::REPRISE_VEC_NAMESPACE
