@@ -42,16 +42,18 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalizer* norma
   // others; the trie keeps the last.
   for (const bool special : {false, true}) {
     for (size_t k = tokens_.size(); k-- > 0;) {
-      const AddedToken& token = tokens_[k];
+      AddedToken& token = tokens_[k];
       if (token.special != special) continue;
       by_id_.insert_or_assign(token.id, k);
       by_content_.insert_or_assign(token.content, k);
+      token.text = token.content;
       if (!token.normalized) {
         raw.emplace_back(token.content, token.id);
         continue;
       }
       NormalizedText text{token.content, true};
       if (normalizer != nullptr) normalizer->normalize(text);
+      token.text = text.text;
       normalized.emplace_back(std::move(text.text), token.id);
     }
   }
@@ -69,8 +71,8 @@ const AddedToken* AddedTokens::find(std::string_view content) const {
   return found == by_content_.end() ? nullptr : &tokens_[found->second];
 }
 
-bool AddedTokens::is_special(std::string_view content) const {
-  const AddedToken* token = find(content);
+bool AddedTokens::is_special(int32_t id) const {
+  const AddedToken* token = find(id);
   return token != nullptr && token->special;
 }
 

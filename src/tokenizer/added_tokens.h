@@ -19,6 +19,7 @@ namespace reprise::tokenizer {
 struct AddedToken {
   int32_t id = kNoToken;
   std::string content;
+  std::string text;  // what it decodes to: the content, normalized where the token is (set by AddedTokens)
   bool special = false;
   bool normalized = false;   // looked for in the normalized text, and itself normalized
   bool single_word = false;  // only where no word character touches it
@@ -47,8 +48,7 @@ class AddedTokens {
 
   const AddedToken* find(int32_t id) const;
   const AddedToken* find(std::string_view content) const;
-  // Special tokens are known by their text, as in the library.
-  bool is_special(std::string_view content) const;
+  bool is_special(int32_t id) const;
   const std::vector<AddedToken>& all() const { return tokens_; }
 
  private:

@@ -51,6 +51,19 @@ constexpr std::array kProperties = {
     PropertyName{"any", "Any"},
 };
 
+// POSIX classes, which stand within brackets.
+constexpr std::array kPosixClasses = {
+    PropertyName{"alpha", R"(\p{Alphabetic})"},
+    PropertyName{"alnum", R"(\p{Alphabetic}\p{Nd})"},
+    PropertyName{"digit", R"(\p{Nd})"},
+    PropertyName{"lower", R"(\p{Lowercase})"},
+    PropertyName{"upper", R"(\p{Uppercase})"},
+    PropertyName{"punct", R"(\p{P}\p{S})"},
+    PropertyName{"space", kSpace},
+    PropertyName{"word", R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc})"},
+    PropertyName{"xdigit", kHexDigit},
+};
+
 class Translator {
  public:
   Translator(std::string_view pattern, std::string_view what) : pattern_(pattern), what_(what) {}
@@ -101,7 +114,13 @@ class Translator {
   void posix_class() {
     const size_t end = pattern_.find(":]", at_);
     if (pattern_.substr(at_, 2) != "[:" || end == std::string_view::npos) refuse("a set within a set");
-    take(end + 2 - at_);
+    const std::string_view name = pattern_.substr(at_ + 2, end - at_ - 2);
+    const auto* known = std::find_if(kPosixClasses.begin(), kPosixClasses.end(),
+                                     [&](const PropertyName& entry) { return entry.oniguruma == name; });
+    if (known == kPosixClasses.end())
+      refuse("a POSIX class other than alpha, alnum, digit, lower, punct, space, upper, word or xdigit");
+    out_ += known->pcre2;
+    at_ = end + 2;
   }
 
   // A class escape: within brackets its members alone, outside of them a bracket of its own.

@@ -38,7 +38,7 @@ StreamingDecoder::~StreamingDecoder() = default;
 std::string StreamingDecoder::push(int32_t id) {
   if (id < 0) throw Error("[tokenizer] token id {} is negative, expected 0 or more", id);
   const std::optional<std::string_view> token = tokenizer_->id_to_token(id);
-  if (!token || (skip_special_tokens_ && tokenizer_->impl_->added.is_special(*token))) return {};
+  if (!token || (skip_special_tokens_ && tokenizer_->impl_->added.is_special(id))) return {};
   state_->first->text(*token);
   state_->first->end_token();
   return std::exchange(state_->settled, {});

@@ -154,7 +154,7 @@ std::optional<int32_t> Tokenizer::token_to_id(std::string_view text) const {
 }
 
 std::optional<std::string_view> Tokenizer::id_to_token(int32_t id) const {
-  if (const AddedToken* token = impl_->added.find(id)) return token->content;
+  if (const AddedToken* token = impl_->added.find(id)) return token->text;
   if (id < 0 || id >= impl_->model->vocab().size()) return std::nullopt;
   return impl_->model->vocab().text(id);
 }
@@ -168,8 +168,7 @@ std::string Tokenizer::token_bytes(int32_t id) const {
 }
 
 bool Tokenizer::is_special(int32_t id) const {
-  const AddedToken* token = impl_->added.find(id);
-  return token != nullptr && token->special;
+  return impl_->added.is_special(id);
 }
 
 std::optional<int32_t> Tokenizer::bos_id() const {

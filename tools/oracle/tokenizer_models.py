@@ -68,6 +68,8 @@ def nfkc_like_charsmap():
 def common_texts(rng, count):
     """Training texts without rare characters, so that some stay unknown and a small vocabulary holds the others."""
     texts = make_texts(rng, count)
+    for special in ("<pad>", "</s>", "<unk>"):  # the trainer would make them tokens a second time
+        texts = [text.replace(special, "") for text in texts]
     counts = collections.Counter("".join(texts))
     return ["".join(c for c in text if counts[c] >= 8) for text in texts]
 
