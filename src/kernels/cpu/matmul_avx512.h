@@ -10,9 +10,14 @@ namespace {
 struct Avx512 {
   using Reg = __m512;
   static constexpr int kLanes = 16;
-  static constexpr int kMaxRows = 12;  // 12 rows x 32 columns: 24 of the 32 registers hold sums
-  static constexpr int kWideRows = 12;
+  static constexpr int kMostRows = 12;  // 12 rows x 32 columns: 24 of the 32 registers hold sums
   static constexpr int64_t kBlock = 512;
+  static constexpr int64_t kSmallBlock = 128;
+  static constexpr int64_t kSmallRows = 36;
+  static constexpr int64_t kFetchBf16 = 4096;
+  static constexpr int64_t kFetchF32 = 4096;
+
+  static constexpr int vectors_of(int rows) { return rows <= kMostRows ? 2 : 1; }
 
   static REPRISE_INLINE Reg zero() { return _mm512_setzero_ps(); }
   static REPRISE_INLINE Reg load(const float* from) { return _mm512_loadu_ps(from); }

@@ -10,7 +10,8 @@ namespace {
 
 inline constexpr int kDotRows = 12;
 inline constexpr int64_t kDotBlock = 512;        // k of a block: 32 columns of it are 32 KiB
-inline constexpr int64_t kDotFetchAhead = 6144;  // bytes
+inline constexpr int64_t kDotSmallBlock = 128;   // while memory is the limit: the weights come as one stream
+inline constexpr int64_t kDotFetchAhead = 4096;  // bytes
 
 inline __attribute__((always_inline)) __m512bh weights_at(const unsigned char* from) {
   return (__m512bh)_mm512_loadu_si512(from);
@@ -35,8 +36,8 @@ __attribute__((noinline)) void dot_rows(const uint16_t* x, int64_t stride, const
   for (int64_t pair = 0; pair < pairs; ++pair) {
     const unsigned char* at = w + pair / 16 * 2048 + pair % 16 * 64;
     if constexpr (kFetch) {
-      __builtin_prefetch(at + fetch, 0, 3);
-      __builtin_prefetch(at + 1024 + fetch, 0, 3);
+      __builtin_prefetch(w + pair * 128 + fetch, 0, 3);
+      __builtin_prefetch(w + pair * 128 + 64 + fetch, 0, 3);
     }
     const __m512bh left = weights_at(at);
     const __m512bh right = weights_at(at + 1024);
@@ -76,8 +77,8 @@ void dot_panels(const MatmulCall& call, int64_t begin, int64_t end) {
   auto* padded = reinterpret_cast<uint16_t*>(sums + block_rows * kPanel);
 
   const bool one_pass = call.rows <= kDotRows;
-  const int64_t k_block = one_pass ? even_k : kDotBlock;
-  const int64_t fetch = one_pass ? kDotFetchAhead : kDotBlock * kPanel * 2;
+  const int64_t k_block = one_pass ? even_k : call.rows <= 64 ? kDotSmallBlock : kDotBlock;
+  const int64_t fetch = one_pass ? kDotFetchAhead : k_block * kPanel * 2;
 
   for (int64_t row0 = 0; row0 < call.rows; row0 += block_rows) {
     const int64_t rows = smaller(block_rows, call.rows - row0);

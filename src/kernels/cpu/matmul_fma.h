@@ -13,9 +13,6 @@ namespace {
 
 #define REPRISE_INLINE inline __attribute__((always_inline))
 
-// Bytes between the weights that are used and those that are fetched from memory for later.
-inline constexpr int64_t kFetchAhead = 4096;
-
 // sums[r][c] += x[r][0..steps) * w for MR rows and NV vectors of columns, from column 0 of `w`.
 // x: floats, rows `stride` apart. w: f32 [steps][32], or bf16 blocks (pack.h). `fetch`: bytes ahead to
 // prefetch.
@@ -38,25 +35,23 @@ REPRISE_INLINE void multiply_block(const float* x, int64_t stride, const unsigne
         const unsigned char* at = w + pair * 64;
         if constexpr (kFetch)
 #pragma GCC unroll 2
-          for (int line = 0; line < kLines; ++line) __builtin_prefetch(at + line * 1024 + fetch, 0, 3);
-        Reg even[NV], odd[NV];
+          for (int line = 0; line < kLines; ++line)
+            __builtin_prefetch(w + (pair * kLines + line) * 64 + fetch, 0, 3);
+            // One parity after the other: both at once don't fit into the registers beside the sums.
+#pragma GCC unroll 2
+        for (int parity = 0; parity < 2; ++parity) {
+          Reg wk[NV];
 #pragma GCC unroll 4
-        for (int v = 0; v < NV; ++v) {
-          const unsigned char* from = at + v * kLanes / 16 * 1024 + v * kLanes % 16 * 4;
-          even[v] = V::widen_even(from);
-          odd[v] = V::widen_odd(from);
-        }
+          for (int v = 0; v < NV; ++v) {
+            const unsigned char* from = at + v * kLanes / 16 * 1024 + v * kLanes % 16 * 4;
+            wk[v] = parity == 0 ? V::widen_even(from) : V::widen_odd(from);
+          }
 #pragma GCC unroll 16
-        for (int r = 0; r < MR; ++r) {
-          const Reg xr = V::broadcast(x + r * stride + pair * 2);
+          for (int r = 0; r < MR; ++r) {
+            const Reg xr = V::broadcast(x + r * stride + pair * 2 + parity);
 #pragma GCC unroll 4
-          for (int v = 0; v < NV; ++v) acc[r][v] = V::fma(xr, even[v], acc[r][v]);
-        }
-#pragma GCC unroll 16
-        for (int r = 0; r < MR; ++r) {
-          const Reg xr = V::broadcast(x + r * stride + pair * 2 + 1);
-#pragma GCC unroll 4
-          for (int v = 0; v < NV; ++v) acc[r][v] = V::fma(xr, odd[v], acc[r][v]);
+            for (int v = 0; v < NV; ++v) acc[r][v] = V::fma(xr, wk[v], acc[r][v]);
+          }
         }
       }
     }
@@ -84,28 +79,26 @@ REPRISE_INLINE void multiply_block(const float* x, int64_t stride, const unsigne
     for (int v = 0; v < NV; ++v) V::store(sums + r * kPanel + v * kLanes, acc[r][v]);
 }
 
-// One group of rows over all 32 columns: in one go where the registers allow, else 16 columns after 16.
+// One group of rows over all 32 columns, in as many parts as the registers ask for.
 template <class V, bool kBf16, int MR, bool kFetch>
 __attribute__((noinline)) void multiply_rows(const float* x, int64_t stride, const unsigned char* w,
                                              int64_t steps, float* sums, bool resume, int64_t fetch) {
-  constexpr int kAll = static_cast<int>(kPanel) / V::kLanes;
-  if constexpr (MR <= V::kWideRows) {
-    multiply_block<V, kBf16, MR, kAll, kFetch>(x, stride, w, steps, sums, resume, fetch);
-  } else {
-    for (int half = 0; half < 2; ++half)
-      multiply_block<V, kBf16, MR, kAll / 2, kFetch>(x, stride, w + half * (kBf16 ? 1024 : 64), steps,
-                                                     sums + half * 16, resume, fetch);
+  constexpr int kVectors = V::vectors_of(MR);
+  constexpr int kColumns = kVectors * V::kLanes;
+  for (int column = 0; column < kPanel; column += kColumns) {
+    const unsigned char* from = w + (kBf16 ? column / 16 * 1024 + column % 16 * 4 : column * 4);
+    multiply_block<V, kBf16, MR, kVectors, kFetch>(x, stride, from, steps, sums + column, resume, fetch);
   }
 }
 
 template <class V, bool kBf16, bool kFetch, int MR>
-void multiply_tail(int64_t rows, const float* x, int64_t stride, const unsigned char* w, int64_t steps,
-                   float* sums, bool resume, int64_t fetch) {
+void multiply_few(int64_t rows, const float* x, int64_t stride, const unsigned char* w, int64_t steps,
+                  float* sums, bool resume, int64_t fetch) {
   if constexpr (MR > 0) {
     if (rows == MR)
       multiply_rows<V, kBf16, MR, kFetch>(x, stride, w, steps, sums, resume, fetch);
     else
-      multiply_tail<V, kBf16, kFetch, MR - 1>(rows, x, stride, w, steps, sums, resume, fetch);
+      multiply_few<V, kBf16, kFetch, MR - 1>(rows, x, stride, w, steps, sums, resume, fetch);
   }
 }
 
@@ -113,13 +106,13 @@ void multiply_tail(int64_t rows, const float* x, int64_t stride, const unsigned 
 template <class V, bool kBf16>
 void multiply_all(int64_t rows, const float* x, int64_t stride, const unsigned char* w, int64_t steps,
                   float* sums, bool resume, int64_t fetch) {
-  constexpr int kMax = V::kMaxRows;
-  multiply_tail<V, kBf16, true, kMax>(smaller(rows, kMax), x, stride, w, steps, sums, resume, fetch);
-  int64_t r = kMax;
-  for (; r + kMax <= rows; r += kMax)
-    multiply_rows<V, kBf16, kMax, false>(x + r * stride, stride, w, steps, sums + r * kPanel, resume, 0);
+  constexpr int kMost = V::kMostRows;
+  multiply_few<V, kBf16, true, kMost>(smaller(rows, kMost), x, stride, w, steps, sums, resume, fetch);
+  int64_t r = kMost;
+  for (; r + kMost <= rows; r += kMost)
+    multiply_rows<V, kBf16, kMost, false>(x + r * stride, stride, w, steps, sums + r * kPanel, resume, 0);
   if (r < rows)
-    multiply_tail<V, kBf16, false, kMax - 1>(rows - r, x + r * stride, stride, w, steps, sums + r * kPanel,
+    multiply_few<V, kBf16, false, kMost - 1>(rows - r, x + r * stride, stride, w, steps, sums + r * kPanel,
                                              resume, 0);
 }
 
@@ -166,20 +159,22 @@ template <class V, bool kBf16>
 void multiply_panels(const MatmulCall& call, int64_t begin, int64_t end) {
   constexpr int64_t kLargestSpan = 16384;  // columns of x that are widened at a time
   constexpr int64_t kRowsAtOnce = 1008;  // rows that share one pass over the weights; a multiple of 6 and 12
+  constexpr int64_t kXBytes = int64_t{384} << 10;  // of widened x for a pass: most of an L2 cache
   const int64_t k = kBf16 ? round_up(call.k, kPanel) : call.k;
   const int64_t span = smaller(k, kLargestSpan);
   const int64_t stride = span + 16;  // not a power of two, which would put all rows into one set of the cache
-  const int64_t row_bytes = (kPanel + (kBf16 ? stride : 0)) * 4;
-  const int64_t fitting = smaller(call.scratch_bytes / row_bytes, kRowsAtOnce) / V::kMaxRows * V::kMaxRows;
-  const int64_t block_rows = smaller(call.rows, fitting);
+  const int64_t fitting = kBf16 ? smaller(kXBytes / (stride * 4), kRowsAtOnce) : kRowsAtOnce;
+  const int64_t block_rows = smaller(call.rows, larger(1, fitting / V::kMostRows) * V::kMostRows);
   auto* sums = reinterpret_cast<float*>(call.scratch);
   Rows<V, kBf16> x(call, sums + block_rows * kPanel, span, stride);
 
   const int64_t weight_bytes = kBf16 ? 2 : 4;
-  // Few rows read the weights from memory in one stream; more rows share a block that stays in the L1 cache.
-  const bool wide = call.rows <= V::kWideRows;
-  const int64_t k_block = wide ? span : V::kBlock;
-  const int64_t fetch = wide ? kFetchAhead : V::kBlock * kPanel * weight_bytes;
+  // Where all columns of a row fit into registers, one pass. Else short blocks while memory is the limit, so
+  // that the weights come as one stream; with many rows, blocks that fill the L1 cache.
+  const bool one_pass =
+      V::vectors_of(static_cast<int>(smaller(call.rows, V::kMostRows + 1))) * V::kLanes == kPanel;
+  const int64_t k_block = one_pass ? span : call.rows <= V::kSmallRows ? V::kSmallBlock : V::kBlock;
+  const int64_t fetch = one_pass ? (kBf16 ? V::kFetchBf16 : V::kFetchF32) : k_block * kPanel * weight_bytes;
 
   for (int64_t row0 = 0; row0 < call.rows; row0 += block_rows) {
     const int64_t rows = smaller(block_rows, call.rows - row0);
