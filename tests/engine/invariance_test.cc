@@ -1,0 +1,113 @@
+// The contract of the engine: tokens and log-probabilities of a request are the same bits alone and in a
+// crowd, with its prompt in one piece or in chunks, preempted or not, with one thread or two, at every ISA
+// level of this machine.
+#include <gtest/gtest.h>
+
+#include <tuple>
+
+#include "kernels/cpu/isa_select.h"
+#include "tests/engine/small_model.h"
+
+namespace reprise::engine {
+namespace {
+
+// Mixed lengths and ways of sampling, as a crowd has them.
+std::vector<Request> crowd(int count) {
+  std::vector<Request> out;
+  for (int i = 0; i < count; ++i) {
+    Request request{small_prompt(1 + (i * 37) % 90, static_cast<uint32_t>(i)),
+                    {.temperature = i % 3 == 0 ? 0.0f : 1.2f,
+                     .seed = 1000 + static_cast<uint64_t>(i),
+                     .max_tokens = 6 + (i * 13) % 20,
+                     .logprobs = 4}};
+    if (i % 3 == 2) request.sampling.top_p = 0.8f;
+    if (i % 5 == 1) request.sampling.top_k = 30;
+    if (i % 7 == 3) request.sampling.repetition_penalty = 1.3f;
+    if (i % 11 == 4) request.sampling.prompt_logprobs = 2;
+    out.push_back(std::move(request));
+  }
+  return out;
+}
+
+void expect_same(const std::vector<TokenScore>& a, const std::vector<TokenScore>& b, const char* what) {
+  ASSERT_EQ(a.size(), b.size()) << what;
+  for (size_t i = 0; i < a.size(); ++i) {
+    ASSERT_EQ(a[i].logprob, b[i].logprob) << what << ' ' << i;
+    ASSERT_EQ(a[i].top.size(), b[i].top.size());
+    for (size_t k = 0; k < a[i].top.size(); ++k) {
+      ASSERT_EQ(a[i].top[k].token_id, b[i].top[k].token_id) << what << ' ' << i;
+      ASSERT_EQ(a[i].top[k].logprob, b[i].top[k].logprob) << what << ' ' << i;
+    }
+  }
+}
+
+void expect_same(const Collected& a, const Collected& b) {
+  ASSERT_EQ(a.error, "");
+  ASSERT_EQ(b.error, "");
+  ASSERT_EQ(a.token_ids, b.token_ids);
+  ASSERT_EQ(a.finish_reason, b.finish_reason);
+  expect_same(a.scores, b.scores, "log-probability");
+  expect_same(a.prompt_scores, b.prompt_scores, "prompt log-probability");
+}
+
+using Case = std::tuple<Isa, DType, const char*>;
+
+class Invariance : public testing::TestWithParam<Case> {
+ protected:
+  Results run(const EngineConfig& config, int threads, std::vector<Request> requests) {
+    const auto& [isa, dtype, architecture] = GetParam();
+    SmallEngine small(config, dtype, isa, threads, architecture);
+    Results results = small.run(std::move(requests));
+    preemptions = small.engine.stats().preemptions;
+    return results;
+  }
+  int64_t preemptions = 0;
+};
+
+TEST_P(Invariance, AloneInACrowdChunkedPreemptedWithAnyThreads) {
+  // The scalar level calculates each fused multiply-add in software: a smaller crowd.
+  const int count = std::get<Isa>(GetParam()) == Isa::scalar ? 12 : 64;
+  EngineConfig wide = small_engine_config();
+  wide.max_num_seqs = count;
+  const Results together = run(wide, 2, crowd(count));
+  ASSERT_EQ(together.size(), static_cast<size_t>(count));
+  EXPECT_EQ(preemptions, 0);
+
+  // Some of the crowd, each in an engine that has seen nothing else.
+  for (int i : {0, 1, 2, 10, 15, 33, 63}) {
+    if (i >= count) break;
+    SCOPED_TRACE("alone: request " + std::to_string(i));
+    const Results alone = run(small_engine_config(), 1, {crowd(count)[static_cast<size_t>(i)]});
+    ASSERT_NO_FATAL_FAILURE(expect_same(alone.at({0, 0}), together.at({static_cast<RequestId>(i), 0})));
+  }
+  const auto compare = [&](const char* how, const EngineConfig& config, int threads) {
+    SCOPED_TRACE(how);
+    const Results other = run(config, threads, crowd(count));
+    for (const auto& [key, result] : together) {
+      SCOPED_TRACE("request " + std::to_string(key.first));
+      ASSERT_NO_FATAL_FAILURE(expect_same(other.at(key), result));
+    }
+  };
+  EngineConfig chunked = small_engine_config();
+  chunked.max_num_batched_tokens = 16;
+  compare("chunks of 16, 8 at a time, one thread", chunked, 1);
+  EngineConfig scarce = small_engine_config();
+  scarce.num_gpu_blocks_override = count < 64 ? 14 : 20;
+  scarce.max_num_seqs = 16;
+  compare("too few blocks for all", scarce, 2);
+  EXPECT_GT(preemptions, 0) << "this configuration is meant to preempt";
+}
+
+std::string case_name(const testing::TestParamInfo<Case>& info) {
+  const auto& [isa, dtype, architecture] = info.param;
+  return std::string(name_of(isa)) + "_" + std::string(name_of(dtype)) + "_" + architecture;
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, Invariance,
+                         testing::Combine(testing::ValuesIn(kernels::cpu::available_isas()),
+                                          testing::Values(DType::f32, DType::bf16),
+                                          testing::Values("LlamaForCausalLM", "Qwen3ForCausalLM")),
+                         case_name);
+
+}  // namespace
+}  // namespace reprise::engine

@@ -1,0 +1,97 @@
+// A small random model and a way to run requests through an engine on it, for the tests of this folder.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/thread_team.h"
+#include "engine/engine.h"
+#include "models/load_model.h"
+
+namespace reprise::engine {
+
+inline constexpr int64_t kSmallVocab = 503;
+
+// Two layers with sizes that are no multiples of 16; "LlamaForCausalLM" or "Qwen3ForCausalLM".
+inline weights::ModelConfig small_config(const std::string& architecture = "LlamaForCausalLM") {
+  weights::ModelConfig config;
+  config.architecture = architecture;
+  config.vocab_size = kSmallVocab;
+  config.hidden_size = 72;
+  config.intermediate_size = 104;
+  config.num_layers = 2;
+  config.num_heads = 6;
+  config.num_kv_heads = 2;
+  config.head_dim = 16;
+  config.max_position_embeddings = 512;
+  config.rms_norm_eps = 1e-5f;
+  config.rope.original_max_position_embeddings = 512;
+  return config;
+}
+
+inline std::unique_ptr<const models::Model> small_model(
+    ThreadTeam& team, DType dtype = DType::f32, const std::string& architecture = "LlamaForCausalLM") {
+  return models::load_model(small_config(architecture), nullptr, dtype, team);
+}
+
+inline EngineConfig small_engine_config() {
+  return {.max_model_len = 256, .max_num_seqs = 8, .block_size = 16, .max_logprobs = -1};
+}
+
+inline std::vector<int32_t> small_prompt(int64_t length, uint32_t salt = 0) {
+  std::vector<int32_t> out;
+  uint32_t state = 12345 + salt * 7919;
+  for (int64_t i = 0; i < length; ++i) {
+    state = state * 1664525u + 1013904223u;
+    out.push_back(static_cast<int32_t>((state >> 8) % kSmallVocab));
+  }
+  return out;
+}
+
+// All that became of one output.
+struct Collected {
+  std::vector<int32_t> token_ids;
+  std::vector<TokenScore> scores;
+  std::vector<TokenScore> prompt_scores;
+  FinishReason finish_reason = FinishReason::none;
+  std::string error;
+  RequestMetrics metrics;
+
+  void take(const OutputEvent& event) {
+    token_ids.insert(token_ids.end(), event.token_ids.begin(), event.token_ids.end());
+    scores.insert(scores.end(), event.scores.begin(), event.scores.end());
+    prompt_scores.insert(prompt_scores.end(), event.prompt_scores.begin(), event.prompt_scores.end());
+    finish_reason = event.finish_reason;
+    error = event.error;
+    metrics = event.metrics;
+  }
+};
+using Results = std::map<std::pair<RequestId, int32_t>, Collected>;
+
+struct SmallEngine {
+  explicit SmallEngine(const EngineConfig& config = small_engine_config(), DType dtype = DType::f32,
+                       Isa isa = Isa::scalar, int threads = 1,
+                       const std::string& architecture = "LlamaForCausalLM")
+      : team(threads),
+        engine(small_model(team, dtype, architecture), team, isa, config, [this](const OutputEvent& e) {
+          results[{e.request, e.output}].take(e);
+          if (on_event) on_event(e);
+        }) {}
+
+  // Runs them together; the results of request i are in results[{first + i, output}].
+  Results& run(std::vector<Request> requests) {
+    for (Request& request : requests) engine.submit(std::move(request));
+    engine.run();
+    return results;
+  }
+
+  ThreadTeam team;
+  Results results;
+  EventSink on_event;
+  Engine engine;
+};
+
+}  // namespace reprise::engine
