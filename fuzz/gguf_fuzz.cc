@@ -1,9 +1,12 @@
 // Any bytes as a GGUF file: an Error, or tensors, a vocabulary and a configuration that can all be read.
+#include <sys/mman.h>
+
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <span>
+#include <string>
 
 #include "core/error.h"
 #include "weights/gguf_checkpoint.h"
@@ -20,13 +23,12 @@ void attempt(Action&& action) {
   }
 }
 
-// The checkpoint class wants a file: one in memory where the system has that.
+// The checkpoint class wants a file: one in memory, gone with the process.
 std::filesystem::path write_input(const uint8_t* data, size_t size) {
   static const std::filesystem::path path = [] {
-    std::string name =
-        (std::filesystem::exists("/dev/shm") ? "/dev/shm" : "/tmp") + std::string("/reprise-fuzz-XXXXXX");
-    if (const int file = ::mkstemp(name.data()); file < 0) std::abort();
-    return name;
+    const int file = ::memfd_create("gguf", MFD_CLOEXEC);
+    if (file < 0) std::abort();
+    return "/proc/self/fd/" + std::to_string(file);
   }();
   std::ofstream(path, std::ios::binary | std::ios::trunc)
       .write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(size));
