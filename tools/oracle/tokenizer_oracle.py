@@ -3,7 +3,7 @@
 tokens, on generated lines of mixed scripts, code, emoji, combining marks, odd blanks, digits, special tokens in the
 text and broken UTF-8. Fixed seeds; prints counts; exit code 1 on any difference.
 
-  tokenizer_oracle.py [--reprise build/release/reprise] [--lines 20000] [--seed 1] [DIR ...]
+  tokenizer_oracle.py [--reprise build/release/reprise] [--shared ../shared] [--lines 20000] [--seed 1] [DIR ...]
 
 DIR: folders with a tokenizer.json; without any, the real vocabularies of ../shared/data/tokenizers, the stories model
 and the tiny model of this repository, as far as they exist. Small models of other kinds (Unigram with and without byte
@@ -27,8 +27,7 @@ from tokenizer_texts import make_texts  # noqa: E402
 REPOSITORY = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 
 
-def default_folders():
-    shared = os.environ.get("REPRISE_SHARED", os.path.join(REPOSITORY, "..", "shared"))
+def default_folders(shared):
     folders = []
     for parent in (os.path.join(shared, "data", "tokenizers"), os.path.join(shared, "models"),
                    os.path.join(REPOSITORY, "models")):
@@ -114,6 +113,7 @@ def compare(name, folder, program, lines, seed, show):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reprise", default=os.path.join(REPOSITORY, "build", "release", "reprise"))
+    parser.add_argument("--shared", default=os.environ.get("REPRISE_SHARED", os.path.join(REPOSITORY, "..", "shared")))
     parser.add_argument("--lines", type=int, default=20000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--show", type=int, default=5, help="differences to print of each kind and model")
@@ -122,7 +122,7 @@ def main():
     program = Program(arguments.reprise)
     total = 0
     print(f"tokenizers {tokenizers.__version__}, Unicode {unicodedata.unidata_version}, seed {arguments.seed}")
-    for folder in arguments.folders or default_folders():
+    for folder in arguments.folders or default_folders(arguments.shared):
         total += compare(os.path.basename(folder.rstrip("/")), folder, program, arguments.lines, arguments.seed,
                          arguments.show)
     if not arguments.folders:
