@@ -52,15 +52,23 @@ void Profiler::write_chrome_trace(const std::filesystem::path& path) const {
 }
 
 double Profiler::host_us_per_decode_step() const {
-  double host = 0;
+  double total = 0;
   int64_t steps = 0;
+  double host = 0;  // of the step under way: its phases less its launches
+  bool decode = true;
   for (const Event& event : events_) {
-    if (event.sizes.tokens == 0 || event.sizes.tokens != event.sizes.seqs) continue;
     const double spent = microseconds(event.end - event.begin);
     host += event.layer.empty() ? spent : -spent;
-    if (event.layer.empty() && event.name == "forward") ++steps;
+    if (!event.layer.empty()) decode = decode && event.sizes.tokens == event.sizes.seqs;
+    if (!event.layer.empty() || event.name != kLastPhase) continue;
+    if (decode) {
+      total += host;
+      ++steps;
+    }
+    host = 0;
+    decode = true;
   }
-  return steps == 0 ? 0 : host / static_cast<double>(steps);
+  return steps == 0 ? 0 : total / static_cast<double>(steps);
 }
 
 std::string Profiler::summary() const {

@@ -18,6 +18,9 @@ class Profiler {
  public:
   using Clock = std::chrono::steady_clock;
 
+  // A step's phases end with this one (docs/engine_contract.md).
+  static constexpr std::string_view kLastPhase = "publish";
+
   struct Event {
     std::string_view name;   // kernel, or a phase of the step
     std::string_view layer;  // empty: a phase of the engine's step

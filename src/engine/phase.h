@@ -17,7 +17,7 @@ class PhaseScope {
   ~PhaseScope() {
     if (profiler_ != nullptr)
       profiler_->add(
-          {.name = name_, .layer = "step", .begin = begin_, .end = Profiler::Clock::now(), .sizes = {}});
+          {.name = name_, .layer = {}, .begin = begin_, .end = Profiler::Clock::now(), .sizes = {}});
   }
   PhaseScope(const PhaseScope&) = delete;
   PhaseScope& operator=(const PhaseScope&) = delete;

@@ -1,0 +1,150 @@
+// The public API on the repository's tiny model: text, stop strings, echo, streaming, errors of single
+// prompts.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "core/json.h"
+#include "reprise/reprise.h"
+
+namespace reprise {
+namespace {
+
+using testing::HasSubstr;
+
+LanguageModel& tiny() {
+  static LanguageModel model =
+      LanguageModel::load({.model = REPRISE_SOURCE_DIR "/models/tiny", .max_num_seqs = 16});
+  return model;
+}
+
+Prompt greedy(const std::string& text, int max_tokens) {
+  Prompt prompt{.text = text};
+  prompt.sampling.temperature = 0;
+  prompt.sampling.max_tokens = max_tokens;
+  prompt.sampling.ignore_eos = true;
+  return prompt;
+}
+
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const std::runtime_error& e) {
+    return e.what();
+  }
+  return "nothing was thrown";
+}
+
+TEST(LanguageModel, StreamedTextIsTheResultsText) {
+  std::string streamed;
+  size_t tokens = 0;
+  bool finished = false;
+  const Result result = tiny().generate({greedy("It was a", 24)}, [&](const StreamEvent& event) {
+    EXPECT_FALSE(finished);
+    streamed += event.text;
+    tokens += event.token_ids.size();
+    finished = event.finished;
+    return true;
+  })[0];
+  ASSERT_EQ(result.error, "");
+  EXPECT_TRUE(finished);
+  EXPECT_EQ(tokens, 24u);
+  EXPECT_EQ(streamed, result.outputs[0].text);
+  EXPECT_EQ(result.outputs[0].text, tiny().decode(result.outputs[0].token_ids));
+  EXPECT_EQ(result.outputs[0].finish_reason, "length");
+  EXPECT_GT(result.metrics.time_to_first_token_s, 0);
+}
+
+TEST(LanguageModel, StopStringCutsTheTextAndEndsTheOutput) {
+  const std::string full = tiny().generate({greedy("It was a", 40)})[0].outputs[0].text;
+  const std::string stop = full.substr(full.size() / 2, 4);
+  Prompt prompt = greedy("It was a", 40);
+  prompt.sampling.stop = {stop};
+  const Output cut = tiny().generate({prompt})[0].outputs[0];
+  EXPECT_EQ(cut.text, full.substr(0, full.find(stop)));
+  EXPECT_EQ(cut.finish_reason, "stop");
+  EXPECT_LT(cut.token_ids.size(), 40u);
+  prompt.sampling.include_stop_str_in_output = true;
+  EXPECT_EQ(tiny().generate({prompt})[0].outputs[0].text, full.substr(0, full.find(stop)) + stop);
+}
+
+TEST(LanguageModel, CallbackCanEndAnOutput) {
+  int events = 0;
+  const Result result =
+      tiny().generate({greedy("It", 100)}, [&](const StreamEvent&) { return ++events < 5; })[0];
+  EXPECT_EQ(result.outputs[0].finish_reason, "abort");
+  EXPECT_LT(result.outputs[0].token_ids.size(), 20u);
+}
+
+TEST(LanguageModel, EchoBeginsWithThePrompt) {
+  Prompt prompt = greedy("It was a", 4);
+  prompt.sampling.echo = true;
+  EXPECT_TRUE(tiny().generate({prompt})[0].outputs[0].text.starts_with("It was a"));
+}
+
+TEST(LanguageModel, SeveralOutputsDifferAndRepeatWithTheirSeed) {
+  Prompt prompt = greedy("She", 16);
+  prompt.sampling.temperature = 1;
+  prompt.sampling.n = 3;
+  prompt.sampling.seed = 7;
+  const Result first = tiny().generate({prompt})[0];
+  const Result second = tiny().generate({greedy("He", 8), prompt})[1];
+  ASSERT_EQ(first.outputs.size(), 3u);
+  EXPECT_NE(first.outputs[0].token_ids, first.outputs[1].token_ids);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(first.outputs[i].token_ids, second.outputs[i].token_ids);
+}
+
+TEST(LanguageModel, OneBadPromptHarmsNoOther) {
+  Prompt too_long{.token_ids = std::vector<int32_t>(100000, 5)};
+  Prompt bad_id{.token_ids = {1, 1 << 30}};
+  Prompt bad_field = greedy("x", 4);
+  bad_field.sampling.top_p = 3;
+  Prompt empty;
+  const std::vector<Result> results = tiny().generate({too_long, bad_id, greedy("It", 4), bad_field, empty});
+  EXPECT_THAT(results[0].error, HasSubstr("100000"));
+  EXPECT_THAT(results[1].error, HasSubstr("1073741824"));
+  EXPECT_EQ(results[2].error, "");
+  EXPECT_EQ(results[2].outputs[0].token_ids.size(), 4u);
+  EXPECT_THAT(results[3].error, HasSubstr("top_p"));
+  EXPECT_NE(results[4].error, "");
+}
+
+TEST(LanguageModel, BadWordsAreNeverSaid) {
+  const std::string full = tiny().generate({greedy("It was a", 30)})[0].outputs[0].text;
+  Prompt prompt = greedy("It was a", 30);
+  const Result first = tiny().generate({greedy("It was a", 1)})[0];
+  const std::string word = tiny().decode(first.outputs[0].token_ids);
+  prompt.sampling.bad_words_token_ids = {first.outputs[0].token_ids};
+  const Output other = tiny().generate({prompt})[0].outputs[0];
+  for (const int32_t id : other.token_ids) EXPECT_NE(id, first.outputs[0].token_ids[0]);
+}
+
+TEST(LanguageModel, LoadErrorsSayWhatAndWhere) {
+  EXPECT_THAT(message_of([] { LanguageModel::load({.model = "/does/not/exist"}); }),
+              HasSubstr("/does/not/exist"));
+  EXPECT_THAT(
+      message_of([] { LanguageModel::load({.model = REPRISE_SOURCE_DIR "/models/tiny", .dtype = "int3"}); }),
+      HasSubstr("int3"));
+  EXPECT_THAT(
+      message_of([] { LanguageModel::load({.model = REPRISE_SOURCE_DIR "/models/tiny", .isa = "avx9000"}); }),
+      HasSubstr("avx9000"));
+}
+
+TEST(LanguageModel, TraceNamesLayers) {
+  tiny().start_trace();
+  tiny().generate({greedy("It", 3)});
+  tiny().stop_trace();
+  const std::string path = testing::TempDir() + "reprise_trace.json";
+  tiny().write_trace(path);
+  const Json trace = read_json_file(path);
+  bool named = false;
+  for (const Json& event : trace["traceEvents"]) named = named || event["cat"] == "model.layers.0.mlp";
+  EXPECT_TRUE(named);
+  EXPECT_GT(tiny().trace_overhead_us(), 0);
+  EXPECT_THAT(message_of([] { tiny().write_trace("/proc/no/such/place.json"); }),
+              HasSubstr("/proc/no/such/place.json"));
+}
+
+}  // namespace
+}  // namespace reprise

@@ -1,0 +1,76 @@
+#include "core/thread_team.h"
+
+#include <gtest/gtest.h>
+#include <xmmintrin.h>
+
+#include <atomic>
+#include <chrono>
+#include <limits>
+#include <thread>
+#include <vector>
+
+#include "core/error.h"
+
+namespace reprise {
+namespace {
+
+TEST(ThreadTeam, EveryItemRunsOnce) {
+  for (const int size : {1, 2, 4}) {
+    ThreadTeam team(size);
+    for (const int64_t items : {0, 1, 2, 7, 64, 1000}) {
+      std::vector<std::atomic<int>> seen(static_cast<size_t>(items));
+      for (int repeat = 0; repeat < 50; ++repeat)
+        team.parallel_for(items, 1 + repeat % 5, [&](int64_t begin, int64_t end, int worker) {
+          ASSERT_GE(worker, 0);
+          ASSERT_LT(worker, team.size());
+          for (int64_t i = begin; i < end; ++i) ++seen[static_cast<size_t>(i)];
+        });
+      for (const auto& count : seen) ASSERT_EQ(count, 50);
+    }
+  }
+}
+
+TEST(ThreadTeam, WorkersWakeAfterTheyParked) {
+  ThreadTeam team(3);
+  for (int i = 0; i < 20; ++i) {
+    std::atomic<int64_t> sum{0};
+    team.parallel_for(100, 1, [&](int64_t begin, int64_t end, int) { sum += end - begin; });
+    ASSERT_EQ(sum, 100);
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
+// Jobs of different functions back to back: a late worker must never run an old job's function on a new one's
+// items.
+TEST(ThreadTeam, JobsNeverMix) {
+  ThreadTeam team(4);
+  std::atomic<int64_t> a{0}, b{0};
+  for (int i = 0; i < 20000; ++i) {
+    team.parallel_for(8, 1, [&](int64_t begin, int64_t end, int) { a += end - begin; });
+    team.parallel_for(16, 2, [&](int64_t begin, int64_t end, int) { b += end - begin; });
+  }
+  EXPECT_EQ(a, 20000 * 8);
+  EXPECT_EQ(b, 20000 * 16);
+}
+
+TEST(ThreadTeam, DenormalsAreFlushedInJobsAndRestoredAfter) {
+  ThreadTeam team(2);
+  const unsigned before = _mm_getcsr();
+  std::atomic<int> flushed{0};
+  team.parallel_for(64, 1, [&](int64_t begin, int64_t end, int) {
+    volatile float tiny = std::numeric_limits<float>::min();
+    const float half = tiny * 0.5f;
+    if (half == 0.0f) flushed += static_cast<int>(end - begin);
+  });
+  EXPECT_EQ(flushed, 64);
+  EXPECT_EQ(_mm_getcsr() & 0x8040u, before & 0x8040u);
+}
+
+TEST(ThreadTeam, RefusesSillySizes) {
+  EXPECT_THROW(ThreadTeam(-1), Error);
+  EXPECT_THROW(ThreadTeam(100000), Error);
+  EXPECT_GE(usable_cores(), 1);
+}
+
+}  // namespace
+}  // namespace reprise
