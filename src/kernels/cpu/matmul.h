@@ -8,8 +8,8 @@
 //    equal bit for bit at all levels, and bf16 at the first three.
 //  - avx512_bf16: vdpbf16ps over the pairs of k, ascending; then + bias.
 //  - amx: tdpbf16ps over blocks of 32 k, ascending, tiles for every M; then + bias.
-// A bf16 output is the float sum rounded to nearest even. bf16 levels above avx2 flush denormals; the stream
-// sets FTZ and DAZ around every kernel, so the others do as well.
+// A bf16 output is the float sum rounded to nearest even. vdpbf16ps and tiles flush denormals whatever the
+// mode; the stream sets FTZ and DAZ around every kernel, so the other levels do as well.
 #pragma once
 
 #include <array>

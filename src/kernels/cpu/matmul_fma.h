@@ -33,11 +33,12 @@ REPRISE_INLINE void multiply_block(const float* x, int64_t stride, const unsigne
 #pragma GCC unroll 2
       for (int pair = 0; pair < 16; ++pair) {
         const unsigned char* at = w + pair * 64;
-        if constexpr (kFetch)
+        if constexpr (kFetch) {  // in the order of memory, not of use: the columns come from two pieces
 #pragma GCC unroll 2
           for (int line = 0; line < kLines; ++line)
             __builtin_prefetch(w + (pair * kLines + line) * 64 + fetch, 0, 3);
-            // One parity after the other: both at once don't fit into the registers beside the sums.
+        }
+        // One parity after the other: both at once don't fit into the registers beside the sums.
 #pragma GCC unroll 2
         for (int parity = 0; parity < 2; ++parity) {
           Reg wk[NV];
