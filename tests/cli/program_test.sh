@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# program_test.sh REPRISE SOURCE: runs the program as a person would. Every bad input must end in exit code 1 and one
+# line that begins "reprise: error:" and names what is wrong; wrong usage in exit code 2.
+set -uo pipefail
+reprise=$1 tiny=$2/models/tiny
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failures=0
+fail() { echo "FAILED: $*"; failures=$((failures + 1)); }
+
+# error CODE TEXT COMMAND...: the command exits with CODE and its last line on standard error holds TEXT.
+error() {
+  local code=$1 text=$2 rc=0
+  shift 2
+  timeout 60 "$@" >"$work/out" 2>"$work/err" </dev/null || rc=$?
+  [ "$rc" = "$code" ] || fail "exit code $rc instead of $code: $*: $(tail -n 1 "$work/err")"
+  grep -qiF -- "$text" "$work/err" || fail "'$text' is not in the message of: $*: $(tail -n 1 "$work/err")"
+  if [ "$code" = 1 ]; then
+    [ "$(grep -c '^reprise: error:' "$work/err")" = 1 ] || fail "not one line of error: $*: $(cat "$work/err")"
+  fi
+}
+# says TEXT COMMAND...: the command succeeds and prints TEXT.
+says() {
+  local text=$1
+  shift
+  timeout 60 "$@" >"$work/out" 2>"$work/err" </dev/null || fail "exit code $?: $*: $(tail -n 1 "$work/err")"
+  grep -qF -- "$text" "$work/out" || fail "'$text' is not in the output of: $*: $(head -c 300 "$work/out")"
+}
+# A copy of the tiny model to break.
+broken() { rm -rf "$work/model"; cp -r "$tiny" "$work/model"; }
+generate() { echo "$reprise" generate --model "$work/model" --prompt-ids 1,2,3 --max-tokens 2; }
+
+# What works.
+says '"finish_reason":"length"' "$reprise" generate --model "$tiny" --prompt "It was" --max-tokens 3 --temperature 0 --ignore-eos --json --logprobs 2
+says '"prompt_logprobs":[null,{' "$reprise" generate --model "$tiny" --prompt-ids 5,6,7 --max-tokens 1 --prompt-logprobs 1 --json
+says '"isa_available"' "$reprise" collect-env --json
+says '"decode_tokens_per_s"' "$reprise" bench latency --model "$tiny" --load-choices dummy --input-len 8 --output-len 4 --batch-size 1,3 --repeat 1 --json
+says 'requests/s' "$reprise" bench throughput --model "$tiny" --input-len 8 --output-len 4 --num-prompts 5 --repeat 1
+ids=$("$reprise" tokenizer --model "$tiny" --encode "It was a fine day")
+says 'It was a fine day' "$reprise" tokenizer --model "$tiny" --decode "$ids" --skip-special-tokens
+printf '%s\n' '"It was"' '{"prompt_token_ids":[1,2,3],"max_tokens":2}' >"$work/prompts.jsonl"
+says '{"index":1,' "$reprise" generate --model "$tiny" --prompts-file "$work/prompts.jsonl" --max-tokens 2 --json
+says '"traceEvents"' sh -c "'$reprise' generate --model '$tiny' --prompt It --max-tokens 2 --trace '$work/trace.json' && cat '$work/trace.json'"
+
+# A prompt that can't run keeps its place, and the others finish.
+printf '%s\n' '{"promt":"x"}' '"It"' '{"prompt":"x","top_p":7}' >"$work/prompts.jsonl"
+timeout 60 "$reprise" generate --model "$tiny" --prompts-file "$work/prompts.jsonl" --max-tokens 2 --json >"$work/out" 2>"$work/err" && fail "bad prompts gave exit code 0"
+[ "$(grep -c '"error"' "$work/out")" = 2 ] && sed -n 2p "$work/out" | grep -q '"outputs"' || fail "results of a mixed file: $(cat "$work/out")"
+
+# Usage.
+error 2 "required" "$reprise" generate --prompt x
+error 2 "--no-such-flag" "$reprise" generate --model "$tiny" --no-such-flag
+error 2 "subcommand" "$reprise"
+error 2 "dummy" "$reprise" generate --model "$tiny" --load-choices maybe --prompt x
+error 1 "no prompt" "$reprise" generate --model "$tiny"
+error 1 "top-p" "$reprise" generate --model "$tiny" --prompt x --top-p big
+error 1 "isa" "$reprise" generate --model "$tiny" --prompt x --isa mmx
+error 1 "block" "$reprise" generate --model "$tiny" --prompt x --block-size 7
+
+# Models that aren't there or are damaged.
+error 1 "/no/such/model" "$reprise" generate --model /no/such/model --prompt x
+broken; rm "$work/model/config.json"; error 1 "config.json" $(generate)
+broken; sed -i 's/LlamaForCausalLM/FancyForCausalLM/' "$work/model/config.json"; error 1 "FancyForCausalLM" $(generate)
+broken; sed -i 's/"hidden_size": *[0-9]*/"hidden_size": 1000/' "$work/model/config.json"; error 1 "1000" $(generate)
+broken; sed -i 's/"num_hidden_layers": *\([0-9]*\)/"num_hidden_layers": 99/' "$work/model/config.json"; error 1 "model.layers." $(generate)
+broken; printf '{"a":' >"$work/model/config.json"; error 1 "malformed JSON" $(generate)
+broken; truncate -s 5000 "$work/model/model.safetensors"; error 1 "safetensors" $(generate)
+broken; printf '\0\0\0\0\0\0\0\020{}' >"$work/model/model.safetensors"; error 1 "header" $(generate)
+broken; rm "$work/model/model.safetensors"; error 1 "safetensors" $(generate)
+broken; printf '{"version":"1.0","model":{"type":"BPE","vocab":{"a":0,"b":7},"merges":[]}}' >"$work/model/tokenizer.json"; error 1 "hole" $(generate)
+broken; rm "$work/model/tokenizer.json"; error 1 "tokenizer.json" "$reprise" generate --model "$work/model" --prompt x
+broken; rm "$work/model/tokenizer.json"; says '"text":""' $(generate) --json
+printf 'GGUF\003\0\0\0\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377' >"$work/bad.gguf"; error 1 "bad.gguf" "$reprise" generate --model "$work/bad.gguf" --prompt x
+
+# Prompts, templates, files.
+error 1 "at most 63 fit" "$reprise" generate --model "$tiny" --prompt-ids "$(seq -s, 1 200)" --max-model-len 64
+error 1 "vocab" "$reprise" generate --model "$tiny" --prompt-ids 1,999999
+printf '{%% for i in range(99999) %%}{%% for j in range(99999) %%}{%% for k in range(99999) %%}{%% endfor %%}{%% endfor %%}{%% endfor %%}' >"$work/loop.jinja"
+error 1 "chat template" "$reprise" generate --model "$tiny" --chat --prompt x --chat-template "$work/loop.jinja"
+printf '{%% if %%}' >"$work/syntax.jinja"; error 1 "line 1" "$reprise" generate --model "$tiny" --chat --prompt x --chat-template "$work/syntax.jinja"
+error 1 "--prompts-file" "$reprise" generate --model "$tiny" --prompts-file "$work/none.jsonl"
+error 1 "[trace]" "$reprise" generate --model "$tiny" --prompt x --max-tokens 1 --trace "$work/no/such/folder/t.json"
+if [ -w /dev/full ]; then error 1 "standard output" sh -c "'$reprise' generate --model '$tiny' --prompt It --max-tokens 1 --json >/dev/full"; fi
+
+[ "$failures" = 0 ] && echo "all passed"
+exit "$((failures > 0))"
