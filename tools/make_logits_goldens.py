@@ -43,9 +43,10 @@ GOLDENS = [
     (Checkpoint("qwen3-linear", "qwen3", 30, 3, 1, 80, 33, 63, tied=True, rope={"rope_type": "linear", "factor": 2.5},
                 prompt_lengths=LONG), "bfloat16"),
     (Checkpoint("qwen3-hd128", "qwen3", 20, 2, 2, 128, 31, 59, tied=False, old_dialect=True, prompt_lengths=(40,)), "bfloat16"),
-    (Checkpoint("ernie-bias-yarn", "ernie", 26, 8, 1, 16, 43, 65, tied=False, theta=500000.0, old_dialect=True,
-                rope={"rope_type": "yarn", "factor": 8.0, "truncate": False, **TRAINED}, extra={"use_bias": True},
-                prompt_lengths=LONG), "bfloat16"),
+    # A base and a length with which truncation changes the ramp.
+    (Checkpoint("ernie-bias-yarn", "ernie", 26, 8, 1, 16, 43, 65, tied=False, theta=100.0, old_dialect=True,
+                rope={"rope_type": "yarn", "factor": 8.0, "truncate": False, "original_max_position_embeddings": 32},
+                extra={"use_bias": True}, prompt_lengths=LONG), "bfloat16"),
     (Checkpoint("ernie-plain", "ernie", 40, 6, 2, 16, 61, 77, tied=True, theta=500000.0, prompt_lengths=LONG), "float32"),
 ]
 

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Runs commands in a pseudo-terminal and draws what they really print as a self-contained SVG: the README's picture.
 
-usage: tools/terminal_svg.py --out docs/session.svg [--columns 96] [--rows 30] 'COMMAND' ['COMMAND' ...]
+usage: tools/terminal_svg.py --out docs/session.svg [--columns 96] [--rows 32] 'COMMAND' ['COMMAND' ...]
+The README's: './run demo' 'build/release/reprise generate --model models/tiny --prompt "It was a fine morning, and"
+--max-tokens 40 --seed 7'
 Each command is shown after a prompt, then its output. Colours, bold, carriage returns, cursor-up and erasing are
 followed, so a progress bar ends as it ended on the screen; of a long output the last rows are shown.
 """

@@ -9,7 +9,7 @@ if [ -z "$tool" ] || ! "$tool" --version | grep -q "version $version\."; then
   echo "skipped: clang-format $version is not installed (apt-get install clang-format-$version)"
   exit 77
 fi
-sources() { find src include tests bench fuzz examples \( -name '*.h' -o -name '*.cc' -o -name '*.inc' \) -print0 2>/dev/null || true; }
+sources() { find src include tests bench fuzz examples \( -name '*.h' -o -name '*.cc' \) -print0 2>/dev/null || true; }
 if [ "${1:-}" = --fix ]; then
   sources | xargs -0 -r -P "$(nproc)" -n 20 "$tool" -i
   exit 0
