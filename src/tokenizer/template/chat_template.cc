@@ -1,0 +1,28 @@
+#include "tokenizer/template/chat_template.h"
+
+#include "core/error.h"
+#include "tokenizer/template/interpreter.h"
+#include "tokenizer/template/parser.h"
+#include "tokenizer/template/scope.h"
+#include "tokenizer/template/unicode.h"
+
+namespace reprise::tokenizer {
+
+ChatTemplate ChatTemplate::parse(std::string_view source, const TemplateLimits& limits) {
+  if (source.size() > limits.max_source_bytes)
+    throw Error("[chat template] the source has {} bytes, at most {} are taken", source.size(),
+                limits.max_source_bytes);
+  if (!jinja::valid_utf8(source)) throw Error("[chat template] the source is not valid UTF-8");
+  auto tree = std::make_shared<jinja::TemplateTree>(jinja::parse_template(source, limits.max_nesting));
+  jinja::resolve(*tree);
+  return ChatTemplate(std::move(tree), limits);
+}
+
+std::string ChatTemplate::render(const Json& context) const {
+  if (!context.is_object())
+    throw Error("[chat template] the context is a JSON {}, expected an object of variables",
+                context.type_name());
+  return jinja::Interpreter(*tree_, limits_, context).run();
+}
+
+}  // namespace reprise::tokenizer

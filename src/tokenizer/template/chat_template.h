@@ -1,0 +1,54 @@
+// Chat templates: Jinja2 in a sandbox, set up as Hugging Face transformers sets it up
+// (ImmutableSandboxedEnvironment with trim_blocks, lstrip_blocks, loop controls, the generation tag, its own
+// tojson, raise_exception, strftime_now). Output is byte for byte that of Python's jinja2 3.1;
+// tools/oracle/template_oracle.py compares.
+//
+// Differences, all of them errors here: integers beyond 64 bits, complex numbers, bytes, lone surrogates; the
+// tags extends, include, import, from, block and autoescape; the filters pprint, random, urlize and wordwrap;
+// lipsum().
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "core/json.h"
+
+namespace reprise::tokenizer {
+
+namespace jinja {
+struct TemplateTree;
+}
+
+// What one render may use. A template that passes a limit fails with a message that names the limit.
+struct TemplateLimits {
+  size_t max_source_bytes = size_t{1} << 20;
+  int max_nesting = 200;                        // of expressions in the source
+  uint64_t max_steps = 20'000'000;              // operations and items; about a second
+  size_t max_output_bytes = size_t{64} << 20;   // the text and everything captured on the way
+  size_t max_memory_bytes = size_t{256} << 20;  // live values, the caller's context not counted
+  int max_depth = 1000;                         // recursion of macros, loops and expressions, together
+};
+
+// Immutable after parse(): any number of threads may render one object at once.
+class ChatTemplate {
+ public:
+  // Throws Error "[chat template] line N: ..." on text that is not a template.
+  static ChatTemplate parse(std::string_view source, const TemplateLimits& limits = {});
+
+  // `context` is an object; its members are the variables: messages, tools, documents, add_generation_prompt,
+  // bos_token and so on. The environment variable REPRISE_NOW=2026-01-02T03:04:05 fixes strftime_now's clock.
+  // Throws Error where jinja2 raises, and when a limit is passed.
+  std::string render(const Json& context) const;
+
+ private:
+  explicit ChatTemplate(std::shared_ptr<const jinja::TemplateTree> tree, const TemplateLimits& limits)
+      : tree_(std::move(tree)), limits_(limits) {}
+
+  std::shared_ptr<const jinja::TemplateTree> tree_;
+  TemplateLimits limits_;
+};
+
+}  // namespace reprise::tokenizer

@@ -1,0 +1,217 @@
+#include "tokenizer/template/compare.h"
+
+#include <cmath>
+
+#include "tokenizer/template/unicode.h"
+
+namespace reprise::tokenizer::jinja {
+namespace {
+
+// Integers and floats compare exactly: long double holds every int64 and every double.
+static_assert(sizeof(long double) > 8);
+Order compare_numbers(const Value& a, const Value& b) {
+  auto wide = [](const Value& value) {
+    return value.is(Kind::kFloat) ? static_cast<long double>(value.as_double())
+                                  : static_cast<long double>(value.as_int());
+  };
+  long double x = wide(a), y = wide(b);
+  return x < y ? Order::kLess : x > y ? Order::kGreater : x == y ? Order::kEqual : Order::kUnordered;
+}
+
+bool equal_dicts(Runtime& runtime, const DictObject& a, const DictObject& b) {
+  if (a.entries.size() != b.entries.size()) return false;
+  for (const auto& [key, value] : a.entries) {
+    const Value* other = dict_find(runtime, b, key);
+    if (!other || !equal(runtime, value, *other)) return false;
+  }
+  return true;
+}
+
+// dict.keys() and dict.items() are sets: equal when each holds the other's items.
+bool equal_views(Runtime& runtime, const Value& a, const Value& b) {
+  ViewKind kind = a.view().view;
+  if (kind == ViewKind::kValues || b.view().view == ViewKind::kValues) return a.identity() == b.identity();
+  if (length_of(a) != length_of(b)) return false;
+  Cursor cursor(runtime, a);
+  for (Value item; cursor.next(item);)
+    if (!contains(runtime, b, item)) return false;
+  return true;
+}
+
+}  // namespace
+
+bool same(const Value& a, const Value& b) {
+  if (a.kind() != b.kind()) return false;
+  switch (a.kind()) {
+    case Kind::kNone:
+      return true;
+    case Kind::kBool:
+    case Kind::kInt:
+      return a.as_int() == b.as_int();
+    case Kind::kFloat:
+      return false;
+    case Kind::kString:
+      return a.identity() == b.identity() || (a.text().size() <= 1 && a.text() == b.text());
+    default:
+      return a.identity() == b.identity();
+  }
+}
+
+bool equal(Runtime& runtime, const Value& a, const Value& b) {
+  runtime.step();
+  if (a.is_number() && b.is_number()) return compare_numbers(a, b) == Order::kEqual;
+  if (a.kind() != b.kind()) return false;
+  switch (a.kind()) {
+    case Kind::kMissing:
+    case Kind::kUndefined:
+    case Kind::kNone:
+      return true;
+    case Kind::kString:
+      runtime.step(std::min(a.text().size(), b.text().size()) / 64);
+      return a.text() == b.text();
+    case Kind::kList:
+    case Kind::kTuple: {
+      const auto &x = a.items(), &y = b.items();
+      if (x.size() != y.size()) return false;
+      for (size_t i = 0; i < x.size(); ++i)
+        if (!same(x[i], y[i]) && !equal(runtime, x[i], y[i])) return false;
+      return true;
+    }
+    case Kind::kDict:
+      return equal_dicts(runtime, a.dict(), b.dict());
+    case Kind::kRange: {
+      const RangeObject &x = a.range(), &y = b.range();
+      return x.length == y.length && (x.length == 0 || x.start == y.start) &&
+             (x.length <= 1 || x.step == y.step);
+    }
+    case Kind::kView:
+      return equal_views(runtime, a, b);
+    default:
+      return a.identity() == b.identity();
+  }
+}
+
+Order order(Runtime& runtime, const Value& a, const Value& b, std::string_view operator_text) {
+  runtime.step();
+  for (const Value* value : {&a, &b})
+    if (value->is_undefined()) runtime.fail("{}", value->text());
+  if (a.is_number() && b.is_number()) return compare_numbers(a, b);
+  if (a.is_string() && b.is_string()) {
+    // UTF-8 sorts like its code points.
+    runtime.step(std::min(a.text().size(), b.text().size()) / 64);
+    int result = a.text().compare(b.text());
+    return result < 0 ? Order::kLess : result > 0 ? Order::kGreater : Order::kEqual;
+  }
+  if (a.is_sequence() && a.kind() == b.kind()) {
+    const auto &x = a.items(), &y = b.items();
+    for (size_t i = 0; i < std::min(x.size(), y.size()); ++i)
+      if (!same(x[i], y[i]) && !equal(runtime, x[i], y[i])) return order(runtime, x[i], y[i], operator_text);
+    return x.size() < y.size() ? Order::kLess : x.size() > y.size() ? Order::kGreater : Order::kEqual;
+  }
+  runtime.fail("'{}' not supported between instances of '{}' and '{}'", operator_text, type_name(a),
+               type_name(b));
+}
+
+bool contains(Runtime& runtime, const Value& container, const Value& item) {
+  switch (container.kind()) {
+    case Kind::kString:
+      if (item.is_undefined()) runtime.fail("'in <string>' requires string as left operand, not Undefined");
+      if (!item.is_string())
+        runtime.fail("'in <string>' requires string as left operand, not {}", type_name(item));
+      runtime.step_bytes(container.text().size());
+      return find_text(container.text(), item.text()) != std::string_view::npos;
+    case Kind::kDict:
+      if (!hashable(runtime, item)) runtime.fail("unhashable type: '{}'", type_name(item));
+      return dict_find(runtime, container.dict(), item) != nullptr;
+    case Kind::kRange: {
+      if (!item.is_number()) return false;
+      const RangeObject& range = container.range();
+      double number = item.as_double();
+      if (number != std::floor(number) || std::fabs(number) > 9e18 || range.length == 0) return false;
+      __int128 offset = static_cast<__int128>(static_cast<int64_t>(number)) - range.start;
+      return offset % range.step == 0 && offset / range.step >= 0 && offset / range.step < range.length;
+    }
+    case Kind::kView: {
+      const ViewObject& view = container.view();
+      if (view.view == ViewKind::kKeys) return contains(runtime, view.dict, item);
+      if (view.view == ViewKind::kItems) {
+        if (!item.is(Kind::kTuple) || item.items().size() != 2) return false;
+        if (!hashable(runtime, item.items()[0]))
+          runtime.fail("unhashable type: '{}'", type_name(item.items()[0]));
+        const Value* value = dict_find(runtime, view.dict.dict(), item.items()[0]);
+        return value && equal(runtime, *value, item.items()[1]);
+      }
+      break;
+    }
+    default:
+      break;
+  }
+  if (!iterable(container)) runtime.fail("argument of type '{}' is not iterable", type_name(container));
+  Cursor cursor(runtime, container);
+  for (Value candidate; cursor.next(candidate);)
+    if (same(candidate, item) || equal(runtime, candidate, item)) return true;
+  return false;
+}
+
+bool hashable(Runtime& runtime, const Value& value) {
+  runtime.step();
+  switch (value.kind()) {
+    case Kind::kList:
+    case Kind::kDict:
+      return false;
+    case Kind::kView:
+      return value.view().view == ViewKind::kValues;
+    case Kind::kTuple:
+      for (const Value& item : value.items())
+        if (!hashable(runtime, item)) return false;
+      return true;
+    default:
+      return true;
+  }
+}
+
+size_t hash(Runtime& runtime, const Value& value) {
+  runtime.step();
+  switch (value.kind()) {
+    case Kind::kBool:
+    case Kind::kInt:
+      return std::hash<int64_t>()(value.as_int());
+    case Kind::kFloat: {
+      // A float equal to an integer must meet it in a dict.
+      double number = value.as_double();
+      if (number == std::floor(number) && std::fabs(number) < 9.2e18)
+        return std::hash<int64_t>()(static_cast<int64_t>(number));
+      return std::hash<double>()(number);
+    }
+    case Kind::kString:
+      runtime.step(value.text().size() / 64);
+      return std::hash<std::string_view>()(value.text());
+    case Kind::kTuple: {
+      size_t seed = 0x9e3779b97f4a7c15u;
+      for (const Value& item : value.items()) seed = (seed ^ hash(runtime, item)) * 0x100000001b3u;
+      return seed;
+    }
+    case Kind::kRange:
+      return std::hash<int64_t>()(value.range().length);
+    case Kind::kUndefined:
+    case Kind::kMissing:
+    case Kind::kNone:
+      return static_cast<size_t>(value.kind());
+    default:
+      return std::hash<const void*>()(value.identity());
+  }
+}
+
+const Value* dict_find(Runtime& runtime, const DictObject& dict, const Value& key) {
+  if (dict.index.empty()) {
+    for (const auto& [name, value] : dict.entries)
+      if (equal(runtime, name, key)) return &value;
+    return nullptr;
+  }
+  auto [begin, end] = dict.index.equal_range(hash(runtime, key));
+  for (auto it = begin; it != end; ++it)
+    if (equal(runtime, dict.entries[it->second].first, key)) return &dict.entries[it->second].second;
+  return nullptr;
+}
+
+}  // namespace reprise::tokenizer::jinja

@@ -1,0 +1,528 @@
+#include "tokenizer/template/expression_parser.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace reprise::tokenizer::jinja {
+
+// Bounds the recursion of the parser itself.
+class ExpressionParser::Nesting {
+ public:
+  explicit Nesting(ExpressionParser& parser) : parser_(parser) {
+    if (++parser_.nesting_ > parser_.max_depth_)
+      fail_at(parser_.current().line, "expressions nest deeper than {} levels", parser_.max_depth_);
+  }
+  ~Nesting() { --parser_.nesting_; }
+
+ private:
+  ExpressionParser& parser_;
+};
+
+bool ExpressionParser::skip_operator(std::string_view op) {
+  if (!current().is_operator(op)) return false;
+  next();
+  return true;
+}
+
+bool ExpressionParser::skip_name(std::string_view name) {
+  if (!current().is_name(name)) return false;
+  next();
+  return true;
+}
+
+std::string ExpressionParser::describe_current() const {
+  switch (current().kind) {
+    case TokenKind::kEnd:
+      return "end of template";
+    case TokenKind::kBlockEnd:
+      return "end of statement block";
+    case TokenKind::kVariableEnd:
+      return "end of print statement";
+    default:
+      return current().text;
+  }
+}
+
+const Token& ExpressionParser::expect(TokenKind kind) {
+  if (!current().is(kind)) {
+    std::string_view wanted = kind == TokenKind::kBlockEnd      ? "%}"
+                              : kind == TokenKind::kVariableEnd ? "}}"
+                                                                : "a name";
+    fail_at(current().line, "expected {}, got '{}'", wanted, describe_current());
+  }
+  return next();
+}
+
+void ExpressionParser::expect_operator(std::string_view op) {
+  if (!skip_operator(op)) fail_at(current().line, "expected token '{}', got '{}'", op, describe_current());
+}
+
+ExprPtr ExpressionParser::make(ExprKind kind, int line, std::vector<ExprPtr> items) {
+  auto node = std::make_unique<Expr>();
+  node->kind = kind;
+  node->line = line;
+  node->items = std::move(items);
+  return measured(std::move(node));
+}
+
+ExprPtr ExpressionParser::measured(ExprPtr node) {
+  int below = 0;
+  auto visit = [&](const ExprPtr& child) {
+    if (child) below = std::max(below, child->depth);
+  };
+  for (const ExprPtr& item : node->items) visit(item);
+  for (const ExprPtr& argument : node->arguments.positional) visit(argument);
+  for (const auto& [name, argument] : node->arguments.named) visit(argument);
+  visit(node->arguments.spread);
+  visit(node->arguments.named_spread);
+  node->depth = below + 1;
+  if (node->depth > max_depth_) fail_at(node->line, "expressions nest deeper than {} levels", max_depth_);
+  return node;
+}
+
+ExprPtr ExpressionParser::parse_expression(bool with_conditional) {
+  Nesting nesting(*this);
+  return with_conditional ? parse_conditional() : parse_or();
+}
+
+ExprPtr ExpressionParser::parse_conditional() {
+  int line = current().line;
+  ExprPtr node = parse_or();
+  while (skip_name("if")) {
+    std::vector<ExprPtr> items(3);
+    items[0] = parse_or();
+    items[1] = std::move(node);
+    if (skip_name("else")) {
+      Nesting nesting(*this);
+      items[2] = parse_conditional();
+    }
+    node = make(ExprKind::kConditional, line, std::move(items));
+    line = current().line;
+  }
+  return node;
+}
+
+namespace {
+
+std::vector<ExprPtr> pair_of(ExprPtr left, ExprPtr right) {
+  std::vector<ExprPtr> items;
+  items.push_back(std::move(left));
+  items.push_back(std::move(right));
+  return items;
+}
+
+std::vector<ExprPtr> only(ExprPtr item) {
+  std::vector<ExprPtr> items;
+  items.push_back(std::move(item));
+  return items;
+}
+
+}  // namespace
+
+ExprPtr ExpressionParser::parse_or() {
+  int line = current().line;
+  ExprPtr left = parse_and();
+  while (skip_name("or")) left = make(ExprKind::kOr, line, pair_of(std::move(left), parse_and()));
+  return left;
+}
+
+ExprPtr ExpressionParser::parse_and() {
+  int line = current().line;
+  ExprPtr left = parse_not();
+  while (skip_name("and")) left = make(ExprKind::kAnd, line, pair_of(std::move(left), parse_not()));
+  return left;
+}
+
+ExprPtr ExpressionParser::parse_not() {
+  if (!current().is_name("not")) return parse_compare();
+  Nesting nesting(*this);
+  int line = next().line;
+  return make(ExprKind::kNot, line, only(parse_not()));
+}
+
+ExprPtr ExpressionParser::parse_compare() {
+  constexpr std::pair<std::string_view, CompareOp> kOperators[] = {
+      {"==", CompareOp::kEqual},  {"!=", CompareOp::kUnequal}, {"<", CompareOp::kLess},
+      {"<=", CompareOp::kAtMost}, {">", CompareOp::kGreater},  {">=", CompareOp::kAtLeast}};
+  int line = current().line;
+  std::vector<ExprPtr> items = only(parse_sum());
+  std::vector<CompareOp> compare;
+  while (true) {
+    if (current().is(TokenKind::kOperator)) {
+      auto it = std::find_if(std::begin(kOperators), std::end(kOperators),
+                             [&](const auto& entry) { return entry.first == current().text; });
+      if (it == std::end(kOperators)) break;
+      next();
+      compare.push_back(it->second);
+    } else if (skip_name("in")) {
+      compare.push_back(CompareOp::kIn);
+    } else if (current().is_name("not") && peek().is_name("in")) {
+      next();
+      next();
+      compare.push_back(CompareOp::kNotIn);
+    } else {
+      break;
+    }
+    items.push_back(parse_sum());
+  }
+  if (compare.empty()) return std::move(items[0]);
+  ExprPtr node = make(ExprKind::kCompare, line, std::move(items));
+  node->compare = std::move(compare);
+  return node;
+}
+
+ExprPtr ExpressionParser::parse_sum() {
+  int line = current().line;
+  ExprPtr left = parse_concat();
+  while (current().is_operator("+") || current().is_operator("-")) {
+    BinaryOp op = next().text == "+" ? BinaryOp::kAdd : BinaryOp::kSub;
+    left = make(ExprKind::kBinary, line, pair_of(std::move(left), parse_concat()));
+    left->op = op;
+  }
+  return left;
+}
+
+ExprPtr ExpressionParser::parse_concat() {
+  int line = current().line;
+  std::vector<ExprPtr> items = only(parse_product());
+  while (skip_operator("~")) items.push_back(parse_product());
+  return items.size() == 1 ? std::move(items[0]) : make(ExprKind::kConcat, line, std::move(items));
+}
+
+ExprPtr ExpressionParser::parse_product() {
+  constexpr std::pair<std::string_view, BinaryOp> kOperators[] = {
+      {"*", BinaryOp::kMul}, {"/", BinaryOp::kDiv}, {"//", BinaryOp::kFloorDiv}, {"%", BinaryOp::kMod}};
+  int line = current().line;
+  ExprPtr left = parse_power();
+  while (current().is(TokenKind::kOperator)) {
+    auto it = std::find_if(std::begin(kOperators), std::end(kOperators),
+                           [&](const auto& entry) { return entry.first == current().text; });
+    if (it == std::end(kOperators)) break;
+    next();
+    left = make(ExprKind::kBinary, line, pair_of(std::move(left), parse_power()));
+    left->op = it->second;
+  }
+  return left;
+}
+
+ExprPtr ExpressionParser::parse_power() {
+  int line = current().line;
+  ExprPtr left = parse_unary();
+  while (skip_operator("**")) {
+    left = make(ExprKind::kBinary, line, pair_of(std::move(left), parse_unary()));
+    left->op = BinaryOp::kPow;
+  }
+  return left;
+}
+
+ExprPtr ExpressionParser::parse_unary(bool with_filters) {
+  Nesting nesting(*this);
+  int line = current().line;
+  ExprPtr node;
+  if (skip_operator("-"))
+    node = make(ExprKind::kNegate, line, only(parse_unary(false)));
+  else if (skip_operator("+"))
+    node = make(ExprKind::kPositive, line, only(parse_unary(false)));
+  else
+    node = parse_primary();
+  node = parse_postfix(std::move(node));
+  return with_filters ? parse_postfix_filters(std::move(node)) : std::move(node);
+}
+
+ExprPtr ExpressionParser::parse_primary(bool with_namespace) {
+  const Token& token = current();
+  switch (token.kind) {
+    case TokenKind::kName:
+      break;
+    case TokenKind::kString:
+      return parse_string();
+    case TokenKind::kInteger:
+    case TokenKind::kFloat:
+      return parse_number();
+    default:
+      if (skip_operator("(")) {
+        ExprPtr node = parse_tuple(true, true);
+        expect_operator(")");
+        return node;
+      }
+      if (token.is_operator("[")) return parse_list();
+      if (token.is_operator("{")) return parse_dict();
+      fail_at(token.line, "unexpected '{}'", describe_current());
+  }
+  next();
+  const std::string& name = token.text;
+  if (name == "true" || name == "True" || name == "false" || name == "False" || name == "none" ||
+      name == "None") {
+    ExprPtr node = make(ExprKind::kConst, token.line);
+    node->constant =
+        name[0] == 'n' || name[0] == 'N' ? Value::none() : Value::boolean(name[0] == 't' || name[0] == 'T');
+    return node;
+  }
+  bool reference = with_namespace && skip_operator(".");
+  ExprPtr node = make(reference ? ExprKind::kNamespaceRef : ExprKind::kName, token.line);
+  node->name = name;
+  if (reference) node->attribute = expect(TokenKind::kName).text;
+  return node;
+}
+
+ExprPtr ExpressionParser::parse_string() {
+  int line = current().line;
+  std::string text;
+  while (current().is(TokenKind::kString)) text += next().text;  // neighbours join
+  ExprPtr node = make(ExprKind::kConst, line);
+  node->constant = constant_string(std::move(text));
+  return node;
+}
+
+ExprPtr ExpressionParser::parse_number() {
+  const Token& token = next();
+  ExprPtr node = make(ExprKind::kConst, token.line);
+  if (token.is(TokenKind::kFloat)) {
+    node->constant = Value::real(strtod(token.text.c_str(), nullptr));
+    return node;
+  }
+  char letter = token.text.size() > 1 ? static_cast<char>(token.text[1] | 0x20) : '\0';
+  int base = letter == 'x' ? 16 : letter == 'o' ? 8 : letter == 'b' ? 2 : 10;
+  errno = 0;
+  int64_t number = strtoll(token.text.c_str() + (base == 10 ? 0 : 2), nullptr, base);
+  if (errno == ERANGE) fail_at(token.line, "integer overflow: {} does not fit 64 bits", token.text);
+  node->constant = Value::integer(number);
+  return node;
+}
+
+ExprPtr ExpressionParser::parse_list() {
+  int line = next().line;
+  std::vector<ExprPtr> items;
+  while (!current().is_operator("]")) {
+    if (!items.empty()) expect_operator(",");
+    if (current().is_operator("]")) break;
+    items.push_back(parse_expression());
+  }
+  expect_operator("]");
+  return make(ExprKind::kList, line, std::move(items));
+}
+
+ExprPtr ExpressionParser::parse_dict() {
+  int line = next().line;
+  std::vector<ExprPtr> items;
+  while (!current().is_operator("}")) {
+    if (!items.empty()) expect_operator(",");
+    if (current().is_operator("}")) break;
+    items.push_back(parse_expression());
+    expect_operator(":");
+    items.push_back(parse_expression());
+  }
+  expect_operator("}");
+  return make(ExprKind::kDict, line, std::move(items));
+}
+
+bool ExpressionParser::at_tuple_end() const {
+  return current().is(TokenKind::kVariableEnd) || current().is(TokenKind::kBlockEnd) ||
+         current().is_operator(")");
+}
+
+ExprPtr ExpressionParser::finish_tuple(std::vector<ExprPtr> items, bool is_tuple, bool in_parentheses,
+                                       int line) {
+  if (!is_tuple) {
+    if (!items.empty()) return std::move(items[0]);
+    if (!in_parentheses) fail_at(current().line, "Expected an expression, got '{}'", describe_current());
+  }
+  return make(ExprKind::kTuple, line, std::move(items));
+}
+
+ExprPtr ExpressionParser::parse_tuple(bool with_conditional, bool in_parentheses) {
+  int line = current().line;
+  std::vector<ExprPtr> items;
+  bool is_tuple = false;
+  while (true) {
+    if (!items.empty()) expect_operator(",");
+    if (at_tuple_end()) break;
+    items.push_back(parse_expression(with_conditional));
+    if (!current().is_operator(",")) break;
+    is_tuple = true;
+  }
+  return finish_tuple(std::move(items), is_tuple, in_parentheses, line);
+}
+
+ExprPtr ExpressionParser::parse_target_tuple(bool with_namespace) {
+  int line = current().line;
+  std::vector<ExprPtr> items;
+  bool is_tuple = false;
+  while (true) {
+    if (!items.empty()) expect_operator(",");
+    if (at_tuple_end()) break;
+    items.push_back(parse_primary(with_namespace));
+    if (!current().is_operator(",")) break;
+    is_tuple = true;
+  }
+  return finish_tuple(std::move(items), is_tuple, false, line);
+}
+
+void ExpressionParser::make_target(Expr& node, Access access) {
+  switch (node.kind) {
+    case ExprKind::kName:
+    case ExprKind::kNamespaceRef:
+      node.access = access;
+      return;
+    case ExprKind::kTuple:
+      for (ExprPtr& item : node.items) make_target(*item, access);
+      return;
+    default:
+      fail_at(node.line, "can't assign to this expression, only to names and tuples of names");
+  }
+}
+
+ExprPtr ExpressionParser::parse_postfix(ExprPtr node) {
+  while (true) {
+    if (current().is_operator(".") || current().is_operator("["))
+      node = parse_subscript(std::move(node));
+    else if (current().is_operator("("))
+      node = parse_call(std::move(node));
+    else
+      return node;
+  }
+}
+
+ExprPtr ExpressionParser::parse_postfix_filters(ExprPtr node) {
+  while (true) {
+    if (current().is_operator("|"))
+      node = parse_filters(std::move(node), false);
+    else if (current().is_name("is"))
+      node = parse_test(std::move(node));
+    else if (current().is_operator("("))
+      node = parse_call(std::move(node));
+    else
+      return node;
+  }
+}
+
+ExprPtr ExpressionParser::parse_subscript(ExprPtr node) {
+  int line = current().line;
+  if (skip_operator(".")) {
+    const Token& token = next();
+    if (token.is(TokenKind::kName)) {
+      ExprPtr attribute = make(ExprKind::kAttribute, line, only(std::move(node)));
+      attribute->name = token.text;
+      return attribute;
+    }
+    if (!token.is(TokenKind::kInteger)) fail_at(token.line, "expected name or number after '.'");
+    --position_;
+    return make(ExprKind::kItem, line, pair_of(std::move(node), parse_number()));
+  }
+  next();
+  std::vector<ExprPtr> items;
+  ExprPtr slice;
+  while (!current().is_operator("]")) {
+    if (!items.empty() || slice) expect_operator(",");
+    ExprPtr first;
+    if (!current().is_operator(":")) {
+      first = parse_expression();
+      if (!current().is_operator(":")) {
+        items.push_back(std::move(first));
+        continue;
+      }
+    }
+    next();
+    auto bound = [&]() -> ExprPtr {
+      bool absent = current().is_operator(":") || current().is_operator("]") || current().is_operator(",");
+      return absent ? nullptr : parse_expression();
+    };
+    std::vector<ExprPtr> parts;
+    parts.push_back(nullptr);
+    parts.push_back(std::move(first));
+    parts.push_back(bound());
+    parts.push_back(skip_operator(":") ? bound() : nullptr);
+    if (!items.empty() || slice) fail_at(line, "a slice can't be one of several subscripts");
+    slice = make(ExprKind::kSlice, line, std::move(parts));
+  }
+  expect_operator("]");
+  if (slice) {
+    if (!items.empty()) fail_at(line, "a slice can't be one of several subscripts");
+    slice->items[0] = std::move(node);
+    return measured(std::move(slice));
+  }
+  ExprPtr key = items.size() == 1 ? std::move(items[0]) : make(ExprKind::kTuple, line, std::move(items));
+  return make(ExprKind::kItem, line, pair_of(std::move(node), std::move(key)));
+}
+
+CallArguments ExpressionParser::parse_arguments() {
+  int line = current().line;
+  expect_operator("(");
+  CallArguments arguments;
+  auto ensure = [&](bool valid) {
+    if (!valid) fail_at(line, "invalid syntax for function call expression");
+  };
+  bool first = true;
+  while (!current().is_operator(")")) {
+    if (!first) {
+      expect_operator(",");
+      if (current().is_operator(")")) break;
+    }
+    first = false;
+    if (skip_operator("*")) {
+      ensure(!arguments.spread && !arguments.named_spread);
+      arguments.spread = parse_expression();
+    } else if (skip_operator("**")) {
+      ensure(!arguments.named_spread);
+      arguments.named_spread = parse_expression();
+    } else if (current().is(TokenKind::kName) && peek().is_operator("=")) {
+      ensure(!arguments.named_spread);
+      std::string name = next().text;
+      next();
+      for (const auto& [other, value] : arguments.named)
+        if (other == name) fail_at(line, "keyword argument repeated: {}", name);
+      arguments.named.emplace_back(std::move(name), parse_expression());
+    } else {
+      ensure(!arguments.spread && !arguments.named_spread && arguments.named.empty());
+      arguments.positional.push_back(parse_expression());
+    }
+  }
+  expect_operator(")");
+  return arguments;
+}
+
+ExprPtr ExpressionParser::parse_call(ExprPtr node) {
+  ExprPtr call = make(ExprKind::kCall, current().line, only(std::move(node)));
+  call->arguments = parse_arguments();
+  return measured(std::move(call));
+}
+
+std::string ExpressionParser::parse_dotted_name() {
+  std::string name = expect(TokenKind::kName).text;
+  while (skip_operator(".")) name += "." + expect(TokenKind::kName).text;
+  return name;
+}
+
+ExprPtr ExpressionParser::parse_filters(ExprPtr node, bool name_follows) {
+  while (name_follows || skip_operator("|")) {
+    name_follows = false;
+    ExprPtr filter = make(ExprKind::kFilter, current().line, only(std::move(node)));
+    filter->name = parse_dotted_name();
+    filter->filter = find_filter(filter->name);
+    if (current().is_operator("(")) filter->arguments = parse_arguments();
+    node = measured(std::move(filter));
+  }
+  return node;
+}
+
+ExprPtr ExpressionParser::parse_test(ExprPtr node) {
+  int line = next().line;
+  bool negated = skip_name("not");
+  ExprPtr test = make(ExprKind::kTest, line, only(std::move(node)));
+  test->name = parse_dotted_name();
+  test->test = find_test(test->name);
+  const Token& token = current();
+  bool argument = token.is(TokenKind::kName) || token.is(TokenKind::kString) ||
+                  token.is(TokenKind::kInteger) || token.is(TokenKind::kFloat) || token.is_operator("[") ||
+                  token.is_operator("{");
+  if (token.is_operator("(")) {
+    test->arguments = parse_arguments();
+  } else if (argument && !token.is_name("else") && !token.is_name("or") && !token.is_name("and")) {
+    if (token.is_name("is")) fail_at(token.line, "You cannot chain multiple tests with is");
+    test->arguments.positional.push_back(parse_postfix(parse_primary()));
+  }
+  test = measured(std::move(test));
+  return negated ? make(ExprKind::kNot, line, only(std::move(test))) : std::move(test);
+}
+
+}  // namespace reprise::tokenizer::jinja

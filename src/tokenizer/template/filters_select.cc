@@ -1,0 +1,130 @@
+// map, select, reject and their attribute forms: generators that call a filter or a test by name; attr.
+#include "tokenizer/template/attributes.h"
+#include "tokenizer/template/filters.h"
+#include "tokenizer/template/text.h"
+
+namespace reprise::tokenizer::jinja {
+namespace {
+
+using Transform = std::function<Value(const Value&)>;
+
+std::string name_of(Runtime& runtime, const Value& value) {
+  return value.is_string() ? value.text() : to_repr(runtime, value);
+}
+
+// The arguments from `first` on, behind a place for the item.
+Arguments with_item(const Arguments& arguments, size_t first) {
+  Arguments rest;
+  rest.positional.emplace_back();
+  rest.positional.insert(rest.positional.end(), arguments.positional.begin() + static_cast<ptrdiff_t>(first),
+                         arguments.positional.end());
+  rest.named = arguments.named;
+  return rest;
+}
+
+std::vector<Value> all_values(const Arguments& arguments) {
+  std::vector<Value> values = arguments.positional;
+  for (const auto& [name, value] : arguments.named) values.push_back(value);
+  return values;
+}
+
+Transform prepare_map(Runtime& runtime, const Arguments& arguments) {
+  if (arguments.positional.size() < 2) {
+    Value attribute, fallback = Value::none();
+    for (const auto& [name, value] : arguments.named) {
+      if (name == "attribute")
+        attribute = value;
+      else if (name == "default")
+        fallback = value;
+    }
+    if (attribute.is(Kind::kMissing)) runtime.fail("map requires a filter argument");
+    for (const auto& [name, value] : arguments.named)
+      if (name != "attribute" && name != "default")
+        runtime.fail("Unexpected keyword argument {}", quote(name));
+    return AttributeGetter(runtime, attribute, false, fallback);
+  }
+  std::string name = name_of(runtime, arguments.positional[1]);
+  Arguments rest = with_item(arguments, 2);
+  return [&runtime, name, rest](const Value& item) {
+    FilterFunction filter = find_filter(name);
+    if (!filter) runtime.fail("No filter named {}.", quote(name));
+    Arguments call = rest;
+    call.positional[0] = item;
+    return filter(runtime, call);
+  };
+}
+
+Value map(Runtime& runtime, Arguments& arguments) {
+  Value value = arguments.positional.at(0);
+  return runtime.generator(all_values(arguments),
+                           [&runtime, value, arguments]() -> std::function<bool(Value&)> {
+                             if (!truthy(value)) return [](Value&) { return false; };
+                             Transform transform = prepare_map(runtime, arguments);
+                             auto cursor = std::make_shared<Cursor>(runtime, value);
+                             return [cursor, transform](Value& item) {
+                               Value source;
+                               if (!cursor->next(source)) return false;
+                               item = transform(source);
+                               return true;
+                             };
+                           });
+}
+
+std::function<bool(const Value&)> prepare_test(Runtime& runtime, const Arguments& arguments,
+                                               bool by_attribute) {
+  Transform transform = [](const Value& item) { return item; };
+  size_t next = 1;
+  if (by_attribute) {
+    if (arguments.positional.size() < 2) runtime.fail("Missing parameter for attribute name");
+    transform = AttributeGetter(runtime, arguments.positional[1]);
+    next = 2;
+  }
+  if (arguments.positional.size() <= next)
+    return [transform](const Value& item) { return truthy(transform(item)); };
+  std::string name = name_of(runtime, arguments.positional[next]);
+  Arguments rest = with_item(arguments, next + 1);
+  return [&runtime, transform, name, rest](const Value& item) {
+    Value subject = transform(item);
+    TestFunction test = find_test(name);
+    if (!test) runtime.fail("No test named {}.", quote(name));
+    Arguments call = rest;
+    call.positional[0] = subject;
+    return test(runtime, call);
+  };
+}
+
+template <bool keep, bool by_attribute>
+Value select(Runtime& runtime, Arguments& arguments) {
+  Value value = arguments.positional.at(0);
+  return runtime.generator(all_values(arguments),
+                           [&runtime, value, arguments]() -> std::function<bool(Value&)> {
+                             if (!truthy(value)) return [](Value&) { return false; };
+                             auto test = prepare_test(runtime, arguments, by_attribute);
+                             auto cursor = std::make_shared<Cursor>(runtime, value);
+                             return [cursor, test](Value& item) {
+                               while (cursor->next(item))
+                                 if (test(item) == keep) return true;
+                               return false;
+                             };
+                           });
+}
+
+Value attr(Runtime& runtime, Arguments& arguments) {
+  Bound bound(runtime, "attr", arguments, {"/obj", "name"}, 2);
+  return get_attribute_only(runtime, bound[0], bound.text(1));
+}
+
+constexpr Filter kFilters[] = {{"attr", attr},
+                               {"map", map},
+                               {"reject", select<false, false>},
+                               {"rejectattr", select<false, true>},
+                               {"select", select<true, false>},
+                               {"selectattr", select<true, true>}};
+
+}  // namespace
+
+std::span<const Filter> select_filters() {
+  return kFilters;
+}
+
+}  // namespace reprise::tokenizer::jinja

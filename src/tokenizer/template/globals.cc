@@ -1,0 +1,251 @@
+#include "tokenizer/template/globals.h"
+
+#include <ctime>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "tokenizer/template/attributes.h"
+#include "tokenizer/template/compare.h"
+#include "tokenizer/template/text.h"
+#include "tokenizer/template/unicode.h"
+
+namespace reprise::tokenizer::jinja {
+namespace {
+
+constexpr int64_t kMaxRange = 100000;  // the sandbox's MAX_RANGE
+
+Value make_range(Runtime& runtime, const Value&, Arguments& arguments) {
+  Bound bound(runtime, "range", arguments, {"/start", "/stop", "/step"}, 1);
+  int64_t start = bound.has(1) ? bound.integer(0, 0) : 0;
+  int64_t stop = bound.has(1) ? bound.integer(1, 0) : bound.integer(0, 0);
+  int64_t step = bound.integer(2, 1);
+  if (step == 0) runtime.fail("range() arg 3 must not be zero");
+  Value range = runtime.range(start, stop, step);
+  if (range.range().length > kMaxRange)
+    runtime.fail("Range too big. The sandbox blocks ranges larger than MAX_RANGE ({}).", kMaxRange);
+  return range;
+}
+
+// dict(mapping or pairs, **names)
+Value make_dict(Runtime& runtime, const Value&, Arguments& arguments) {
+  if (arguments.positional.size() > 1)
+    runtime.fail("dict expected at most 1 argument, got {}", arguments.positional.size());
+  DictBuilder dict(runtime);
+  if (!arguments.positional.empty()) {
+    const Value& source = arguments.positional[0];
+    if (source.is(Kind::kDict)) {
+      for (const auto& [key, value] : source.dict().entries) dict.set(key, value);
+    } else {
+      Cursor cursor(runtime, source);
+      size_t position = 0;
+      for (Value pair; cursor.next(pair); ++position) {
+        std::vector<Value> fields = to_vector(runtime, pair);
+        if (fields.size() != 2)
+          runtime.fail("dictionary update sequence element #{} has length {}; 2 is required", position,
+                       fields.size());
+        dict.set(fields[0], fields[1]);
+      }
+    }
+  }
+  for (const auto& [name, value] : arguments.named) dict.set(name, value);
+  return dict.build();
+}
+
+// The global `dict`: callable, and dict.fromkeys.
+class DictType : public HostObject {
+ public:
+  std::string_view type_name() const override { return "TemplateDict"; }
+  bool callable() const override { return true; }
+  Value call(Runtime& runtime, Arguments& arguments) override {
+    return make_dict(runtime, Value(), arguments);
+  }
+  std::optional<Value> attribute(Runtime& runtime, const Value& self, std::string_view name) override {
+    if (name != "fromkeys") return std::nullopt;
+    return find_method(runtime, dict_methods(), self, name);
+  }
+};
+
+Value make_namespace(Runtime& runtime, const Value&, Arguments& arguments) {
+  Value attributes = make_dict(runtime, Value(), arguments);
+  Value result = runtime.host<Namespace>(1);
+  Namespace& space = *result.host_as<Namespace>();
+  // Namespaces can hold each other in a circle: the render keeps them and empties them at its end.
+  runtime.keep(result.share(), [&space] { space.clear(); });
+  for (const auto& [key, value] : attributes.dict().entries)
+    space.set(runtime, key.is_string() ? key.text() : to_repr(runtime, key), value);
+  return result;
+}
+
+class Cycler : public HostObject {
+ public:
+  explicit Cycler(std::vector<Value> items) : items_(std::move(items)) {}
+  std::string_view type_name() const override { return "Cycler"; }
+  std::optional<Value> attribute(Runtime& runtime, const Value& self, std::string_view name) override {
+    if (name == "current") return items_[position_];
+    if (name == "pos") return Value::integer(static_cast<int64_t>(position_));
+    if (name == "items") return runtime.tuple(items_);
+    static constexpr Method kMethods[] = {{"next", next}, {"reset", reset}};
+    return find_method(runtime, kMethods, self, name);
+  }
+
+ private:
+  static Value next(Runtime& runtime, const Value& self, Arguments& arguments) {
+    Bound(runtime, "next", arguments, {});
+    Cycler& cycler = *self.host_as<Cycler>();
+    Value item = cycler.items_[cycler.position_];
+    cycler.position_ = (cycler.position_ + 1) % cycler.items_.size();
+    return item;
+  }
+  static Value reset(Runtime& runtime, const Value& self, Arguments& arguments) {
+    Bound(runtime, "reset", arguments, {});
+    self.host_as<Cycler>()->position_ = 0;
+    return Value::none();
+  }
+
+  std::vector<Value> items_;
+  size_t position_ = 0;
+};
+
+Value make_cycler(Runtime& runtime, const Value&, Arguments& arguments) {
+  if (!arguments.named.empty())
+    runtime.fail("cycler() got an unexpected keyword argument '{}'", arguments.named[0].first);
+  if (arguments.positional.empty()) runtime.fail("at least one item has to be provided");
+  int depth = runtime.tuple(arguments.positional).depth();
+  return runtime.host<Cycler>(depth, arguments.positional);
+}
+
+class Joiner : public HostObject {
+ public:
+  explicit Joiner(Value separator) : separator_(std::move(separator)) {}
+  std::string_view type_name() const override { return "Joiner"; }
+  bool callable() const override { return true; }
+  Value call(Runtime& runtime, Arguments& arguments) override {
+    Bound(runtime, "joiner", arguments, {});
+    if (used_) return separator_;
+    used_ = true;
+    return runtime.string("");
+  }
+  std::optional<Value> attribute(Runtime&, const Value&, std::string_view name) override {
+    if (name == "sep") return separator_;
+    if (name == "used") return Value::boolean(used_);
+    return std::nullopt;
+  }
+
+ private:
+  Value separator_;
+  bool used_ = false;
+};
+
+Value make_joiner(Runtime& runtime, const Value&, Arguments& arguments) {
+  Bound bound(runtime, "joiner", arguments, {"sep"});
+  Value separator = bound.has(0) ? bound[0] : runtime.string(", ");
+  return runtime.host<Joiner>(separator.depth() + 1, separator);
+}
+
+Value raise_exception(Runtime& runtime, const Value&, Arguments& arguments) {
+  Bound bound(runtime, "raise_exception", arguments, {"message"}, 1);
+  runtime.fail("{}", to_str(runtime, bound[0]));
+}
+
+// REPRISE_NOW=2026-01-02T03:04:05 fixes the clock; otherwise local time.
+std::tm now(Runtime& runtime) {
+  std::tm time{};
+  if (const char* fixed = std::getenv("REPRISE_NOW")) {
+    int end = 0;
+    int fields = std::sscanf(fixed, "%4d-%2d-%2dT%2d:%2d:%2d%n", &time.tm_year, &time.tm_mon, &time.tm_mday,
+                             &time.tm_hour, &time.tm_min, &time.tm_sec, &end);
+    bool valid = fields == 6 && fixed[end] == '\0' && time.tm_year >= 1900 && time.tm_mon >= 1 &&
+                 time.tm_mon <= 12 && time.tm_mday >= 1 && time.tm_mday <= 31 && time.tm_hour < 24 &&
+                 time.tm_min < 60 && time.tm_sec < 60;
+    if (!valid) runtime.fail("REPRISE_NOW is \"{}\", expected the form 2026-01-02T03:04:05", fixed);
+    time.tm_year -= 1900;
+    time.tm_mon -= 1;
+    timegm(&time);  // fills in the day of the week and of the year
+    return time;
+  }
+  std::time_t seconds = std::time(nullptr);
+  localtime_r(&seconds, &time);
+  return time;
+}
+
+Value strftime_now(Runtime& runtime, const Value&, Arguments& arguments) {
+  Bound bound(runtime, "strftime_now", arguments, {"format"}, 1);
+  // A naive datetime has no zone, and microseconds are Python's own directive.
+  std::string format;
+  const std::string& text = bound.text(0);
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%' || i + 1 == text.size()) {
+      format += text[i];
+      continue;
+    }
+    char directive = text[++i];
+    if (directive == 'f')
+      format += "000000";
+    else if (directive != 'z' && directive != 'Z')
+      format += {'%', directive};
+  }
+  if (format.empty()) return runtime.string("");
+  std::tm time = now(runtime);
+  runtime.reserve(64 * format.size());
+  std::string out(64 * format.size() + 64, '\0');
+  out.resize(std::strftime(out.data(), out.size(), format.c_str(), &time));
+  if (!valid_utf8(out)) runtime.fail("strftime_now() gave text that is not UTF-8");
+  return runtime.string(std::move(out));
+}
+
+Value lipsum(Runtime& runtime, const Value&, Arguments&) {
+  runtime.fail("lipsum() is not available in chat templates");
+}
+
+}  // namespace
+
+std::string Namespace::repr(Runtime& runtime) const {
+  if (printing_) return "<Namespace {...}>";
+  printing_ = true;
+  std::string out = "<Namespace {";
+  bool first = true;
+  for (const auto& [key, value] : entries_) {
+    if (!first) out += ", ";
+    first = false;
+    out += to_repr(runtime, key) + ": " + to_repr(runtime, value);
+  }
+  printing_ = false;
+  return out + "}>";
+}
+
+std::optional<Value> Namespace::attribute(Runtime& runtime, const Value&, std::string_view name) {
+  runtime.step(entries_.size() / 8);
+  for (const auto& [key, value] : entries_)
+    if (key.text() == name) return value;
+  return std::nullopt;
+}
+
+void Namespace::set(Runtime& runtime, std::string_view name, const Value& value) {
+  if (name.starts_with("_"))
+    runtime.fail(
+        "Chat templates cannot store underscore-prefixed attributes on a namespace, but got {}. Please "
+        "rename the attribute.",
+        quote(name));
+  for (auto& [key, old] : entries_)
+    if (key.text() == name) {
+      old = value;
+      return;
+    }
+  entries_.emplace_back(runtime.string(std::string(name)), value);
+}
+
+void add_globals(Runtime& runtime, Variables& variables) {
+  constexpr Method kFunctions[] = {{"range", make_range},
+                                   {"namespace", make_namespace},
+                                   {"cycler", make_cycler},
+                                   {"joiner", make_joiner},
+                                   {"lipsum", lipsum},
+                                   {"raise_exception", raise_exception},
+                                   {"strftime_now", strftime_now}};
+  for (const Method& function : kFunctions)
+    variables.try_emplace(std::string(function.name), bind(runtime, function, Value()));
+  variables.try_emplace("dict", runtime.host<DictType>(0));
+}
+
+}  // namespace reprise::tokenizer::jinja

@@ -1,0 +1,360 @@
+#include "tokenizer/template/interpreter.h"
+
+#include <algorithm>
+
+#include "tokenizer/template/json_text.h"
+#include "tokenizer/template/lexer.h"
+#include "tokenizer/template/loop.h"
+#include "tokenizer/template/macro.h"
+#include "tokenizer/template/text.h"
+
+namespace reprise::tokenizer::jinja {
+
+Interpreter::Interpreter(const TemplateTree& tree, const TemplateLimits& limits, const Json& context)
+    : tree_(tree), limits_(limits) {
+  max_depth_ = limits.max_depth;
+  max_steps_ = UINT64_MAX;
+  try {
+    for (const auto& [name, value] : context.items()) variables_[name] = from_json(*this, value);
+  } catch (const Failure& failure) {
+    throw Error("[chat template] {}", failure.what());
+  }
+  // The caller's own data is not what the limits are for.
+  begin_counting(limits.max_steps, limits.max_memory_bytes);
+  add_globals(*this, variables_);
+}
+
+Interpreter::~Interpreter() {
+  break_cycles();
+}
+
+std::string Interpreter::run() {
+  std::string text;
+  out_ = &text;
+  try {
+    FramePtr frame = make_frame(tree_.function, nullptr);
+    enter(tree_.scope, *frame);
+    run_body(tree_.body, frame);
+  } catch (const Failure& failure) {
+    fail_at(line, "{}", failure.what());
+  }
+  return text;
+}
+
+FramePtr Interpreter::make_frame(const FunctionInfo& function, FramePtr parent) {
+  auto frame = std::make_shared<Frame>();
+  adopt(*frame, static_cast<size_t>(function.slots) * sizeof(Value), 0);
+  frame->parent = std::move(parent);
+  frame->slots.resize(static_cast<size_t>(function.slots));
+  return frame;
+}
+
+void Interpreter::keep_frame(const FramePtr& frame) {
+  for (FramePtr each = frame; each && !each->kept; each = each->parent) {
+    each->kept = true;
+    keep(each, [raw = each.get()] { raw->slots.clear(); });
+  }
+}
+
+Value& Interpreter::slot(Frame& frame, const VariableRef& variable) {
+  Frame* owner = &frame;
+  for (int i = 0; i < variable.hops; ++i) owner = owner->parent.get();
+  return owner->slots[static_cast<size_t>(variable.slot)];
+}
+
+void Interpreter::enter(const Scope& scope, Frame& frame) {
+  for (const ScopeLoad& load : scope.loads) {
+    Value& target = frame.slots[static_cast<size_t>(load.slot)];
+    if (load.from == ScopeLoad::From::kAlias) {
+      target = slot(frame, load.source);
+    } else if (load.from == ScopeLoad::From::kContext) {
+      auto it = variables_.find(load.name);
+      target = it == variables_.end() ? Value() : it->second;
+    } else {
+      target = Value();
+    }
+  }
+}
+
+void Interpreter::leave(const Scope& scope, Frame& frame) {
+  for (const ScopeLoad& load : scope.loads) frame.slots[static_cast<size_t>(load.slot)] = Value();
+  for (int parameter : scope.parameters) frame.slots[static_cast<size_t>(parameter)] = Value();
+}
+
+void Interpreter::emit_text(const Value& value) {
+  if (!value.is_string()) fail("sequence item 0: expected str instance, {} found", type_name(value));
+  emit(value.text());
+}
+
+void Interpreter::emit(std::string_view text) {
+  output_bytes_ += text.size();
+  if (output_bytes_ > limits_.max_output_bytes)
+    fail("the output is larger than {} bytes", limits_.max_output_bytes);
+  step(text.size() / 64);
+  out_->append(text);
+}
+
+Interpreter::Flow Interpreter::captured(const Body& body, const FramePtr& frame, std::string& text) {
+  std::string* outer = std::exchange(out_, &text);
+  Flow flow;
+  try {
+    flow = run_body(body, frame);
+  } catch (...) {
+    out_ = outer;
+    throw;
+  }
+  out_ = outer;
+  return flow;
+}
+
+Interpreter::Flow Interpreter::run_body(const Body& body, const FramePtr& frame) {
+  Depth depth(*this);
+  for (const StmtPtr& node : body) {
+    Flow flow = run_statement(*node, frame);
+    if (flow != Flow::kNext) return flow;
+  }
+  return Flow::kNext;
+}
+
+Interpreter::Flow Interpreter::run_statement(const Stmt& node, const FramePtr& frame) {
+  step();
+  line = node.line;
+  switch (node.kind) {
+    case StmtKind::kOutput:
+      run_output(node, frame);
+      return Flow::kNext;
+    case StmtKind::kAssign:
+      run_assign(node, frame);
+      return Flow::kNext;
+    case StmtKind::kAssignBlock:
+      return run_assign_block(node, frame);
+    case StmtKind::kFor:
+      return run_for(node, frame);
+    case StmtKind::kIf:
+      return run_if(node, frame);
+    case StmtKind::kMacro:
+      slot(*frame, node.variable) = make_macro(node, frame);
+      return Flow::kNext;
+    case StmtKind::kCallBlock:
+      run_call_block(node, frame);
+      return Flow::kNext;
+    case StmtKind::kGeneration: {
+      Arguments none;
+      emit_text(call_macro(node, frame, none));
+      return Flow::kNext;
+    }
+    case StmtKind::kFilterBlock:
+      return run_filter_block(node, frame);
+    case StmtKind::kWith:
+      return run_with(node, frame);
+    case StmtKind::kBreak:
+      return Flow::kBreak;
+    case StmtKind::kContinue:
+      return Flow::kContinue;
+  }
+  return Flow::kNext;
+}
+
+void Interpreter::run_output(const Stmt& node, const FramePtr& frame) {
+  for (const ExprPtr& value : node.exprs) {
+    if (value->kind == ExprKind::kConst && value->constant.is_string()) {
+      emit(value->constant.text());
+      continue;
+    }
+    Value result = evaluate(*value, frame);
+    if (result.is_string())
+      emit(result.text());
+    else if (!result.is_undefined())
+      emit(to_str(*this, result));
+  }
+}
+
+void Interpreter::run_assign(const Stmt& node, const FramePtr& frame) {
+  check_namespaces(*node.target, frame);
+  Value value = evaluate(*node.value, frame);
+  line = node.line;
+  assign(*node.target, value, frame);
+}
+
+Interpreter::Flow Interpreter::run_assign_block(const Stmt& node, const FramePtr& frame) {
+  enter(node.scope, *frame);
+  std::string text;
+  Flow flow = captured(node.body, frame, text);
+  if (flow != Flow::kNext) return flow;  // break and continue leave before the assignment
+  Value value = string(std::move(text));
+  if (node.value) value = evaluate_filter(*node.value, frame, &value);
+  line = node.line;
+  assign(*node.target, value, frame);
+  leave(node.scope, *frame);
+  return Flow::kNext;
+}
+
+Interpreter::Flow Interpreter::run_filter_block(const Stmt& node, const FramePtr& frame) {
+  enter(node.scope, *frame);
+  std::string text;
+  Flow flow = captured(node.body, frame, text);
+  if (flow != Flow::kNext) return flow;
+  Value block = string(std::move(text));
+  emit_text(evaluate_filter(*node.value, frame, &block));
+  leave(node.scope, *frame);
+  return Flow::kNext;
+}
+
+Interpreter::Flow Interpreter::run_with(const Stmt& node, const FramePtr& frame) {
+  enter(node.scope, *frame);
+  for (size_t i = 0; i < node.exprs.size(); ++i)
+    assign(*node.parameters[i], evaluate(*node.exprs[i], frame), frame);
+  Flow flow = run_body(node.body, frame);
+  if (flow == Flow::kNext) leave(node.scope, *frame);
+  return flow;
+}
+
+Interpreter::Flow Interpreter::run_if(const Stmt& node, const FramePtr& frame) {
+  if (truthy(evaluate(*node.value, frame))) return run_body(node.body, frame);
+  for (const StmtPtr& branch : node.elifs) {
+    line = branch->line;
+    if (truthy(evaluate(*branch->value, frame))) return run_body(branch->body, frame);
+  }
+  return run_body(node.otherwise, frame);
+}
+
+Interpreter::Flow Interpreter::run_for(const Stmt& node, const FramePtr& frame) {
+  Value iterable = evaluate(*node.value, frame);
+  line = node.line;
+  if (!node.recursive) return run_loop(node, frame, frame, iterable, 0);
+  emit_text(call_loop(node, frame, iterable, 0));
+  return Flow::kNext;
+}
+
+Value Interpreter::call_loop(const Stmt& node, const FramePtr& closure, const Value& iterable, int depth) {
+  FramePtr frame = make_frame(node.function, closure);
+  std::string text;
+  std::string* outer = std::exchange(out_, &text);
+  int outer_line = line;
+  try {
+    Depth nesting(*this);
+    run_loop(node, frame, closure, iterable, depth);
+  } catch (...) {
+    out_ = outer;
+    throw;
+  }
+  out_ = outer;
+  line = outer_line;
+  return string(std::move(text));
+}
+
+Interpreter::Flow Interpreter::run_loop(const Stmt& node, const FramePtr& frame, const FramePtr& outer,
+                                        const Value& iterable, int loop_depth) {
+  Value source = node.test ? filtered(node, outer, iterable) : iterable;
+  LoopContext::Recurse recurse;
+  if (node.recursive) {
+    keep_frame(outer);
+    recurse = [this, &node, outer](const Value& items, int depth) {
+      return call_loop(node, outer, items, depth);
+    };
+  }
+  Value loop;
+  LoopContext* context = nullptr;
+  std::optional<Cursor> cursor;
+  if (node.uses_loop) {
+    loop = host<LoopContext>(source.depth() + 1, *this, source, std::move(recurse), loop_depth);
+    context = loop.host_as<LoopContext>();
+  } else {
+    cursor.emplace(*this, source);
+  }
+  bool completed = false;  // whether any iteration ran to the end of the body: break and continue don't count
+  for (Value item; context ? context->advance(item) : cursor->next(item);) {
+    assign(*node.target, item, frame);
+    if (context) slot(*frame, node.variable) = loop;
+    enter(node.scope, *frame);
+    Flow flow = run_body(node.body, frame);
+    line = node.line;
+    if (flow == Flow::kBreak) break;
+    completed = completed || flow == Flow::kNext;
+  }
+  leave(node.scope, *frame);
+  if (!node.otherwise.empty() && !completed) {
+    enter(node.else_scope, *frame);
+    Flow else_flow = run_body(node.otherwise, frame);
+    if (else_flow != Flow::kNext) return else_flow;
+    leave(node.else_scope, *frame);
+  }
+  return Flow::kNext;
+}
+
+Value Interpreter::filtered(const Stmt& node, const FramePtr& outer, const Value& iterable) {
+  auto cursor = std::make_shared<Cursor>(*this, iterable);
+  FramePtr frame = make_frame(node.test_function, outer);
+  keep_frame(frame);
+  auto entered = std::make_shared<bool>(false);
+  return iterator("generator", {iterable}, [this, &node, cursor, frame, entered](Value& item) {
+    Depth depth(*this);
+    if (!std::exchange(*entered, true)) enter(node.test_scope, *frame);
+    while (cursor->next(item)) {
+      assign(*node.test_target, item, frame);
+      if (truthy(evaluate(*node.test, frame))) return true;
+    }
+    return false;
+  });
+}
+
+void Interpreter::run_call_block(const Stmt& node, const FramePtr& frame) {
+  Value caller = make_macro(node, frame);
+  emit_text(evaluate_call(*node.value, frame, caller));
+}
+
+Value Interpreter::make_macro(const Stmt& node, const FramePtr& frame) {
+  keep_frame(frame);
+  return host<Macro>(0, *this, node, frame);
+}
+
+Value Interpreter::call_macro(const Stmt& node, const FramePtr& closure, Arguments& arguments) {
+  FramePtr frame = make_frame(node.function, closure);
+  bind_macro(*this, node, arguments, *frame);
+  int outer_line = line;
+  enter(node.scope, *frame);
+  size_t first_default = node.parameters.size() - node.defaults.size();
+  for (size_t i = 0; i < node.parameters.size(); ++i) {
+    const Expr& parameter = *node.parameters[i];
+    if (!slot(*frame, parameter.variable).is(Kind::kMissing)) continue;
+    Value value = i < first_default
+                      ? undefined(fmt::format("parameter {} was not provided", quote(parameter.name)))
+                      : evaluate(*node.defaults[i - first_default], frame);
+    slot(*frame, parameter.variable) = value;
+  }
+  std::string text;
+  captured(node.body, frame, text);
+  line = outer_line;
+  return string(std::move(text));
+}
+
+void Interpreter::check_namespaces(const Expr& target, const FramePtr& frame) {
+  if (target.kind == ExprKind::kNamespaceRef) {
+    if (!slot(*frame, target.variable).host_as<Namespace>())
+      fail("cannot assign attribute on non-namespace object");
+  } else {
+    for (const ExprPtr& item : target.items) check_namespaces(*item, frame);
+  }
+}
+
+void Interpreter::assign(const Expr& target, const Value& value, const FramePtr& frame) {
+  if (target.kind == ExprKind::kName) {
+    slot(*frame, target.variable) = value;
+  } else if (target.kind == ExprKind::kNamespaceRef) {
+    Namespace* space = slot(*frame, target.variable).host_as<Namespace>();
+    if (!space) fail("cannot assign attribute on non-namespace object");
+    space->set(*this, target.attribute, value);
+  } else {
+    if (!iterable(value)) fail("cannot unpack non-iterable {} object", type_name(value));
+    Cursor cursor(*this, value);
+    std::vector<Value> items;
+    for (Value item; cursor.next(item); items.push_back(item))
+      if (items.size() == target.items.size())
+        fail("too many values to unpack (expected {})", target.items.size());
+    if (items.size() < target.items.size())
+      fail("not enough values to unpack (expected {}, got {})", target.items.size(), items.size());
+    for (size_t i = 0; i < items.size(); ++i) assign(*target.items[i], items[i], frame);
+  }
+}
+
+}  // namespace reprise::tokenizer::jinja

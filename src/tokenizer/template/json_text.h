@@ -1,0 +1,24 @@
+// JSON in and out of a render: the caller's context becomes values, and `tojson` writes what Python's
+// json.dumps does.
+#pragma once
+
+#include "core/json.h"
+#include "tokenizer/template/runtime.h"
+
+namespace reprise::tokenizer::jinja {
+
+// Integers above 2^63 - 1 fail: templates count in 64 bits.
+Value from_json(Runtime& runtime, const Json& json);
+
+struct JsonStyle {
+  bool ensure_ascii = false;
+  bool sort_keys = false;
+  std::optional<std::string> indent;  // absent: one line
+  std::string item_separator = ", ";
+  std::string key_separator = ": ";
+};
+
+// Fails on values that JSON has no form for ("Object of type Undefined is not JSON serializable").
+std::string to_json_text(Runtime& runtime, const Value& value, const JsonStyle& style);
+
+}  // namespace reprise::tokenizer::jinja

@@ -1,0 +1,97 @@
+#include "tokenizer/template/loop.h"
+
+#include "tokenizer/template/attributes.h"
+#include "tokenizer/template/compare.h"
+
+namespace reprise::tokenizer::jinja {
+
+LoopContext::LoopContext(Runtime& runtime, Value iterable, Recurse recurse, int depth0)
+    : runtime_(runtime),
+      iterable_(std::move(iterable)),
+      cursor_(std::make_unique<Cursor>(runtime, iterable_)),
+      recurse_(std::move(recurse)),
+      depth0_(depth0) {}
+
+bool LoopContext::advance(Value& item) {
+  if (!after_.is(Kind::kMissing)) {
+    item = std::exchange(after_, Value());
+  } else if (!cursor_->next(item)) {
+    return false;
+  }
+  ++index0_;
+  before_ = std::exchange(current_, item);
+  return true;
+}
+
+bool LoopContext::peek() {
+  if (!after_.is(Kind::kMissing)) return true;
+  Value item;
+  if (!cursor_->next(item)) return false;
+  after_ = std::move(item);
+  return true;
+}
+
+int64_t LoopContext::length() {
+  if (length_) return *length_;
+  length_ = length_of(iterable_);
+  if (!length_) {
+    // A generator has no length: read the rest, and go on from what was read.
+    Value rest = runtime_.list(to_vector(runtime_, iterable_));
+    length_ = static_cast<int64_t>(rest.items().size()) + index0_ + 1 + !after_.is(Kind::kMissing);
+    cursor_ = std::make_unique<Cursor>(runtime_, rest);
+  }
+  return *length_;
+}
+
+std::string LoopContext::repr(Runtime&) const {
+  return fmt::format("<LoopContext {}/{}>", index0_ + 1, const_cast<LoopContext*>(this)->length());
+}
+
+Value LoopContext::call(Runtime& runtime, Arguments& arguments) {
+  Bound bound(runtime, "loop", arguments, {"iterable"}, 1);
+  if (!recurse_) runtime.fail("The loop must have the 'recursive' marker to be called recursively.");
+  return recurse_(bound[0], depth0_ + 1);
+}
+
+std::optional<Value> LoopContext::attribute(Runtime& runtime, const Value& self, std::string_view name) {
+  if (name == "index") return Value::integer(index0_ + 1);
+  if (name == "index0") return Value::integer(index0_);
+  if (name == "first") return Value::boolean(index0_ == 0);
+  if (name == "last") return Value::boolean(!peek());
+  if (name == "length") return Value::integer(length());
+  if (name == "revindex") return Value::integer(length() - index0_);
+  if (name == "revindex0") return Value::integer(length() - index0_ - 1);
+  if (name == "depth") return Value::integer(depth0_ + 1);
+  if (name == "depth0") return Value::integer(depth0_);
+  if (name == "previtem") return index0_ == 0 ? runtime.undefined("there is no previous item") : before_;
+  if (name == "nextitem") return peek() ? after_ : runtime.undefined("there is no next item");
+  static constexpr Method kMethods[] = {{"cycle", cycle}, {"changed", changed}};
+  return find_method(runtime, kMethods, self, name);
+}
+
+void LoopContext::clear() {
+  iterable_ = before_ = current_ = after_ = last_changed_ = Value();
+  cursor_.reset();
+  recurse_ = nullptr;
+}
+
+Value LoopContext::cycle(Runtime& runtime, const Value& self, Arguments& arguments) {
+  const LoopContext& loop = *self.host_as<LoopContext>();
+  if (!arguments.named.empty()) runtime.fail("cycle() takes no keyword arguments");
+  if (arguments.positional.empty()) runtime.fail("no items for cycling given");
+  return arguments.positional[static_cast<size_t>(loop.index0_) % arguments.positional.size()];
+}
+
+Value LoopContext::changed(Runtime& runtime, const Value& self, Arguments& arguments) {
+  LoopContext& loop = *self.host_as<LoopContext>();
+  if (!arguments.named.empty()) runtime.fail("changed() takes no keyword arguments");
+  Value value = runtime.tuple(arguments.positional);
+  if (!loop.last_changed_.is(Kind::kMissing) && equal(runtime, loop.last_changed_, value))
+    return Value::boolean(false);
+  // The loop may be among the values: the render's end breaks that circle.
+  if (loop.last_changed_.is(Kind::kMissing)) runtime.keep(self.share(), [&loop] { loop.clear(); });
+  loop.last_changed_ = value;
+  return Value::boolean(true);
+}
+
+}  // namespace reprise::tokenizer::jinja

@@ -1,0 +1,45 @@
+// The `loop` variable of a for statement: an iterator that knows its place.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "tokenizer/template/runtime.h"
+
+namespace reprise::tokenizer::jinja {
+
+class LoopContext : public HostObject {
+ public:
+  using Recurse = std::function<Value(const Value& iterable, int depth)>;
+
+  // `recurse` is empty unless the loop is recursive; `depth0` counts its levels from 0.
+  LoopContext(Runtime& runtime, Value iterable, Recurse recurse, int depth0);
+
+  // Moves to the next item; false at the end.
+  bool advance(Value& item);
+
+  std::string_view type_name() const override { return "LoopContext"; }
+  std::string repr(Runtime& runtime) const override;
+  bool callable() const override { return true; }
+  Value call(Runtime& runtime, Arguments& arguments) override;
+  std::optional<Value> attribute(Runtime& runtime, const Value& self, std::string_view name) override;
+  // Drops the values it holds, when the render ends.
+  void clear();
+
+ private:
+  bool peek();
+  int64_t length();
+  static Value cycle(Runtime& runtime, const Value& self, Arguments& arguments);
+  static Value changed(Runtime& runtime, const Value& self, Arguments& arguments);
+
+  Runtime& runtime_;
+  Value iterable_;
+  std::unique_ptr<Cursor> cursor_;
+  Recurse recurse_;
+  int depth0_;
+  int64_t index0_ = -1;
+  std::optional<int64_t> length_;
+  Value before_, current_, after_, last_changed_;
+};
+
+}  // namespace reprise::tokenizer::jinja

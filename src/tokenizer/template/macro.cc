@@ -1,0 +1,84 @@
+#include "tokenizer/template/macro.h"
+
+#include <algorithm>
+
+#include "tokenizer/template/text.h"
+
+namespace reprise::tokenizer::jinja {
+namespace {
+
+// Takes the argument of that name out of `named`; missing when it is not there.
+Value take_named(Arguments& arguments, std::string_view name) {
+  auto it = std::find_if(arguments.named.begin(), arguments.named.end(),
+                         [&](const auto& argument) { return argument.first == name; });
+  if (it == arguments.named.end()) return Value();
+  Value value = std::move(it->second);
+  arguments.named.erase(it);
+  return value;
+}
+
+std::string display_name(const Stmt& node) {
+  return node.kind == StmtKind::kMacro ? quote(node.name) : "None";
+}
+
+}  // namespace
+
+std::string Macro::repr(Runtime&) const {
+  return node_.kind == StmtKind::kMacro ? fmt::format("<Macro {}>", quote(node_.name)) : "<Macro anonymous>";
+}
+
+std::optional<Value> Macro::attribute(Runtime& runtime, const Value&, std::string_view name) {
+  if (name == "name") return node_.kind == StmtKind::kMacro ? runtime.string(node_.name) : Value::none();
+  if (name == "catch_kwargs") return Value::boolean(node_.takes_kwargs);
+  if (name == "catch_varargs") return Value::boolean(node_.takes_varargs);
+  if (name == "caller") return Value::boolean(node_.takes_caller);
+  if (name != "arguments" && name != "explicit_caller") return std::nullopt;
+  std::vector<Value> names;
+  bool has_caller = false;
+  for (const ExprPtr& parameter : node_.parameters) {
+    names.push_back(runtime.string(parameter->name));
+    has_caller = has_caller || parameter->name == "caller";
+  }
+  return name == "arguments" ? runtime.tuple(std::move(names)) : Value::boolean(has_caller);
+}
+
+void bind_macro(Runtime& runtime, const Stmt& node, Arguments& arguments, Frame& frame) {
+  size_t count = node.parameters.size();
+  size_t given = std::min(arguments.positional.size(), count);
+  bool found_caller = false;
+  for (size_t i = 0; i < count; ++i) {
+    const Expr& parameter = *node.parameters[i];
+    Value& slot = frame.slots[static_cast<size_t>(parameter.variable.slot)];
+    slot = i < given ? arguments.positional[i] : take_named(arguments, parameter.name);
+    // When every parameter is positional, a parameter named caller counts wherever it stands.
+    if (parameter.name == "caller") found_caller = found_caller || i >= given || given == count;
+  }
+  if (node.takes_caller && !found_caller) {
+    Value caller = take_named(arguments, "caller");
+    if (caller.is(Kind::kMissing) || caller.is(Kind::kNone)) caller = runtime.undefined("No caller defined");
+    frame.slots[static_cast<size_t>(node.caller.slot)] = caller;
+  }
+  if (node.takes_kwargs) {
+    DictBuilder kwargs(runtime);
+    for (const auto& [name, value] : arguments.named) kwargs.set(name, value);
+    frame.slots[static_cast<size_t>(node.kwargs.slot)] = kwargs.build();
+  } else if (!arguments.named.empty()) {
+    bool twice = std::any_of(arguments.named.begin(), arguments.named.end(),
+                             [](const auto& argument) { return argument.first == "caller"; });
+    if (twice)
+      runtime.fail(
+          "macro {} was invoked with two values for the special caller argument. This is most likely a bug.",
+          display_name(node));
+    runtime.fail("macro {} takes no keyword argument {}", display_name(node),
+                 quote(arguments.named[0].first));
+  }
+  if (node.takes_varargs) {
+    std::vector<Value> rest(arguments.positional.begin() + static_cast<ptrdiff_t>(given),
+                            arguments.positional.end());
+    frame.slots[static_cast<size_t>(node.varargs.slot)] = runtime.tuple(std::move(rest));
+  } else if (arguments.positional.size() > count) {
+    runtime.fail("macro {} takes not more than {} argument(s)", display_name(node), count);
+  }
+}
+
+}  // namespace reprise::tokenizer::jinja

@@ -1,0 +1,121 @@
+// The interface: contexts, errors with their line, what is refused, threads.
+#include "tokenizer/template/chat_template.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <thread>
+
+#include "core/error.h"
+
+namespace reprise::tokenizer {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+std::string render(const std::string& source, const Json& context = Json::object()) {
+  return ChatTemplate::parse(source).render(context);
+}
+
+std::string failure(const std::string& source, const Json& context = Json::object()) {
+  try {
+    return "no error: " + render(source, context);
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+TEST(ChatTemplate, RendersTheContext) {
+  Json context =
+      Json::parse(R"({"messages": [{"role": "user", "content": "Grüße"}], "z": 1, "a": 2.0, "tools": null})");
+  EXPECT_EQ(render("{% for m in messages %}<{{ m.role }}>{{ m['content'] }}{% endfor %}", context),
+            "<user>Grüße");
+  EXPECT_EQ(render("{{ messages|tojson }} {{ a }} {{ tools is none }} {{ documents is defined }}", context),
+            R"([{"role": "user", "content": "Grüße"}] 2.0 True False)");
+}
+
+TEST(ChatTemplate, CallersVariablesHideGlobals) {
+  EXPECT_EQ(render("{{ range }}{{ bos_token }}", {{"range", 5}, {"bos_token", "<s>"}}), "5<s>");
+}
+
+TEST(ChatTemplate, ErrorsNameTheLine) {
+  EXPECT_THAT(failure("a\nb\n{{ x.y }}"), StartsWith("[chat template] line 3: 'x' is undefined"));
+  EXPECT_THAT(failure("a\n\n{% if %}"), StartsWith("[chat template] line 3: Expected an expression"));
+  EXPECT_THAT(failure("{%- set a = 1 -%}\n\n\n{{- raise_exception('no tools here') }}"),
+              StartsWith("[chat template] line 4: no tools here"));
+  EXPECT_THAT(failure("{% macro m(x) %}\n{{ x + 1 }}\n{% endmacro %}\n{{ m('a') }}"), HasSubstr("line 2: "));
+  EXPECT_THAT(failure("{% macro m() %}\n\n{% endmacro %}\n{{ m() + 1 }}"), HasSubstr("line 4: "));
+  EXPECT_THAT(failure("\n{{ 'abc"), HasSubstr("line 2: "));
+  EXPECT_THAT(failure("\r\n\r{{ nope() }}"), HasSubstr("line 3: 'nope' is undefined"));
+}
+
+TEST(ChatTemplate, OtherFilesAreRefused) {
+  for (std::string tag :
+       {"extends 'x'", "include 'x'", "import 'x' as y", "from 'x' import y", "block x", "autoescape true"})
+    EXPECT_THAT(failure("{% " + tag + " %}"), HasSubstr("is not available"));
+  EXPECT_THAT(failure("{{ lipsum() }}"), HasSubstr("not available"));
+  EXPECT_THAT(failure("{{ self.x() }}"), HasSubstr("not available"));
+  EXPECT_THAT(failure("{{ 'x'.encode() }}"), HasSubstr("not available"));
+  EXPECT_THAT(failure("{{ [1]|random }}"), HasSubstr("not available"));
+}
+
+TEST(ChatTemplate, TheSandboxHolds) {
+  const Json context = {{"xs", {1}}, {"d", {{"a", 1}}}};
+  for (std::string method :
+       {"append(2)", "pop()", "clear()", "insert(0, 1)", "extend([1])", "remove(1)", "sort()", "reverse()"})
+    EXPECT_THAT(failure("{{ xs." + method + " }}", context), HasSubstr("is unsafe"));
+  for (std::string method : {"pop('a')", "update({})", "clear()", "popitem()", "setdefault('b', 1)"})
+    EXPECT_THAT(failure("{{ d." + method + " }}", context), HasSubstr("is unsafe"));
+  EXPECT_THAT(failure("{{ ''.__class__.__mro__ }}"), HasSubstr("is unsafe"));
+  EXPECT_THAT(failure("{{ '{0.__class__.__mro__}'.format(1) }}"), HasSubstr("is unsafe"));
+  EXPECT_THAT(failure("{% set n = namespace() %}{% set n.__class__ = 1 %}"), HasSubstr("underscore"));
+}
+
+TEST(ChatTemplate, IntegersAre64Bits) {
+  EXPECT_THAT(failure("{{ 9223372036854775807 + 1 }}"), HasSubstr("64 bits"));
+  EXPECT_THAT(failure("{{ 9223372036854775808 }}"), HasSubstr("64 bits"));
+  EXPECT_THAT(failure("{{ 2 ** 63 }}"), HasSubstr("64 bits"));
+  EXPECT_THAT(failure("{{ (-9223372036854775807 - 1) // -1 }}"), HasSubstr("64 bits"));
+  EXPECT_THAT(failure("{{ -(-9223372036854775807 - 1) }}"), HasSubstr("64 bits"));
+  EXPECT_THAT(failure("{{ (-9223372036854775807 - 1)|abs }}"), HasSubstr("64 bits"));
+  EXPECT_EQ(render("{{ (-9223372036854775807 - 1) % -1 }}"), "0");
+  EXPECT_THAT(failure("{{ x }}", {{"x", UINT64_MAX}}), HasSubstr("64 bits"));
+  EXPECT_EQ(render("{{ x }}", {{"x", INT64_MIN}}), "-9223372036854775808");
+}
+
+TEST(ChatTemplate, BadInputIsAnError) {
+  EXPECT_THAT(failure("{{ x }}", Json::array()), HasSubstr("expected an object"));
+  EXPECT_THAT(failure("\xff"), HasSubstr("not valid UTF-8"));
+  EXPECT_THAT(failure("{{ x }}", {{"x", "\xff"}}), HasSubstr("not valid UTF-8"));
+  EXPECT_THAT(failure("{{ '\\ud800' }}"), HasSubstr("not a character"));
+  EXPECT_THAT(failure("{{ '\\N{DASH}' }}"), HasSubstr("not supported"));
+}
+
+TEST(ChatTemplate, TheClockCanBeFixed) {
+  setenv("REPRISE_NOW", "2026-01-02T03:04:05", 1);
+  EXPECT_EQ(render("{{ strftime_now('%d %b %Y %H:%M:%S %A %j') }}"), "02 Jan 2026 03:04:05 Friday 002");
+  setenv("REPRISE_NOW", "yesterday", 1);
+  EXPECT_THAT(failure("{{ strftime_now('%d') }}"), HasSubstr("REPRISE_NOW"));
+  unsetenv("REPRISE_NOW");
+  EXPECT_EQ(render("{{ strftime_now('%Y')|length }}"), "4");
+}
+
+TEST(ChatTemplate, OneObjectServesManyThreads) {
+  ChatTemplate chat = ChatTemplate::parse(
+      "{% macro m(x) %}[{{ x }}]{% endmacro %}{% set ns = namespace(n=0) %}"
+      "{% for x in xs %}{% set ns.n = ns.n + x %}{{ m(x ~ 'é') }}{% endfor %}{{ ns.n }}");
+  const Json context = {{"xs", {1, 2, 3}}};
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong = 0;
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([&] {
+      for (int round = 0; round < 200; ++round) wrong += chat.render(context) != "[1é][2é][3é]6";
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+}  // namespace
+}  // namespace reprise::tokenizer

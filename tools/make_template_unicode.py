@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""Writes src/tokenizer/template/unicode_tables.inc: where Python's str knows more than utf8proc's categories and simple
+case mappings (digits that are not decimal, letters that are numbers, Other_Lowercase, multi-character mappings, ...).
+
+Run: tools/make_template_unicode.py > src/tokenizer/template/unicode_tables.inc   (needs libutf8proc.so.2)
+"""
+import ctypes
+import unicodedata
+
+utf8proc = ctypes.CDLL("libutf8proc.so.2")
+POINTS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000 and unicodedata.category(chr(c)) != "Cn"]
+category = unicodedata.category
+
+
+def ranges(name, comment, predicate):
+    found = []
+    for c in POINTS:
+        if predicate(chr(c)):
+            if found and found[-1][1] == c - 1:
+                found[-1][1] = c
+            else:
+                found.append([c, c])
+    print(f"// {comment}\nconstexpr PointRange k{name}[] = {{")
+    for first, last in found:
+        print(f"    {{0x{first:X}, 0x{last:X}}},")
+    print("};\n")
+
+
+def mappings(name, method):
+    simple = getattr(utf8proc, f"utf8proc_to{method}")
+    print(f"// str.{method} where it differs from utf8proc_to{method}.\nconstexpr CaseMapping k{name}[] = {{")
+    for c in POINTS:
+        mapped = getattr(chr(c), method)()
+        if mapped != chr(simple(c)):
+            print(f"    {{0x{c:X}, {{{', '.join(f'0x{ord(m):X}' for m in mapped)}}}}},")
+    print("};\n")
+
+
+def skipped(char):
+    # str.lower makes a sigma final at a word's end. A character it looks through leaves "aΣ." final and "aΣ.a" medial.
+    return ("aΣ" + char + "a").lower()[1] == "σ" and ("aΣ" + char).lower()[1] == "ς"
+
+
+print(f"// Written by tools/make_template_unicode.py from Python's Unicode {unicodedata.unidata_version}.")
+ranges("Digit", "str.isdigit beyond category Nd.", lambda c: c.isdigit() and category(c) != "Nd")
+ranges("Numeric", "str.isnumeric beyond categories N*.", lambda c: c.isnumeric() and category(c)[0] != "N")
+ranges("OtherLower", "str.islower beyond category Ll.", lambda c: c.islower() and category(c) != "Ll")
+ranges("OtherUpper", "str.isupper beyond category Lu.", lambda c: c.isupper() and category(c) != "Lu")
+ranges("CaseIgnorable", "Characters that Final_Sigma looks through.", skipped)
+mappings("Upper", "upper")
+mappings("Lower", "lower")
+mappings("Title", "title")
