@@ -3,7 +3,44 @@
 #include <simdjson.h>
 #include <utf8proc.h>
 
+#include <algorithm>
+#include <iterator>
+
 namespace reprise::tokenizer {
+namespace {
+
+// For punctuation and marks the library has older Unicode data than utf8proc. These characters, found by
+// trying all code points, are punctuation or marks to utf8proc and neither to the library; sorted ranges.
+struct CodeRange {
+  char32_t first;
+  char32_t last;
+};
+constexpr CodeRange kNewerMarks[] = {
+    {0x7FD, 0x7FD},     {0x898, 0x8D3},     {0x9FE, 0x9FE},     {0xAFA, 0xAFF},     {0xB55, 0xB55},
+    {0xC04, 0xC3C},     {0xCF3, 0xD00},     {0xD3B, 0xD3C},     {0xD81, 0xD81},     {0xEBA, 0xEBA},
+    {0xECE, 0xECE},     {0x1715, 0x1715},   {0x180F, 0x180F},   {0x1ABF, 0x1ACE},   {0x1CF7, 0x1CF7},
+    {0x1DF6, 0x1DFA},   {0xA82C, 0xA82C},   {0xA8FF, 0xA8FF},   {0x10D24, 0x10D27}, {0x10EAB, 0x10EAC},
+    {0x10EFD, 0x10EFF}, {0x10F46, 0x10F85}, {0x11070, 0x11074}, {0x110C2, 0x110C2}, {0x11145, 0x11146},
+    {0x111C9, 0x111C9}, {0x111CE, 0x111CF}, {0x11241, 0x11241}, {0x1133B, 0x1133B}, {0x1145E, 0x1145E},
+    {0x1182C, 0x1183A}, {0x11930, 0x11943}, {0x119D1, 0x11A99}, {0x11D31, 0x11D47}, {0x11D8A, 0x11D97},
+    {0x11EF3, 0x11F42}, {0x13440, 0x13455}, {0x16F4F, 0x16F4F}, {0x16F7F, 0x16F87}, {0x16FE4, 0x16FF1},
+    {0x1CF00, 0x1CF46}, {0x1E08F, 0x1E08F}, {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2EF}, {0x1E4EC, 0x1E4EF}};
+constexpr CodeRange kNewerPunctuation[] = {
+    {0x61D, 0x61D},     {0x9FD, 0x9FD},     {0xA76, 0xA76},     {0xC77, 0xC84},     {0x1B7D, 0x1B7E},
+    {0x2E43, 0x2E5D},   {0x10EAD, 0x10EAD}, {0x10F55, 0x10F89}, {0x1144B, 0x1145D}, {0x11660, 0x1166C},
+    {0x116B9, 0x116B9}, {0x1183B, 0x1183B}, {0x11944, 0x11946}, {0x119E2, 0x119E2}, {0x11A3F, 0x11A46},
+    {0x11A9A, 0x11AA2}, {0x11B00, 0x11B09}, {0x11C41, 0x11C71}, {0x11EF7, 0x11EF8}, {0x11F43, 0x11F4F},
+    {0x11FFF, 0x11FFF}, {0x12FF1, 0x12FF2}, {0x16E97, 0x16E9A}, {0x16FE2, 0x16FE2}, {0x1E95E, 0x1E95F}};
+
+template <size_t kCount>
+bool contains(const CodeRange (&ranges)[kCount], char32_t code) {
+  const auto* range =
+      std::lower_bound(std::begin(ranges), std::end(ranges), code,
+                       [](const CodeRange& entry, char32_t value) { return entry.last < value; });
+  return range != std::end(ranges) && range->first <= code;
+}
+
+}  // namespace
 
 Utf8Step classify_utf8(std::string_view bytes, size_t at) {
   using Kind = Utf8Step::Kind;
@@ -135,12 +172,16 @@ bool is_punctuation(char32_t code) {
            (code >= 0x5B && code <= 0x60) || (code >= 0x7B && code <= 0x7E);
   }
   const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
-  return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
+  const bool reclassified = code == 0x166D || code == 0x111C9;  // punctuation once
+  return reclassified || (category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO &&
+                          !contains(kNewerPunctuation, code));
 }
 
 bool is_combining_mark(char32_t code) {
   const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
-  return category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME;
+  const bool reclassified = code == 0x1CF2 || code == 0x1CF3;  // marks once
+  return reclassified || (category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME &&
+                          !contains(kNewerMarks, code));
 }
 
 }  // namespace reprise::tokenizer
