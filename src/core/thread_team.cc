@@ -95,15 +95,15 @@ bool ThreadTeam::work(uint32_t generation, int worker) {
   for (;;) {
     uint64_t claim = claim_.load(std::memory_order_acquire);
     if (static_cast<uint32_t>(claim >> 32) != generation) return false;
-    const auto function = job_.function.load(std::memory_order_relaxed);
-    void* argument = job_.argument.load(std::memory_order_relaxed);
-    const int64_t items = job_.items.load(std::memory_order_relaxed);
-    const int64_t chunk = job_.chunk.load(std::memory_order_relaxed);
-    const uint32_t chunks = job_.chunks.load(std::memory_order_relaxed);
+    const auto function = job_.function.load(std::memory_order_acquire);
+    void* argument = job_.argument.load(std::memory_order_acquire);
+    const int64_t items = job_.items.load(std::memory_order_acquire);
+    const int64_t chunk = job_.chunk.load(std::memory_order_acquire);
+    const uint32_t chunks = job_.chunks.load(std::memory_order_acquire);
     const auto index = static_cast<uint32_t>(claim);
     if (index >= chunks) return true;
-    // Success proves that the job is still this one: its fields, read above, are not rewritten before its
-    // last chunk is done, and this chunk was not even claimed.
+    // Success proves that the job is still this one: run() closes the claim before it rewrites a field, so a
+    // worker that has read a new field can't succeed with the old claim.
     if (!claim_.compare_exchange_weak(claim, claim + 1, std::memory_order_acq_rel)) continue;
     const int64_t begin = static_cast<int64_t>(index) * chunk;
     function(argument, begin, std::min(items, begin + chunk), worker);
@@ -122,13 +122,15 @@ void ThreadTeam::run(Function function, void* argument, int64_t items, int64_t g
   const int64_t even = (items + size_ * kChunksPerWorker - 1) / (size_ * kChunksPerWorker);
   const int64_t chunk = std::max(even, grain);
   const auto chunks = static_cast<uint32_t>((items + chunk - 1) / chunk);
-  job_.function.store(function, std::memory_order_relaxed);
-  job_.argument.store(argument, std::memory_order_relaxed);
-  job_.items.store(items, std::memory_order_relaxed);
-  job_.chunk.store(chunk, std::memory_order_relaxed);
-  job_.chunks.store(chunks, std::memory_order_relaxed);
-  chunks_left_.store(chunks, std::memory_order_relaxed);
   const uint32_t generation = generation_.load(std::memory_order_relaxed) + 1;
+  // Closed to workers that come late from the last job and would take the new fields for the old ones.
+  claim_.store(static_cast<uint64_t>(generation) << 32 | UINT32_MAX, std::memory_order_relaxed);
+  job_.function.store(function, std::memory_order_release);
+  job_.argument.store(argument, std::memory_order_release);
+  job_.items.store(items, std::memory_order_release);
+  job_.chunk.store(chunk, std::memory_order_release);
+  job_.chunks.store(chunks, std::memory_order_release);
+  chunks_left_.store(chunks, std::memory_order_relaxed);
   claim_.store(static_cast<uint64_t>(generation) << 32, std::memory_order_release);
   generation_.store(generation, std::memory_order_seq_cst);
   if (parked_.load(std::memory_order_seq_cst) > 0) generation_.notify_all();

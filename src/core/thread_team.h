@@ -56,8 +56,7 @@ class ThreadTeam {
   static constexpr int64_t kChunksPerWorker = 8;
 
   struct alignas(64) Job {
-    // Fields are relaxed atomics: a late worker may read them while the next job is written; its claim then
-    // fails.
+    // Fields are atomics: a late worker may read them while the next job is written; its claim then fails.
     std::atomic<Function> function{nullptr};
     std::atomic<void*> argument{nullptr};
     std::atomic<int64_t> items{0};
