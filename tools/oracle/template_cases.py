@@ -843,7 +843,7 @@ lambda: 1
 TEMPLATES = [
     # whitespace
     "a\n  {% if true %}\n  b\n  {% endif %}\nc", "a {%- if true -%} b {%- endif -%} c", "a {%+ if true %} b\n{% endif %}\n",
-    "  {% if true +%}\n  x\n  {%+ endif %}", "\n\n{% set x = 1 %}\n\n{{ x }}\n\n", "{{ 1 }}\n", "{{ 1 }}\n\n", "x\n", "\n", "",
+    "  {% if true +%}\n  x\n  {%+ endif %}", "\n\n{% set x = 1 %}\n\n{{ x }}\n\n", "{{ 1 }}\n", "{{ 1 }}\n\n", "x\n", "\n", "{# #}",
     "a\r\nb\rc\n{{ 'x\r\ny' }}", "  {{- 1 -}}  x", "{{ 1 }}\n{{ 2 }}", "a{# c #}b", "a\n  {# c #}\n  b", "a {#- c -#} b",
     "a\n\t{#+ c +#}\nb", "{# {{ 1 }} {% if %} #}x", "{# unclosed", "{#-#}x", "{#--#}x", "{% raw %}{{ x }}{% endraw %}",
     "a\n  {% raw %}\n {% if %}\n  {% endraw %}\nb", "a {%- raw -%} x {%- endraw -%} b", "{% raw %}x", "{%raw%}{%endraw%}",

@@ -165,9 +165,11 @@ Value wordcount(Runtime& runtime, Arguments& arguments) {
 std::string unescape(Runtime& runtime, std::string_view text) {
   constexpr std::pair<std::string_view, std::string_view> kNames[] = {
       {"amp", "&"}, {"lt", "<"}, {"gt", ">"}, {"quot", "\""}, {"apos", "'"}, {"nbsp", "\u00a0"}};
+  constexpr size_t kLongestEntity = 34;  // "&CounterClockwiseContourIntegral;"
   std::string out;
   for (size_t i = 0; i < text.size();) {
-    size_t end = text[i] == '&' ? text.find(';', i) : text.npos;
+    size_t length = text[i] == '&' ? text.substr(i, kLongestEntity).find(';') : text.npos;
+    size_t end = length == text.npos ? text.npos : i + length;
     std::string_view name = end == text.npos ? std::string_view() : text.substr(i + 1, end - i - 1);
     bool numeric = name.size() > 1 && name.size() < 8 && name[0] == '#' &&
                    name.substr(1).find_first_not_of("0123456789") == name.npos;
@@ -237,7 +239,7 @@ Value urlencode(Runtime& runtime, Arguments& arguments) {
     std::vector<Value> fields = to_vector(runtime, pair);
     if (fields.size() != 2) runtime.fail("urlencode needs pairs, got {} values", fields.size());
     if (!out.empty()) out += '&';
-    out += quote_url(runtime, fields[0], true) + "=" + quote_url(runtime, fields[1], true);
+    out += fmt::format("{}={}", quote_url(runtime, fields[0], true), quote_url(runtime, fields[1], true));
     runtime.reserve(2 * out.size());
   }
   return runtime.string(std::move(out));
@@ -252,10 +254,10 @@ Value xmlattr(Runtime& runtime, Arguments& arguments) {
     if (!key.is_string() || key.text().find_first_of(" \t\n\r\f\v/>=") != std::string::npos)
       runtime.fail("Invalid character in attribute name: {}", to_repr(runtime, key));
     if (!out.empty()) out += ' ';
-    out += escaped_text(runtime, key) + "=\"" + escaped_text(runtime, value) + "\"";
+    out += fmt::format("{}=\"{}\"", escaped_text(runtime, key), escaped_text(runtime, value));
     runtime.reserve(2 * out.size());
   }
-  if (!out.empty() && bound.flag(1, true)) out.insert(0, " ");
+  if (!out.empty() && bound.flag(1, true)) out.insert(0, 1, ' ');
   return runtime.string(std::move(out));
 }
 

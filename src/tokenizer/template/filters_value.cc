@@ -117,7 +117,7 @@ Value tojson(Runtime& runtime, Arguments& arguments) {
     runtime.reserve(static_cast<size_t>(width));
     style.indent = std::string(static_cast<size_t>(width), ' ');
   }
-  if (style.indent) style.item_separator = ",";
+  if (style.indent) style.item_separator.assign(1, ',');
   if (!bound.value(3).is(Kind::kNone)) {
     std::vector<Value> separators = to_vector(runtime, bound[3]);
     if (separators.size() != 2 || !separators[0].is_string() || !separators[1].is_string())

@@ -227,6 +227,7 @@ void Namespace::set(Runtime& runtime, std::string_view name, const Value& value)
         "Chat templates cannot store underscore-prefixed attributes on a namespace, but got {}. Please "
         "rename the attribute.",
         quote(name));
+  runtime.step(entries_.size() / 8);
   for (auto& [key, old] : entries_)
     if (key.text() == name) {
       old = value;

@@ -88,8 +88,8 @@ std::string float_repr(double value) {
   if (e > 1) digits += text.substr(2, e - 2);
   int count = static_cast<int>(digits.size());
   if (exponent < -4 || exponent >= 16) {
-    std::string mantissa = digits.substr(0, 1) + (count > 1 ? "." + digits.substr(1) : "");
-    return fmt::format("{}{}e{}{:02}", sign, mantissa, exponent < 0 ? '-' : '+', std::abs(exponent));
+    if (count > 1) digits.insert(1, 1, '.');
+    return fmt::format("{}{}e{}{:02}", sign, digits, exponent < 0 ? '-' : '+', std::abs(exponent));
   }
   if (exponent < 0) return sign + "0." + std::string(static_cast<size_t>(-exponent - 1), '0') + digits;
   if (count <= exponent + 1)

@@ -96,7 +96,7 @@ const Value* DictObject::find(std::string_view key) const {
 }
 
 std::string HostObject::repr(Runtime&) const {
-  return "<" + std::string(type_name()) + " object>";
+  return fmt::format("<{} object>", type_name());
 }
 
 std::optional<Value> HostObject::attribute(Runtime&, const Value&, std::string_view) {

@@ -36,6 +36,10 @@ TEST(ChatTemplate, RendersTheContext) {
             R"([{"role": "user", "content": "Grüße"}] 2.0 True False)");
 }
 
+TEST(ChatTemplate, AnEmptyTemplateIsATemplate) {
+  EXPECT_EQ(render(""), "");
+}
+
 TEST(ChatTemplate, CallersVariablesHideGlobals) {
   EXPECT_EQ(render("{{ range }}{{ bos_token }}", {{"range", 5}, {"bos_token", "<s>"}}), "5<s>");
 }
