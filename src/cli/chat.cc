@@ -9,7 +9,7 @@
 #include "cli/commands.h"
 #include "cli/machine.h"
 #include "cli/model_flags.h"
-#include "cli/sampling_fields.h"
+#include "cli/sampling_flags.h"
 #include "core/error.h"
 
 namespace reprise::cli {

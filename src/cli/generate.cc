@@ -10,7 +10,7 @@
 #include "cli/commands.h"
 #include "cli/model_flags.h"
 #include "cli/prompt_line.h"
-#include "cli/sampling_fields.h"
+#include "cli/sampling_flags.h"
 #include "core/error.h"
 #include "core/json.h"
 

@@ -8,15 +8,6 @@
 namespace reprise::cli {
 namespace {
 
-enum class Form { number, flag, text_list, json };
-
-struct Field {
-  const char* name;
-  Form form;
-  const char* help;
-  void (*set)(Sampling&, const Json&);
-};
-
 [[noreturn]] void wrong(const char* expected, const Json& value) {
   throw Error("is {}, expected {}", to_json_text(value), expected);
 }
@@ -66,43 +57,44 @@ std::optional<int> logprob_count(const Json& value) {
 
 constexpr auto kMaxTokens = [](Sampling& s, const Json& v) { s.max_tokens = integer(v); };
 
-const Field kFields[] = {
-    {"temperature", Form::number, "0 is greedy", [](Sampling& s, const Json& v) { s.temperature = real(v); }},
-    {"top_k", Form::number, "only the K most likely; 0: all",
+const SamplingField kFields[] = {
+    {"temperature", FieldForm::number, "0 is greedy",
+     [](Sampling& s, const Json& v) { s.temperature = real(v); }},
+    {"top_k", FieldForm::number, "only the K most likely; 0: all",
      [](Sampling& s, const Json& v) { s.top_k = integer(v); }},
-    {"top_p", Form::number, "only the most likely that together have this probability",
+    {"top_p", FieldForm::number, "only the most likely that together have this probability",
      [](Sampling& s, const Json& v) { s.top_p = real(v); }},
-    {"min_p", Form::number, "only those with this share of the best one's probability",
+    {"min_p", FieldForm::number, "only those with this share of the best one's probability",
      [](Sampling& s, const Json& v) { s.min_p = real(v); }},
-    {"repetition_penalty", Form::number, "> 1 discourages what was said",
+    {"repetition_penalty", FieldForm::number, "> 1 discourages what was said",
      [](Sampling& s, const Json& v) { s.repetition_penalty = real(v); }},
-    {"presence_penalty", Form::number, "-2 to 2",
+    {"presence_penalty", FieldForm::number, "-2 to 2",
      [](Sampling& s, const Json& v) { s.presence_penalty = real(v); }},
-    {"frequency_penalty", Form::number, "-2 to 2",
+    {"frequency_penalty", FieldForm::number, "-2 to 2",
      [](Sampling& s, const Json& v) { s.frequency_penalty = real(v); }},
-    {"logit_bias", Form::json, "{\"token id\": bias, ...}",
+    {"logit_bias", FieldForm::json, "{\"token id\": bias, ...}",
      [](Sampling& s, const Json& v) {
        if (!v.is_object()) wrong("an object of token ids and numbers", v);
        s.logit_bias.clear();
        for (const auto& [id, bias] : v.items())
          s.logit_bias.emplace_back(integer<int32_t>(parse_json(id, "token id of logit_bias")), real(bias));
      }},
-    {"seed", Form::number, "the same seed gives the same tokens",
+    {"seed", FieldForm::number, "the same seed gives the same tokens",
      [](Sampling& s, const Json& v) { s.seed = static_cast<uint64_t>(integer<int64_t>(v)); }},
-    {"max_tokens", Form::number, "at most so many new tokens", kMaxTokens},
-    {"max_completion_tokens", Form::number, "the same", kMaxTokens},
-    {"min_tokens", Form::number, "at least so many new tokens",
+    {"max_tokens", FieldForm::number, "at most so many new tokens", kMaxTokens},
+    {"max_completion_tokens", FieldForm::number, "the same", kMaxTokens},
+    {"min_tokens", FieldForm::number, "at least so many new tokens",
      [](Sampling& s, const Json& v) { s.min_tokens = integer(v); }},
-    {"n", Form::number, "outputs for a prompt", [](Sampling& s, const Json& v) { s.n = integer(v); }},
-    {"stop", Form::text_list, "a string that ends the text; may be repeated",
+    {"n", FieldForm::number, "outputs for a prompt", [](Sampling& s, const Json& v) { s.n = integer(v); }},
+    {"stop", FieldForm::text_list, "a string that ends the text; may be repeated",
      [](Sampling& s, const Json& v) { s.stop = strings(v); }},
-    {"stop_token_ids", Form::json, "[id, ...] that end the text",
+    {"stop_token_ids", FieldForm::json, "[id, ...] that end the text",
      [](Sampling& s, const Json& v) { s.stop_token_ids = ids(v); }},
-    {"include_stop_str_in_output", Form::flag, "keep the stop string",
+    {"include_stop_str_in_output", FieldForm::flag, "keep the stop string",
      [](Sampling& s, const Json& v) { s.include_stop_str_in_output = boolean(v); }},
-    {"bad_words", Form::text_list, "a word never to say; may be repeated",
+    {"bad_words", FieldForm::text_list, "a word never to say; may be repeated",
      [](Sampling& s, const Json& v) { s.bad_words = strings(v); }},
-    {"bad_words_token_ids", Form::json, "[[id, ...], ...] never to say",
+    {"bad_words_token_ids", FieldForm::json, "[[id, ...], ...] never to say",
      [](Sampling& s, const Json& v) {
        if (!v.is_array()) wrong("a list of lists of token ids", v);
        s.bad_words_token_ids.clear();
@@ -111,27 +103,24 @@ const Field kFields[] = {
          s.bad_words_token_ids.push_back(item.is_array() ? ids(item)
                                                          : std::vector<int32_t>{integer<int32_t>(item)});
      }},
-    {"ignore_eos", Form::flag, "go on after the end of text",
+    {"ignore_eos", FieldForm::flag, "go on after the end of text",
      [](Sampling& s, const Json& v) { s.ignore_eos = boolean(v); }},
-    {"echo", Form::flag, "the text begins with the prompt",
+    {"echo", FieldForm::flag, "the text begins with the prompt",
      [](Sampling& s, const Json& v) { s.echo = boolean(v); }},
-    {"skip_special_tokens", Form::json, "true or false; leave special tokens out of the text",
+    {"skip_special_tokens", FieldForm::json, "true or false; leave special tokens out of the text",
      [](Sampling& s, const Json& v) { s.skip_special_tokens = boolean(v); }},
-    {"logprobs", Form::number, "log-probabilities of each token and of the K best; -1: of all",
+    {"logprobs", FieldForm::number, "log-probabilities of each token and of the K best; -1: of all",
      [](Sampling& s, const Json& v) { s.logprobs = logprob_count(v); }},
-    {"top_logprobs", Form::number, "the same K, as the chat API writes it",
+    {"top_logprobs", FieldForm::number, "the same K, as the chat API writes it",
      [](Sampling& s, const Json& v) { s.logprobs = integer(v); }},
-    {"prompt_logprobs", Form::number, "the same for the prompt's tokens",
+    {"prompt_logprobs", FieldForm::number, "the same for the prompt's tokens",
      [](Sampling& s, const Json& v) { s.prompt_logprobs = integer(v); }},
 };
 
-std::string dashed(std::string name) {
-  for (char& c : name)
-    if (c == '_') c = '-';
-  return "--" + name;
-}
+}  // namespace
 
-void set(const Field& field, Sampling& sampling, const Json& value, const std::string& shown_name) {
+void set_field(const SamplingField& field, Sampling& sampling, const Json& value,
+               const std::string& shown_name) {
   try {
     field.set(sampling, value);
   } catch (const std::exception& e) {
@@ -139,51 +128,23 @@ void set(const Field& field, Sampling& sampling, const Json& value, const std::s
   }
 }
 
-}  // namespace
-
 bool set_sampling_field(Sampling& sampling, const std::string& name, const Json& value) {
-  for (const Field& field : kFields) {
+  for (const SamplingField& field : kFields) {
     if (name != field.name) continue;
-    if (!value.is_null()) set(field, sampling, value, name);
+    if (!value.is_null()) set_field(field, sampling, value, name);
     return true;
   }
   return false;
 }
 
+std::span<const SamplingField> sampling_fields() {
+  return kFields;
+}
+
 std::string sampling_field_names() {
   std::string names;
-  for (const Field& field : kFields) names += (names.empty() ? "" : ", ") + std::string(field.name);
+  for (const SamplingField& field : kFields) names += (names.empty() ? "" : ", ") + std::string(field.name);
   return names;
-}
-
-SamplingFlags::SamplingFlags(CLI::App& command) {
-  for (const Field& field : kFields) {
-    const std::string name = field.name;
-    CLI::Option* option;
-    if (field.form == Form::flag)
-      option = command.add_flag_callback(
-          dashed(name), [this, name] { given_[name] = {"true"}; }, field.help);
-    else
-      option =
-          command
-              .add_option_function<std::vector<std::string>>(
-                  dashed(name),
-                  [this, name](const std::vector<std::string>& values) { given_[name] = values; }, field.help)
-              ->expected(1);
-    if (field.form == Form::text_list) option->take_all()->allow_extra_args(false);
-    option->group("Sampling");
-  }
-}
-
-Sampling SamplingFlags::over(Sampling sampling) const {
-  for (const Field& field : kFields) {
-    const auto given = given_.find(field.name);
-    if (given == given_.end()) continue;
-    const std::string flag = dashed(field.name);
-    set(field, sampling,
-        field.form == Form::text_list ? Json(given->second) : parse_json(given->second.back(), flag), flag);
-  }
-  return sampling;
 }
 
 }  // namespace reprise::cli

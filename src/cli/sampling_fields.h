@@ -1,9 +1,8 @@
-// The sampling fields of the API, as JSON fields of a prompt line and as flags, from one table.
+// The sampling fields of the API from one table: set from the JSON of a prompt line, or as flags
+// (sampling_flags.h).
 #pragma once
 
-#include <CLI/CLI.hpp>
-
-#include <map>
+#include <span>
 #include <string>
 
 #include "core/json.h"
@@ -11,22 +10,24 @@
 
 namespace reprise::cli {
 
-// Sets the field if `name` is one. Throws Error on a value of the wrong type; ranges are checked by the
-// engine.
+// How a field is written as a flag.
+enum class FieldForm { number, flag, text_list, json };
+
+struct SamplingField {
+  const char* name;  // of the API, "top_p"
+  FieldForm form;
+  const char* help;
+  void (*set)(Sampling&, const Json&);  // throws on a value of the wrong type; use set_field
+};
+std::span<const SamplingField> sampling_fields();
+
+// Throws Error that begins with `shown_name` on a value of the wrong type. Ranges are checked by the engine.
+void set_field(const SamplingField& field, Sampling& sampling, const Json& value,
+               const std::string& shown_name);
+// The same by name; null leaves the field as it is. False: there is no such field.
 bool set_sampling_field(Sampling& sampling, const std::string& name, const Json& value);
 
 // Names of all fields, for messages.
 std::string sampling_field_names();
-
-// Adds a flag for each field ("--top-p 0.9", "--ignore-eos", "--stop A --stop B", "--logit-bias '{"5": 2}'").
-class SamplingFlags {
- public:
-  explicit SamplingFlags(CLI::App& command);
-  // Puts what was given on the command line over `base`.
-  Sampling over(Sampling base) const;
-
- private:
-  std::map<std::string, std::vector<std::string>> given_;
-};
 
 }  // namespace reprise::cli

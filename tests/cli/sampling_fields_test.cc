@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cli/sampling_flags.h"
 #include "core/error.h"
 
 namespace reprise::cli {
