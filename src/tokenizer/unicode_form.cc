@@ -11,8 +11,10 @@
 namespace reprise::tokenizer {
 namespace {
 
+// 0 for marks that are newer than the library's data: it does not move them.
 int combining_class(utf8proc_int32_t code) {
-  return utf8proc_get_property(code)->combining_class;
+  const int known = utf8proc_get_property(code)->combining_class;
+  return known != 0 && is_combining_mark(static_cast<char32_t>(code)) ? known : 0;
 }
 
 // Canonical ordering (UAX 15, D109): each run of characters with a combining class above 0, sorted stably by
@@ -29,6 +31,25 @@ void order_marks(std::vector<utf8proc_int32_t>& codes) {
                      [](auto a, auto b) { return combining_class(a) < combining_class(b); });
     at = end;
   }
+}
+
+// Composes in place. A mark that the library doesn't know is a character like any other to it, across which
+// nothing is composed.
+void compose_between_newer_marks(std::vector<utf8proc_int32_t>& codes) {
+  const auto is_newer_mark = [](utf8proc_int32_t code) {
+    return code >= 0x300 && utf8proc_get_property(code)->combining_class != 0 && combining_class(code) == 0;
+  };
+  auto out = codes.begin();
+  for (auto begin = codes.begin(); begin != codes.end();) {
+    const auto end = std::find_if(begin, codes.end(), is_newer_mark);
+    const utf8proc_ssize_t length = utf8proc_normalize_utf32(
+        &*begin, end - begin, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+    REPRISE_CHECK(length >= 0, "utf8proc failed to compose: {}", length);
+    out = std::move(begin, begin + length, out);
+    begin = end;
+    if (end != codes.end()) *out++ = *begin++;
+  }
+  codes.erase(out, codes.end());
 }
 
 // Characters that the tokenizers library leaves alone because they are newer than its Unicode data (found by
@@ -72,15 +93,10 @@ std::string to_unicode_form(std::string_view text, UnicodeForm form) {
     codes.insert(codes.end(), parts, parts + count);
   }
   order_marks(codes);
-  utf8proc_ssize_t length = static_cast<utf8proc_ssize_t>(codes.size());
-  if (compose) {
-    length = utf8proc_normalize_utf32(codes.data(), length,
-                                      static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
-    REPRISE_CHECK(length >= 0, "utf8proc failed to compose: {}", length);
-  }
+  if (compose) compose_between_newer_marks(codes);
   std::string out;
   out.reserve(text.size() + 16);
-  for (utf8proc_ssize_t k = 0; k < length; ++k) append_utf8(out, static_cast<char32_t>(codes[k]));
+  for (const utf8proc_int32_t code : codes) append_utf8(out, static_cast<char32_t>(code));
   return out;
 }
 

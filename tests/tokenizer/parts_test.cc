@@ -86,6 +86,10 @@ TEST(UnicodeForm, ComposesAndOrdersMarks) {
   EXPECT_EQ(to_unicode_form("é", UnicodeForm::kNfd), "e\u0301");
   EXPECT_EQ(to_unicode_form("ﬁ", UnicodeForm::kNfkc), "fi");
   EXPECT_EQ(to_unicode_form("q\u0307\u0323", UnicodeForm::kNfc), "q\u0323\u0307");
+  // A mark that is newer than the library's data stays where it is and parts what stands around it.
+  EXPECT_EQ(to_unicode_form("a\u09fe\u0323", UnicodeForm::kNfc), "a\u09fe\u0323");
+  EXPECT_EQ(to_unicode_form("a\u0323\u09fe", UnicodeForm::kNfc), "\u1ea1\u09fe");
+  EXPECT_EQ(to_unicode_form("a\u0899\u0301", UnicodeForm::kNfc), "a\u0899\u0301");
   // Half a million marks: quadratic sorting would take minutes.
   std::string marks = "a";
   for (int k = 0; k < 250000; ++k) marks += "\u0301\u0323";
