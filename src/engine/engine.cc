@@ -70,7 +70,7 @@ class Engine::Impl {
 
   RequestId submit(Request request) {
     const RequestId id = next_id_++;
-    commands_.push_back(SubmitCommand{id, std::move(request), Clock::now()});
+    commands_.emplace_back(SubmitCommand{id, std::move(request), Clock::now()});
     return id;
   }
   void finish(const FinishCommand& command) { commands_.push_back(command); }
@@ -213,6 +213,9 @@ class Engine::Impl {
         std::erase(waiting_, &sequence);
         running_.insert(std::upper_bound(running_.begin(), running_.end(), &sequence, by_id), &sequence);
         if (sequence.scheduled == Clock::time_point{}) sequence.scheduled = now;
+        // All it may come to, so that decoding allocates nothing.
+        sequence.tokens.reserve(static_cast<size_t>(sequence.max_length));
+        sequence.blocks.reserve(static_cast<size_t>(sequence.max_length / config_.block_size + 1));
       }
       pool_.allocate(scheduled.new_blocks, sequence.blocks);
       batch_.push_back({&sequence, scheduled.tokens});

@@ -33,7 +33,7 @@ RequestId EngineThread::submit(Request request, EventSink sink) {
     // Under one lock, so that the engine, which counts too, arrives at the same number.
     const std::lock_guard lock(mutex_);
     id = next_id_++;
-    commands_.push_back(Submit{id, std::move(request), std::move(sink)});
+    commands_.emplace_back(Submit{id, std::move(request), std::move(sink)});
   }
   wake_.notify_all();
   return id;

@@ -73,7 +73,6 @@ std::unique_ptr<Sequence> make_sequence(RequestState& request, int32_t output, i
   const int64_t room = max_model_len - sequence->prompt_length;
   sequence->max_length =
       sequence->prompt_length + std::min<int64_t>(room, sampling.max_tokens.value_or(INT32_MAX));
-  sequence->tokens.reserve(static_cast<size_t>(sequence->max_length));
   sequence->tokens.assign(prompt.begin(), prompt.end());
   const uint64_t seed = sampling.seed.value_or(engine_seed + request.id);
   sequence->seed = output == 0 ? seed : mix(seed + static_cast<uint64_t>(output));
