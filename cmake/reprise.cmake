@@ -5,6 +5,12 @@ if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER "${CCACHE}")
 endif()
 
+# -O2 compiles in two thirds of -O3's time; folders whose loops gain from more ask for it (reprise_hot_loops).
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+function(reprise_hot_loops name)
+  target_compile_options(reprise_${name} PRIVATE $<$<CONFIG:Release>:-O3>)
+endfunction()
+
 # Numbers are a contract here (docs/architecture.md, "Numbers"): the compiler may neither contract a*b+c into an
 # FMA nor reorder, on any file.
 add_compile_options(-Wall -Wextra -ffp-contract=off -fno-omit-frame-pointer)
