@@ -128,7 +128,9 @@ def main():
     if not arguments.folders:
         with tempfile.TemporaryDirectory() as scratch:
             for name, folder in make_models(scratch, random.Random(arguments.seed)):
-                total += compare(name, folder, program, arguments.lines, arguments.seed, arguments.show)
+                # Variants of BPE that no real vocabulary here has: a tenth of the lines finds what differs.
+                lines = arguments.lines if name.startswith("unigram") else arguments.lines // 10
+                total += compare(name, folder, program, lines, arguments.seed, arguments.show)
     print(f"{total} differences")
     sys.exit(1 if total else 0)
 
