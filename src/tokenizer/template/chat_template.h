@@ -26,10 +26,10 @@ struct TemplateTree;
 struct TemplateLimits {
   size_t max_source_bytes = size_t{1} << 20;
   int max_nesting = 200;                        // of expressions in the source
-  uint64_t max_steps = 20'000'000;              // operations and items; about a second
+  uint64_t max_steps = 10'000'000;              // operations and items; about half a second
   size_t max_output_bytes = size_t{64} << 20;   // the text and everything captured on the way
   size_t max_memory_bytes = size_t{256} << 20;  // live values, the caller's context not counted
-  int max_depth = 1000;                         // recursion of macros, loops and expressions, together
+  int max_depth = 2500;                         // recursion of macros, loops and expressions, together
 };
 
 // Immutable after parse(): any number of threads may render one object at once.
