@@ -1,5 +1,8 @@
 # Configuring and building: one function for every preset, so that each build uses all cores and the same options.
 
+# ccache sees paths relative to this folder, so that a second clone finds what the first compiled.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+
 # build PRESET TARGET...: configures when needed and builds the targets.
 build() {
   local preset=$1 werror=OFF
