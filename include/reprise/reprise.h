@@ -25,9 +25,9 @@ namespace reprise {
 
 // How a model is loaded and what it may use. Names are those of the command line's flags.
 struct LoadOptions {
-  std::string model;            // folder with config.json and weights, or a .gguf file
-  std::string tokenizer;        // folder or tokenizer.json to use instead of the model's own
-  std::string chat_template;    // file with a Jinja template to use instead of the model's own
+  std::string model = {};          // folder with config.json and weights, or a .gguf file
+  std::string tokenizer = {};      // folder or tokenizer.json to use instead of the model's own
+  std::string chat_template = {};  // file with a Jinja template to use instead of the model's own
   std::string dtype = "auto";   // auto | float32 | bfloat16; auto: that of the checkpoint, bfloat16 for GGUF
   std::string isa = "auto";     // auto | scalar | avx2 | avx512 | avx512_bf16 | amx
   bool random_weights = false;  // --load-choices dummy: only config.json is read
