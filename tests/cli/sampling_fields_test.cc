@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <string>
+#include <vector>
+
 #include "cli/sampling_flags.h"
 #include "core/error.h"
 
@@ -41,9 +45,11 @@ TEST(SamplingFields, JsonFieldsAreTyped) {
 TEST(SamplingFields, FlagsGoOverDefaults) {
   CLI::App app;
   const SamplingFlags flags(app);
-  app.parse(
-      "--temperature 0.25 --stop A --stop 'B C' --ignore-eos --logit-bias '{\"3\":-1}' --stop-token-ids "
-      "'[4,5]'");
+  std::vector<std::string> arguments = {
+      "--temperature", "0.25",       "--stop",           "A",    "--stop", "B C", "--ignore-eos",
+      "--logit-bias",  "{\"3\":-1}", "--stop-token-ids", "[4,5]"};
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes a vector from its back
+  app.parse(arguments);
   Sampling base;
   base.top_k = 9;
   const Sampling sampling = flags.over(base);
