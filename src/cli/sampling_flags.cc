@@ -27,8 +27,9 @@ SamplingFlags::SamplingFlags(CLI::App& command) {
               .add_option_function<std::vector<std::string>>(
                   dashed(name),
                   [this, name](const std::vector<std::string>& values) { given_[name] = values; }, field.help)
-              ->expected(1);
-    if (field.form == FieldForm::text_list) option->take_all()->allow_extra_args(false);
+              ->expected(1)
+              ->allow_extra_args(false);  // else CLI11 takes "[4,5]" apart
+    if (field.form == FieldForm::text_list) option->take_all();
     option->group("Sampling");
   }
 }
