@@ -15,7 +15,7 @@ FILTERS = ["abs", "upper", "lower", "title", "capitalize", "trim", "length", "fi
            "tojson", "tojson(indent=1)", "escape", "safe", "replace('a', 'x')", "batch(2)|list", "slice(2)|list", "dictsort", "items|list",
            "map('string')|list", "map('upper')|join", "select|list", "select('string')|list", "reject('number')|list", "map(attribute='name')|list",
            "selectattr('name')|list", "groupby('age')", "wordcount", "truncate(5)", "indent(2)", "center(9)", "urlencode", "striptags",
-           "format(1)", "count", "map('length')|list", "attr('upper')", "forceescape", "filesizeformat"]
+           "format(1)", "count", "map('length')|list", "forceescape", "filesizeformat"]
 TESTS = ["defined", "undefined", "none", "string", "number", "integer", "float", "boolean", "mapping", "sequence", "iterable", "odd", "even",
          "divisibleby 2", "true", "false", "lower", "upper", "in [1, 'a', none]", "eq 1", "gt 1", "callable", "escaped", "sameas none"]
 SUBSCRIPTS = ["0", "1", "-1", "'a'", "'name'", ":2", "1:", "::-1", "-2:", "::2", "none", "1.0", "true", "5"]
