@@ -73,7 +73,7 @@ class Engine::Impl {
     commands_.emplace_back(SubmitCommand{id, std::move(request), Clock::now()});
     return id;
   }
-  void finish(const FinishCommand& command) { commands_.push_back(command); }
+  void finish(const FinishCommand& command) { commands_.emplace_back(command); }
 
   bool step() {
     admit();

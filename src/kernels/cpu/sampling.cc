@@ -182,22 +182,37 @@ class RowSampler {
   void keep_top_p(float* weights) {
     constexpr int kShift = 19;
     constexpr size_t kBins = (std::bit_cast<uint32_t>(1.0f) >> kShift) + 1;
+    // What is below this bound is less than 1 - top_p even all together, so it is never kept: most of a
+    // vocabulary.
+    const int64_t chunks = (vocab_ + SamplingBodies::kChunk - 1) / SamplingBodies::kChunk;
+    bodies_.chunk_sums(weights, vocab_, workspace_.partial);
+    double sum = 0;
+    for (int64_t i = 0; i < chunks; ++i) sum += static_cast<double>(workspace_.partial[i]);
+    const double bound = 0.99 * (1 - static_cast<double>(row_.top_p)) * sum / static_cast<double>(vocab_);
+    bodies_.drop_below(weights, vocab_, static_cast<float>(bound));
+    bodies_.block_maxima(weights, vocab_, workspace_.partial);
+    const auto for_each_weight = [&](auto&& visit) {
+      for (int64_t start = 0; start < vocab_; start += SamplingBodies::kBlock) {
+        if (workspace_.partial[start / SamplingBodies::kBlock] == 0) continue;
+        const int64_t stop = std::min(vocab_, start + SamplingBodies::kBlock);
+        for (int64_t i = start; i < stop; ++i)
+          if (weights[i] > 0) visit(i, weights[i]);
+      }
+    };
     std::array<double, kBins> mass{};
     const auto bin_of = [](float w) {
       return std::min<size_t>(std::bit_cast<uint32_t>(w) >> kShift, kBins - 1);
     };
-    for (int64_t i = 0; i < vocab_; ++i)
-      if (weights[i] > 0) mass[bin_of(weights[i])] += static_cast<double>(weights[i]);
-    double total = 0;
-    for (size_t bin = kBins; bin-- > 0;) total += mass[bin];
-    const double enough = static_cast<double>(row_.top_p) * total;
+    for_each_weight([&](int64_t, float w) { mass[bin_of(w)] += static_cast<double>(w); });
+    const double enough = static_cast<double>(row_.top_p) * sum;
     double above = 0;
     size_t edge = kBins - 1;
     while (edge > 0 && above + mass[edge] < enough) above += mass[edge--];
     Candidate* list = workspace_.candidates;
     int64_t count = 0;
-    for (int64_t i = 0; i < vocab_; ++i)
-      if (weights[i] > 0 && bin_of(weights[i]) == edge) list[count++] = {weights[i], static_cast<int32_t>(i)};
+    for_each_weight([&](int64_t i, float w) {
+      if (bin_of(w) == edge) list[count++] = {w, static_cast<int32_t>(i)};
+    });
     std::sort(list, list + count, before);
     bodies_.drop_below(weights, vocab_, std::bit_cast<float>(static_cast<uint32_t>(edge) << kShift));
     // The most likely token always stays, also with top_p 0.
