@@ -28,8 +28,8 @@ struct LoadOptions {
   std::string model = {};          // folder with config.json and weights, or a .gguf file
   std::string tokenizer = {};      // folder or tokenizer.json to use instead of the model's own
   std::string chat_template = {};  // file with a Jinja template to use instead of the model's own
-  std::string dtype = "auto";   // auto | float32 | bfloat16; auto: that of the checkpoint, bfloat16 for GGUF
-  std::string isa = "auto";     // auto | scalar | avx2 | avx512 | avx512_bf16 | amx
+  std::string dtype = "auto";  // auto | float32 | bfloat16; auto: that of the checkpoint, bfloat16 for GGUF
+  std::string isa = {};  // auto | scalar | avx2 | avx512 | avx512_bf16 | amx; empty: REPRISE_ISA, or auto
   bool random_weights = false;  // --load-choices dummy: only config.json is read
   int threads = 0;              // 0: every core this process may use
   int64_t max_model_len = 0;    // positions a sequence may have; 0: 2048, or fewer if the model has fewer

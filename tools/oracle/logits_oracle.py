@@ -9,7 +9,7 @@ transformers on the tokens that reprise chose.
   bfloat16  root mean square error at most 1.1 times that of transformers in bfloat16; both against transformers in
             float32 with the same rounded weights
 
-usage: logits_oracle.py --reprise PATH [--shared DIR] [--only NAME]
+usage: logits_oracle.py --reprise PATH [--shared DIR] [--only NAME] [--isa NAME]
 """
 import argparse
 import time
@@ -30,10 +30,10 @@ def prompts_of(spec):
     return [random.integers(3, spec.vocab, length).tolist() for length in spec.prompt_lengths]
 
 
-def generate(binary, folder, spec, prompts, dtype, *flags):
+def generate(binary, isa, folder, spec, prompts, dtype, *flags):
     return run_reprise(binary, folder, [{"prompt_token_ids": p} for p in prompts], "--dtype", dtype, "--temperature", 0,
                        "--max-tokens", NEW_TOKENS, "--ignore-eos", "--logprobs", spec.vocab, "--prompt-logprobs", spec.vocab,
-                       "--max-logprobs", -1, "--max-model-len", 256, *flags)
+                       "--max-logprobs", -1, "--max-model-len", 256, "--isa", isa, *flags)
 
 
 def read(answers, prompts, spec):
@@ -74,22 +74,22 @@ def without_metrics(answers):
     return [{key: value for key, value in answer.items() if key != "metrics"} for answer in answers]
 
 
-def check(binary, spec, folder):
+def check(binary, isa, spec, folder):
     """(the line of the table, what failed)"""
     prompts, failures = prompts_of(spec), []
     exact = load_reference(folder["float32"], torch.float32)
     widened = load_reference(folder["bfloat16"], torch.float32)
     rounded = load_reference(folder["bfloat16"], torch.bfloat16)
 
-    whole = generate(binary, folder["float32"], spec, prompts, "float32")
+    whole = generate(binary, isa, folder["float32"], spec, prompts, "float32")
     worst, wrong = compare_float32(read(whole, prompts, spec), exact)
-    chunked = generate(binary, folder["float32"], spec, prompts, "float32", "--max-num-batched-tokens", 16,
+    chunked = generate(binary, isa, folder["float32"], spec, prompts, "float32", "--max-num-batched-tokens", 16,
                        "--enable-chunked-prefill")
     same = without_metrics(whole) == without_metrics(chunked)
     worst_widened, wrong_widened = compare_float32(
-        read(generate(binary, folder["bfloat16"], spec, prompts, "float32"), prompts, spec), widened)
+        read(generate(binary, isa, folder["bfloat16"], spec, prompts, "float32"), prompts, spec), widened)
     ours, theirs = compare_bfloat16(
-        read(generate(binary, folder["bfloat16"], spec, prompts, "bfloat16"), prompts, spec), widened, rounded)
+        read(generate(binary, isa, folder["bfloat16"], spec, prompts, "bfloat16"), prompts, spec), widened, rounded)
 
     if not max(worst, worst_widened) <= 1:
         failures.append(f"float32 differs by {max(worst, worst_widened):.3g} times what is allowed")
@@ -109,6 +109,7 @@ def main():
     arguments.add_argument("--reprise", type=Path, required=True)
     arguments.add_argument("--shared", type=Path, help="not used: the checkpoints are made here")
     arguments.add_argument("--only", help="checkpoints whose name contains this")
+    arguments.add_argument("--isa", default="auto", help="the level to test; default: the one that the command picks")
     options = arguments.parse_args()
     start, root, failures = time.time(), cache_dir() / "oracle-checkpoints", []
     chosen = ensure(root, options.only)
@@ -116,7 +117,7 @@ def main():
     say(f"{'checkpoint':24} {'f32':>9} {'f32(bf16)':>9} {'tokens':>6} {'chunks':>7} {'bf16 rms':>10} {'theirs':>10} {'ratio':>6}")
     for spec in chosen:
         try:
-            line, failed = check(options.reprise, spec, folders(spec, root))
+            line, failed = check(options.reprise, options.isa, spec, folders(spec, root))
         except RepriseFailed as error:
             line, failed = f"{spec.name:24} (no answer)", [str(error)]
         say(line)

@@ -29,7 +29,7 @@ struct TemplateLimits {
   uint64_t max_steps = 10'000'000;              // operations and items; about half a second
   size_t max_output_bytes = size_t{64} << 20;   // the text and everything captured on the way
   size_t max_memory_bytes = size_t{256} << 20;  // live values, the caller's context not counted
-  int max_depth = 2500;                         // recursion of macros, loops and expressions, together
+  int max_depth = 1000;                         // recursion of macros, loops and expressions, together
 };
 
 // Immutable after parse(): any number of threads may render one object at once.
