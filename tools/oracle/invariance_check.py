@@ -29,7 +29,7 @@ ALONE = ("--max-num-seqs", 1, "--threads", 2)
 WAYS = {
     "batch": ("--max-num-seqs", 64, "--threads", 2),
     "chunked": ("--max-num-seqs", 8, "--max-num-batched-tokens", 16, "--enable-chunked-prefill", "--threads", 2),
-    "preempted": ("--max-num-seqs", 64, "--num-gpu-blocks-override", 80, "--threads", 2),
+    "preempted": ("--max-num-seqs", 64, "--num-gpu-blocks-override", 40, "--threads", 2),
     "1 thread": ("--max-num-seqs", 64, "--threads", 1),
 }
 
@@ -111,7 +111,7 @@ def main():
     model, failures = options.model or model_file(), []
     levels = options.isa or runnable(options.reprise, model)
     for isa in levels:
-        made = requests(4, 6, 3) if isa == "scalar" else requests(options.requests, 64, 12)
+        made = requests(4, 6, 3) if isa == "scalar" else requests(options.requests, 64, 32)
         for dtype in options.dtype or ["float32", "bfloat16"]:
             try:
                 failures += check(options.reprise, model, dtype, isa, made)
