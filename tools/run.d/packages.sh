@@ -16,7 +16,8 @@ need() {
   command -v dpkg-query apt-get >/dev/null ||
     die "this machine has no apt; install the counterparts of: $* and set REPRISE_SKIP_APT=1"
   local package present missing=() as_root=()
-  present=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "$@" 2>/dev/null | awk '$1 == "ii" { print $2 }')
+  # dpkg-query fails where it doesn't know one of them at all, which is what a fresh machine is like.
+  present=$({ dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "$@" 2>/dev/null || true; } | awk '$1 == "ii" { print $2 }')
   for package in "$@"; do
     grep -qx -- "$package" <<<"$present" || missing+=("$package")
   done
