@@ -9,7 +9,12 @@ const Tensor kAbsent{};
 }  // namespace
 
 OpCall::OpCall(const OpSchema& of, std::initializer_list<const Tensor*> in,
-               std::initializer_list<AttrValue> with)
+               std::initializer_list<AttrValue> with, Where from)
+    : OpCall(of, std::span(in.begin(), in.size()), std::span(with.begin(), with.size())) {
+  where = from;
+}
+
+OpCall::OpCall(const OpSchema& of, std::span<const Tensor* const> in, std::span<const AttrValue> with)
     : schema(of) {
   REPRISE_CHECK(
       in.size() <= kMaxInputs && with.size() == of.attr_names.size() && in.size() == of.input_names.size(),
@@ -25,6 +30,11 @@ const Tensor& OpCall::optional(int i) const {
 Outputs dispatch(const OpCall& call) {
   REPRISE_CHECK(current_dispatcher != nullptr, "[{}] is called outside of a step", call.schema.name);
   return current_dispatcher->dispatch(call);
+}
+
+const std::byte* host_read(const Tensor& tensor) {
+  REPRISE_CHECK(current_dispatcher != nullptr, "a value is read outside of a step");
+  return current_dispatcher->read(tensor);
 }
 
 DispatchScope::DispatchScope(Dispatcher& dispatcher) : previous_(current_dispatcher) {

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <source_location>
 #include <span>
 #include <string_view>
 #include <variant>
@@ -21,6 +22,9 @@ enum class OpKind : uint8_t { elementwise, reduction, matmul, attention, data_mo
 
 using AttrValue = std::variant<int64_t, double, DType, Dim>;
 
+// The line of the model's code that called an op: the last parameter of every op function, never given.
+using Where = std::source_location;
+
 struct OpSchema;
 
 // One call of an op: inputs and attributes in the order of the schema's names. Lives on the stack of the
@@ -34,9 +38,11 @@ struct OpCall {
   int input_count = 0;
   std::array<AttrValue, kMaxAttrs> attrs{};
   int attr_count = 0;
+  Where where;
 
   OpCall(const OpSchema& of, std::initializer_list<const Tensor*> in,
-         std::initializer_list<AttrValue> with = {});
+         std::initializer_list<AttrValue> with = {}, Where from = {});
+  OpCall(const OpSchema& of, std::span<const Tensor* const> in, std::span<const AttrValue> with);
 
   const Tensor& input(int i) const { return *inputs[static_cast<size_t>(i)]; }
   bool has(int i) const { return i < input_count && inputs[static_cast<size_t>(i)] != nullptr && input(i); }
@@ -79,6 +85,14 @@ struct OpSchema {
   std::span<const std::string_view> input_names = {};
   std::span<const std::string_view> attr_names = {};
   uint32_t mutated_inputs = 0;  // bit i: input i is written (KV cache, sampler state)
+  // Row r of each output depends on row r of those inputs that have the output's first dimension, and on the
+  // others as a whole: so an output of which few rows are read may be computed for these alone.
+  bool row_wise = false;
+  // For output i, the inputs (bits) whose storage it may take, because the kernel reads an element before it
+  // writes there.
+  std::array<uint16_t, Outputs::kMax> may_share = {};
+  // Its launches can be recorded. Without it the op runs between two recorded parts of a step.
+  bool capturable = true;
 
   // Dtypes and shapes of the outputs. Throws Error when the inputs don't fit together.
   void (*infer)(const OpCall& call, OutputSpecs& outputs) = nullptr;
@@ -92,6 +106,9 @@ struct OpSchema {
 class Dispatcher {
  public:
   virtual Outputs dispatch(const OpCall& call) = 0;
+  // The bytes of `tensor`, once everything before has run. Throws CaptureError where the value would be
+  // frozen (traced or recorded).
+  virtual const std::byte* read(const Tensor& tensor) = 0;
 
  protected:
   ~Dispatcher() = default;
@@ -102,6 +119,10 @@ Outputs dispatch(const OpCall& call);
 inline Tensor dispatch_one(const OpCall& call) {
   return dispatch(call).tensors[0];
 }
+
+// What the host sees of a value in the middle of a model's code. A model that does this can run op by op
+// only.
+const std::byte* host_read(const Tensor& tensor);
 
 // Installs a dispatcher on this thread for a scope.
 class DispatchScope {
@@ -120,6 +141,7 @@ class EagerDispatcher final : public Dispatcher, public WorkspaceAllocator {
  public:
   EagerDispatcher(Stream& stream, StepArena& arena) : stream_(stream), arena_(arena) {}
   Outputs dispatch(const OpCall& call) override;
+  const std::byte* read(const Tensor& tensor) override { return stream_.read_back(tensor); }
   Tensor workspace(DType dtype, const Shape& shape) override { return arena_.allocate(dtype, shape); }
 
  private:

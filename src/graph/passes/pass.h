@@ -1,0 +1,58 @@
+// A pass rewrites a graph into an equal one. Passes stand in one visible list (pass_list.cc), run in its
+// order, and are timed, verified after each run, and may be switched off by name.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace reprise::graph {
+
+// Evaluates a node all of whose inputs are constants, at start-up; the results live as long as the backend.
+class ConstantFolder {
+ public:
+  // Tensors of the node's outputs. `inputs` by position, empty tensors where absent.
+  virtual std::vector<Tensor> fold(const Graph& graph, const Node& node) = 0;
+  // A new constant that the pass computed itself: i32 or f32, copied.
+  virtual Tensor constant(DType dtype, const Shape& shape, const void* bytes) = 0;
+
+ protected:
+  ~ConstantFolder() = default;
+};
+
+struct PassContext {
+  ConstantFolder* folder = nullptr;           // null: nothing is folded (no device: plans, text tests)
+  int64_t max_model_len = 0;                  // positions that a table must cover; 0: not known, no tables
+  size_t max_table_bytes = size_t{64} << 20;  // of constants that a pass may add in all
+};
+
+struct Pass {
+  std::string_view name;                            // "fuse_qkv"
+  std::string_view what;                            // one line for reports
+  bool reassociates = false;                        // changes the order of sums: level 2 only
+  bool (*run)(Graph& graph, PassContext& context);  // true: it changed something
+};
+
+std::span<const Pass> pass_list();
+
+struct PassRun {
+  std::string_view name;
+  double microseconds = 0;
+  bool changed = false;
+  size_t nodes_before = 0, nodes_after = 0;
+};
+
+struct PassOptions {
+  std::vector<std::string> disabled;  // names; an unknown one is an Error that suggests the nearest
+  bool allow_reassociation = false;
+  std::function<void(const Pass&, const Graph&)> after_each;  // dumps
+};
+
+// Runs the list; verifies after each pass, which throws InternalError naming the pass.
+std::vector<PassRun> run_passes(Graph& graph, PassContext& context, const PassOptions& options = {});
+
+}  // namespace reprise::graph

@@ -1,0 +1,16 @@
+// Ops by name: what a graph's text form means. An explicit list, because a static library would drop
+// registrars that nothing names; a program that embeds Reprise may add ops of its own.
+#pragma once
+
+#include <string_view>
+
+#include "ops/op.h"
+
+namespace reprise::ops {
+
+// Null where there is none.
+const OpSchema* find_op(std::string_view name);
+// `schema` must outlive the program. Not safe while another thread traces or parses a graph.
+void register_op(const OpSchema& schema);
+
+}  // namespace reprise::ops
