@@ -14,7 +14,7 @@ Decoder::Decoder(const weights::ModelConfig& config, WeightLoader& loader, const
   const Rope rope = make_rope(config.rope, config.head_dim, config.max_position_embeddings);
   rotary_ = rope.params;
   rotary_.rounded_to = options.attention.rotary_in_f32 ? DType::f32 : loader.dtype();
-  inv_freq_ = loader.constant(rope.inv_freq);
+  inv_freq_ = loader.constant("rope.inv_freq", rope.inv_freq);
   embedding_ = loader.matrix("model.embed_tokens.weight", config.vocab_size, config.hidden_size);
   layers_.reserve(static_cast<size_t>(config.num_layers));
   for (int64_t i = 0; i < config.num_layers; ++i) {
