@@ -54,9 +54,7 @@ engine::EngineConfig engine_config(const LoadOptions& options, const weights::Mo
   config.block_size = options.block_size;
   if (options.num_gpu_blocks_override > 0) config.num_gpu_blocks_override = options.num_gpu_blocks_override;
   if (options.kv_cache_memory > 0) config.kv_cache_memory = options.kv_cache_memory;
-  config.max_partition_size = options.max_partition_size > 0
-                                  ? options.max_partition_size
-                                  : engine::max_partition_size_from_environment(config.max_partition_size);
+  config.max_partition_size = engine::choose_max_partition_size(options.max_partition_size);
   config.max_logprobs = options.max_logprobs;
   config.seed = options.seed;
   for (const auto* ids : {&model.eos_token_ids, &defaults.eos_token_ids})
