@@ -126,7 +126,7 @@ class GraphBackend {
   ResolvedGraph config_;
   StepInputs& inputs_;
   SampleBuffers& samples_;
-  graph::ConstantFolder folder_;
+  graph::EagerFolder folder_;
   StepGraphs graphs_;
   std::optional<Program> decode_, general_, scores_;
   Captures decode_captures_, prefill_captures_;

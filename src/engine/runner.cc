@@ -116,7 +116,9 @@ Runner::Runner(const models::Model& model, ThreadTeam& team, Isa isa, const Engi
               .arena_bytes = level_ == 0 ? std::max(eager_peak_, backend_.arena_bytes())
                                          : backend_.arena_bytes() + eager_peak_,
               .graph_object_bytes = backend_.graph_object_bytes(),
-              .kv_block_bytes = block_bytes_};
+              .kv_block_bytes = block_bytes_,
+              .num_kv_blocks = 0,
+              .kv_bytes = 0};
   planned_.arena_bytes += backend_.private_bytes();
   planned_.num_kv_blocks = choose_kv_blocks(config, block_bytes_, memory, planned_.total());
   cache_.allocate(planned_.num_kv_blocks, dry);
