@@ -93,6 +93,8 @@ TEST(StepPath, MatrixOfTheDesign) {
        "replay 5", "static above_largest_size", "split 30+7"},
       {R"({"use_cudagraph":true,"graph_opt_level":1,"full_cuda_graph":false,"max_capture_shape_prefill":32})",
        "replay 5", "static above_max_capture_shape_prefill", "split 23"},
+      {R"({"use_cudagraph":true,"graph_opt_level":1,"full_cuda_graph":false,"max_capture_shape_prefill":37})",
+       "replay 5", "split 37", "split 23"},
   };
   for (const Row& row : rows) {
     const Case c(row.json);
@@ -243,9 +245,11 @@ TEST(StepPath, PropertiesOverRandomSteps) {
         ASSERT_EQ(path.path == Path::eager, config.graph_opt_level == 0);
         ASSERT_EQ(path.padding, 0);
         // Nothing that could have been replayed is left out.
-        bool could = config.use_cudagraph && !step.scores_prompt &&
-                     decodes == !config.cudagraph_only_prefill &&
-                     (decodes || (!step.decode_tokens && step.tokens() <= config.max_capture_shape_prefill));
+        const bool recorded = decodes                         ? !config.cudagraph_only_prefill
+                              : config.cudagraph_only_prefill ? step.decode_tokens == 0
+                                                              : !config.full_cuda_graph;
+        bool could = config.use_cudagraph && !step.scores_prompt && recorded &&
+                     (decodes || step.tokens() <= config.max_capture_shape_prefill);
         if (could) {
           could = false;
           for (size_t i = 0; i < list.sizes.size(); ++i) could = could || usable(i);
