@@ -8,6 +8,7 @@
 #include "core/profiler.h"
 #include "core/thread_team.h"
 #include "engine/engine.h"
+#include "engine/graph_auto.h"
 #include "kernels/cpu/isa_select.h"
 #include "models/load_model.h"
 #include "models/registry.h"
@@ -96,7 +97,7 @@ LanguageModel LanguageModel::load(const LoadOptions& options) {
     impl->defaults =
         weights::load_generation_defaults(std::filesystem::is_directory(path) ? path : path.parent_path());
   // What can't run is refused before the weights are read.
-  const engine::EngineConfig engine_options = engine_config(options, config, impl->defaults);
+  engine::EngineConfig engine_options = engine_config(options, config, impl->defaults);
   std::vector<std::string> warnings = check_graph(engine_options, family);
   impl->text = api::TextModel::load(path, options.tokenizer, options.chat_template);
   impl->team = std::make_unique<ThreadTeam>(options.threads);
@@ -110,11 +111,17 @@ LanguageModel LanguageModel::load(const LoadOptions& options) {
   const size_t weight_bytes = model->weight_bytes();
   checkpoint.reset();
 
+  const engine::AutoChoice choice =
+      engine::choose_graph_config(*model, *impl->team, isa, engine_options.resolved());
+  engine_options.graph = choice.config;
+  warnings.insert(warnings.end(), choice.table.begin(), choice.table.end());
+
   Impl* self = impl.get();
   impl->engine = std::make_unique<engine::Engine>(std::move(model), *impl->team, isa, engine_options,
                                                   [self](const engine::OutputEvent& event) {
                                                     if (self->run != nullptr) self->run->on_event(event);
                                                   });
+  warnings.insert(warnings.end(), impl->engine->problems().begin(), impl->engine->problems().end());
   const engine::MemoryReport memory = impl->engine->memory();
   impl->info = {
       .architecture = config.architecture,
@@ -124,9 +131,9 @@ LanguageModel LanguageModel::load(const LoadOptions& options) {
           weight_bytes -
           (config.tie_word_embeddings ? 0 : ops::packed_bytes(dtype, config.vocab_size, config.hidden_size)),
       .kv_bytes = memory.kv_bytes,
-      .kv_blocks = memory.kv_blocks,
+      .kv_blocks = memory.num_kv_blocks,
       .arena_bytes = memory.arena_bytes,
-      .input_bytes = memory.input_bytes,
+      .input_bytes = memory.input_buffer_bytes,
       .dtype = std::string(name_of(dtype)),
       .isa = std::string(name_of(isa)),
       .threads = impl->team->size(),
