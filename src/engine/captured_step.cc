@@ -23,6 +23,7 @@ class RecordingScope {
 CapturedStep::CapturedStep(graph::Executor& executor, Stream& stream, StepSizes largest, bool split_attention)
     : executor_(executor), stream_(stream), largest_(largest) {
   const graph::Graph& graph = executor.graph();
+  stream.set_sizes(largest);
   capture::Recorder recorder;
   for (graph::NodeId id = 0; id < static_cast<graph::NodeId>(graph.nodes.size()); ++id) {
     const graph::Node& node = graph.node(id);

@@ -66,24 +66,24 @@ StepLimits limits_of(const EngineConfig& config) {
 
 // What runs launch by launch: at level 0 (and for checks) whole steps, else only the scoring of prompt tokens.
 size_t Runner::measure_eager_arena() {
+  HeapStore nowhere(BufferKind::arena, /*dry=*/true);
+  Tensor hidden;
+  if (!eager_steps_) {
+    hidden = nowhere.allocate(backend_.hidden_type().dtype, {1});
+    hidden.shape = backend_.hidden_type().shape;
+  }
   DiscardingSink sink;
   const RecordingScope recording(stream_, sink);
   StepArena arena(0);
   ops::EagerDispatcher dispatcher(stream_, arena);
   const ops::DispatchScope scope(dispatcher);
-  HeapStore nowhere(BufferKind::arena, /*dry=*/true);
   for (const int64_t tokens : {limits_.rows, limits_.tokens}) {
     const StepSizes sizes = class_of({.tokens = tokens, .seqs = limits_.rows}, limits_);
     arena.set_sizing(sizes);
     stream_.set_sizes(sizes);
     models::ForwardOutput output;
-    if (eager_steps_) {
-      output = model_.forward(inputs_.forward());
-    } else {
-      output.hidden = nowhere.allocate(backend_.hidden_type().dtype, {1});
-      output.hidden.shape = backend_.hidden_type().shape;
-    }
-    ops::sample(model_.logits(output.hidden, score_rows_), samples_.tensors());
+    if (eager_steps_) output = model_.forward(inputs_.forward());
+    ops::sample(model_.logits(eager_steps_ ? output.hidden : hidden, score_rows_), samples_.tensors());
     if (eager_steps_) ops::sample(output.logits, samples_.tensors());
   }
   return arena.peak();
