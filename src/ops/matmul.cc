@@ -17,7 +17,7 @@ static_assert(std::size(kGroupInputs) == 1 + 2 * kMaxSegments && kMaxSegments <=
 
 // Segment i of a call: a matmul is a group of one.
 const Tensor& weight_of(const OpCall& call, int i) {
-  return call.input(1 + 2 * i);
+  return call.optional(1 + 2 * i);
 }
 const Tensor& bias_of(const OpCall& call, int i) {
   return call.optional(2 + 2 * i);

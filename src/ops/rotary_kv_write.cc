@@ -1,5 +1,7 @@
 #include "ops/rotary_kv_write.h"
 
+#include <fmt/format.h>
+
 #include "kernels/cpu/rotary_kv_write.h"
 #include "ops/attention.h"
 #include "ops/embedding.h"
@@ -16,36 +18,37 @@ constexpr std::string_view kAttrs[] = {"kv_heads", "head_dim",       "block_size
                                        "style",    "round_products", "eps"};
 enum Attr { kKvHeads, kHeadDim, kBlockSize, kStyle, kRoundProducts, kEps };
 
-void check_norm(const OpCall& call, Input input) {
-  const Tensor& norm = call.optional(input);
-  if (norm && (norm.dtype != DType::f32 || norm.shape != Shape{call.integer(kHeadDim)}))
-    throw Error("[rotary_kv_write] {} is {} {}, expected float32 [{}]", kInputs[input], name_of(norm.dtype),
-                to_string(norm.shape), call.integer(kHeadDim));
+// Throws where an input isn't `right` or of another dtype; the rest says what its shape should have been.
+template <typename... Args>
+void check(bool right, const OpCall& call, Input input, DType dtype, fmt::format_string<Args...> expected,
+           Args&&... args) {
+  const Tensor& tensor = call.optional(input);
+  if (!right || tensor.dtype != dtype)
+    throw Error("[rotary_kv_write] {} is {} {}, expected {} {}", kInputs[input], name_of(tensor.dtype),
+                to_string(tensor.shape), name_of(dtype), fmt::format(expected, std::forward<Args>(args)...));
 }
 
 void infer(const OpCall& call, OutputSpecs& outputs) {
-  const Tensor& q = call.input(kQ);
-  const Tensor& k = call.input(kK);
-  const int64_t head_dim = call.integer(kHeadDim);
-  const Shape kv_shape{kTokens, call.integer(kKvHeads) * head_dim};
-  if (q.shape.rank() != 2 || q.shape[0] != kTokens || q.shape[1].constant % head_dim != 0 ||
-      k.shape != kv_shape || call.input(kV).shape != kv_shape || k.dtype != q.dtype ||
-      call.input(kKeys).dtype != q.dtype)
-    throw Error(
-        "[rotary_kv_write] q {} {}, k {} {}, v {}, a cache of {}; expected [T, heads * {}] and twice {}, "
-        "all of the cache's dtype",
-        name_of(q.dtype), to_string(q.shape), name_of(k.dtype), to_string(k.shape),
-        to_string(call.input(kV).shape), name_of(call.input(kKeys).dtype), head_dim, to_string(kv_shape));
-  const Shape& cos = call.input(kCos).shape;
-  if (cos.rank() != 2 || cos != call.input(kSin).shape || cos[1].constant * 2 > head_dim ||
-      (call.has(kPositions) ? !cos[0].is_constant() : cos[0] != kTokens))
-    throw Error(
-        "[rotary_kv_write] cos {}, sin {} with heads of {}; expected twice [{}, at most head_dim / 2]",
-        to_string(cos), to_string(call.input(kSin).shape), head_dim,
-        call.has(kPositions) ? "positions" : "T");
-  check_norm(call, kQNorm);
-  check_norm(call, kKNorm);
-  outputs.add(q.dtype, q.shape);
+  const auto shape = [&](Input input) -> const Shape& { return call.optional(input).shape; };
+  const Shape &q = shape(kQ), &angles = shape(kCos);
+  const DType dtype = call.input(kQ).dtype;
+  const int64_t head_dim = call.integer(kHeadDim), kv_width = call.integer(kKvHeads) * head_dim;
+  const bool tabled = call.has(kPositions);
+  check(q.rank() == 2 && q[0] == kTokens && q[1].constant % head_dim == 0, call, kQ, dtype, "[T, heads * {}]",
+        head_dim);
+  for (Input input : {kK, kV})
+    check(shape(input) == Shape{kTokens, kv_width}, call, input, dtype, "[T, {}]", kv_width);
+  for (Input input : {kQNorm, kKNorm})
+    if (call.has(input)) check(shape(input) == Shape{head_dim}, call, input, DType::f32, "[{}]", head_dim);
+  const bool angles_fit = angles.rank() == 2 && (tabled ? angles[0].is_constant() : angles[0] == kTokens) &&
+                          angles[1].constant * 2 <= head_dim;
+  for (Input input : {kCos, kSin})
+    check(angles_fit && shape(input) == angles, call, input, DType::f32,
+          "[{}, at most {}], the same for cos and sin", tabled ? "positions" : "T", head_dim / 2);
+  if (tabled) check(shape(kPositions) == Shape{kTokens}, call, kPositions, DType::i32, "[T]");
+  check(shape(kSlots) == Shape{kTokens}, call, kSlots, DType::i32, "[T]");
+  for (Input input : {kKeys, kValues}) check(true, call, input, dtype, "as q is");
+  outputs.add(dtype, q);
 }
 
 void launch(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {
