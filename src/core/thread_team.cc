@@ -98,16 +98,17 @@ bool ThreadTeam::work(uint32_t generation, int worker) {
     const auto function = job_.function.load(std::memory_order_acquire);
     void* argument = job_.argument.load(std::memory_order_acquire);
     const int64_t items = job_.items.load(std::memory_order_acquire);
-    const int64_t chunk = job_.chunk.load(std::memory_order_acquire);
-    const uint32_t chunks = job_.chunks.load(std::memory_order_acquire);
-    const auto index = static_cast<uint32_t>(claim);
-    if (index >= chunks) return true;
+    const int64_t grain = job_.grain.load(std::memory_order_acquire);
+    const uint32_t units = job_.units.load(std::memory_order_acquire);
+    const auto first = static_cast<uint32_t>(claim);
+    if (first >= units) return true;
+    const uint32_t count = std::max<uint32_t>(1, (units - first) / static_cast<uint32_t>(2 * size_));
     // Success proves that the job is still this one: run() closes the claim before it rewrites a field, so a
     // worker that has read a new field can't succeed with the old claim.
-    if (!claim_.compare_exchange_weak(claim, claim + 1, std::memory_order_acq_rel)) continue;
-    const int64_t begin = static_cast<int64_t>(index) * chunk;
-    function(argument, begin, std::min(items, begin + chunk), worker);
-    if (chunks_left_.fetch_sub(1, std::memory_order_acq_rel) == 1) chunks_left_.notify_one();
+    if (!claim_.compare_exchange_weak(claim, claim + count, std::memory_order_acq_rel)) continue;
+    const int64_t begin = first * grain;
+    function(argument, begin, std::min(items, begin + count * grain), worker);
+    if (units_left_.fetch_sub(count, std::memory_order_acq_rel) == count) units_left_.notify_one();
   }
 }
 
@@ -119,28 +120,27 @@ void ThreadTeam::run(Function function, void* argument, int64_t items, int64_t g
     function(argument, 0, items, 0);
     return;
   }
-  const int64_t even = (items + size_ * kChunksPerWorker - 1) / (size_ * kChunksPerWorker);
-  const int64_t chunk = std::max(even, grain);
-  const auto chunks = static_cast<uint32_t>((items + chunk - 1) / chunk);
+  grain = std::max(grain, (items >> 31) + 1);  // so that units and claims fit into half a word
+  const auto units = static_cast<uint32_t>((items + grain - 1) / grain);
   const uint32_t generation = generation_.load(std::memory_order_relaxed) + 1;
   // Closed to workers that come late from the last job and would take the new fields for the old ones.
   claim_.store(static_cast<uint64_t>(generation) << 32 | UINT32_MAX, std::memory_order_relaxed);
   job_.function.store(function, std::memory_order_release);
   job_.argument.store(argument, std::memory_order_release);
   job_.items.store(items, std::memory_order_release);
-  job_.chunk.store(chunk, std::memory_order_release);
-  job_.chunks.store(chunks, std::memory_order_release);
-  chunks_left_.store(chunks, std::memory_order_relaxed);
+  job_.grain.store(grain, std::memory_order_release);
+  job_.units.store(units, std::memory_order_release);
+  units_left_.store(units, std::memory_order_relaxed);
   claim_.store(static_cast<uint64_t>(generation) << 32, std::memory_order_release);
   generation_.store(generation, std::memory_order_seq_cst);
   if (parked_.load(std::memory_order_seq_cst) > 0) generation_.notify_all();
 
   work(generation, 0);
-  const auto done = [this] { return chunks_left_.load(std::memory_order_acquire) == 0; };
+  const auto done = [this] { return units_left_.load(std::memory_order_acquire) == 0; };
   if (!spin_until(done))
-    for (uint32_t left = chunks_left_.load(std::memory_order_acquire); left != 0;
-         left = chunks_left_.load(std::memory_order_acquire))
-      chunks_left_.wait(left, std::memory_order_acquire);
+    for (uint32_t left = units_left_.load(std::memory_order_acquire); left != 0;
+         left = units_left_.load(std::memory_order_acquire))
+      units_left_.wait(left, std::memory_order_acquire);
 }
 
 void ThreadTeam::worker_loop(int worker) {

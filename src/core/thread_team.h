@@ -1,7 +1,8 @@
 // A fixed team of workers for fork-join over ranges of work items. The caller is worker 0 and works too.
 // Items are claimed in chunks from one atomic word, so a worker that the system has suspended before it
-// claimed anything holds nobody up. Workers spin briefly between jobs, then park; nothing is allocated per
-// job.
+// claimed anything holds nobody up. Chunks shrink with what is left: large ones first, which read memory as
+// one stream, small ones last, so that the workers finish together. Workers spin briefly between jobs, then
+// park; nothing is allocated per job.
 #pragma once
 
 #include <atomic>
@@ -38,8 +39,8 @@ class ThreadTeam {
 
   using Function = void (*)(void* argument, int64_t begin, int64_t end, int worker);
 
-  // Calls function over [0, items) in chunks of at least `grain`, returns when all are done. Called by one
-  // thread at a time, never from inside a job. Kernels don't throw.
+  // Calls function over [0, items) in chunks of whole multiples of `grain`, returns when all are done. Called
+  // by one thread at a time, never from inside a job. Kernels don't throw.
   void run(Function function, void* argument, int64_t items, int64_t grain);
 
   template <typename F>
@@ -52,16 +53,13 @@ class ThreadTeam {
   int size() const { return size_; }
 
  private:
-  // Chunks of a job per worker: enough that a slow worker costs little, few enough that claiming is cheap.
-  static constexpr int64_t kChunksPerWorker = 8;
-
   struct alignas(64) Job {
     // Fields are atomics: a late worker may read them while the next job is written; its claim then fails.
     std::atomic<Function> function{nullptr};
     std::atomic<void*> argument{nullptr};
     std::atomic<int64_t> items{0};
-    std::atomic<int64_t> chunk{1};
-    std::atomic<uint32_t> chunks{0};
+    std::atomic<int64_t> grain{1};
+    std::atomic<uint32_t> units{0};  // of `grain` items
   };
 
   void worker_loop(int worker);
@@ -69,10 +67,10 @@ class ThreadTeam {
 
   int size_;
   Job job_;
-  alignas(64) std::atomic<uint64_t> claim_{0};       // generation << 32 | next chunk
+  alignas(64) std::atomic<uint64_t> claim_{0};       // generation << 32 | next unit
   alignas(64) std::atomic<uint32_t> generation_{0};  // what parked workers wait on
   alignas(64) std::atomic<uint32_t> parked_{0};
-  alignas(64) std::atomic<uint32_t> chunks_left_{0};
+  alignas(64) std::atomic<uint32_t> units_left_{0};
   std::atomic<bool> stopping_{false};
   std::vector<std::thread> threads_;
 };
