@@ -3,8 +3,8 @@
 # runs it on the tiny model.
 set -euo pipefail
 build=$1 source=$2
-if grep -q '^REPRISE_SANITIZE:STRING=.' "$build/CMakeCache.txt"; then
-  echo "skipped: a sanitizer's runtime is no part of an installed package"
+if grep -q '^REPRISE_SANITIZE:STRING=.\|^CMAKE_CXX_FLAGS:STRING=.*--coverage' "$build/CMakeCache.txt"; then
+  echo "skipped: the runtime of a sanitizer or of coverage is no part of an installed package"
   exit 77
 fi
 work=$(mktemp -d)

@@ -96,6 +96,19 @@ error 1 "chat template" "$reprise" generate --model "$tiny" --chat --prompt x --
 printf '{%% if %%}' >"$work/syntax.jinja"; error 1 "line 1" "$reprise" generate --model "$tiny" --chat --prompt x --chat-template "$work/syntax.jinja"
 error 1 "--prompts-file" "$reprise" generate --model "$tiny" --prompts-file "$work/none.jsonl"
 error 1 "[trace]" "$reprise" generate --model "$tiny" --prompt x --max-tokens 1 --trace "$work/no/such/folder/t.json"
+# A trace that doesn't fit: past a limit on the size of files, and on a file system that is full. No part of it stays.
+no_part() { [ -z "$(find "$work" -name '*.part' -o -name 'big.json')" ] || fail "left behind: $(find "$work" -name '*.part' -o -name 'big.json')"; }
+trace_to() { echo "'$reprise' generate --model '$tiny' --prompt It --max-tokens 8 --temperature 0 --ignore-eos --trace '$1/big.json'"; }
+error 1 "[trace] cannot write $work/big.json: File too large" bash -c "trap '' XFSZ; ulimit -f 16; $(trace_to "$work")"
+no_part
+mkdir "$work/full"
+if unshare -rm mount -t tmpfs -o size=64k none "$work/full" 2>/dev/null; then
+  error 1 "[trace] cannot write $work/full/big.json: No space left on device" unshare -rm bash -c "
+    mount -t tmpfs -o size=64k none '$work/full'; $(trace_to "$work/full"); code=\$?
+    [ -z \"\$(ls '$work/full')\" ] || { echo 'a part was left'; exit 9; }; exit \$code"
+else
+  echo "skipped: a full file system for --trace (this machine allows no private mounts); the limit on file sizes was tried"
+fi
 if [ -w /dev/full ]; then error 1 "standard output" sh -c "'$reprise' generate --model '$tiny' --prompt It --max-tokens 1 --json >/dev/full"; fi
 
 [ "$failures" = 0 ] && echo "all passed"

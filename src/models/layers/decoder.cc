@@ -56,4 +56,12 @@ Tensor Decoder::logits(const Tensor& hidden, const Tensor& rows) const {
   return ops::matmul(ops::gather_rows(hidden, rows), head_, Tensor{}, DType::f32);
 }
 
+Family decoder_family(std::string architecture, DecoderOptions (*options)(const weights::ModelConfig&)) {
+  return {.architecture = std::move(architecture),
+          .supports_graph_optimization = true,
+          .make = [options](const weights::ModelConfig& config, WeightLoader& loader) {
+            return std::make_unique<Decoder>(config, loader, options(config));
+          }};
+}
+
 }  // namespace reprise::models
