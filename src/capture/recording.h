@@ -5,8 +5,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/launch.h"
@@ -19,7 +21,7 @@ struct RecordedBuffer {
   BufferKind kind = BufferKind::arena;
   uint64_t id = 0;     // of the buffer; arena: its byte offset in the arena
   int64_t offset = 0;  // bytes from the start of the buffer
-  Dim extent;          // bytes
+  Dim extent{};        // bytes
   Access access = Access::read;
   std::byte* address = nullptr;  // null: an optional argument that is absent (or a dry recording's arena)
   bool absent = false;
@@ -27,8 +29,8 @@ struct RecordedBuffer {
 
 struct RecordedLaunch {
   Kernel kernel;
-  std::string op;     // name of the op that launched it, "" outside of one
-  std::string layer;  // path in the model
+  std::string_view op;     // name of the op that launched it, "" outside of one; the recording owns it
+  std::string_view layer;  // path in the model; the recording owns it
   LaunchDims dims;
   uint32_t first_buffer = 0;  // into Recording::buffers
   uint32_t buffer_count = 0;
@@ -36,24 +38,36 @@ struct RecordedLaunch {
   uint32_t scalar_bytes = 0;
 };
 
+// Moves, but isn't copied: launches point at the names that it owns.
 class Recording {
  public:
+  Recording() = default;
+  Recording(Recording&&) = default;
+  Recording& operator=(Recording&&) = default;
+
   std::span<const RecordedLaunch> launches() const { return launches_; }
   std::span<const RecordedBuffer> buffers_of(const RecordedLaunch& launch) const;
   const std::byte* scalars_of(const RecordedLaunch& launch) const;
 
   bool empty() const { return launches_.empty(); }
-  size_t bytes() const;  // of heap that it holds, the same for the same launches
+  size_t bytes() const;  // that it holds, the same for the same launches
   void append(const Launch& launch);
   void truncate(size_t launches);  // forgets the launches after the first `launches`
 
  private:
+  std::string_view intern(std::string_view name);
+
   std::vector<RecordedLaunch> launches_;
   std::vector<RecordedBuffer> buffers_;
   std::vector<std::byte> scalars_;
+  std::set<std::string, std::less<>> names_;  // of ops and layers; nodes stay where they are
 };
 
-// One line a launch: "3 layers.0.mlp matmul matmul_bf16_avx512 items=T*4 grain=2 arena+4096 r ...".
+// Where an argument lies: "arena+4096", "weight#3+64", "absent".
+std::string place_of(const RecordedBuffer& buffer);
+
+// One line a launch: "3 layers.0.mlp matmul matmul_bf16 items=4*T grain=2 scalars=40 r arena+4096[128*T]
+// ...".
 std::string to_text(const Recording& recording);
 
 class Recorder final : public LaunchSink {

@@ -22,7 +22,7 @@ namespace reprise::capture {
 class Replay {
  public:
   // `largest`: sizes that no replay exceeds; ranges of buffers are compared at these. `stream` lends its team
-  // and the workers' scratch memory and outlives this.
+  // and the workers' scratch memory and outlives this. Throws Error where the recording is a dry one.
   Replay(Recording recording, StepSizes largest, Stream& stream);
   ~Replay();
   Replay(const Replay&) = delete;
@@ -32,6 +32,11 @@ class Replay {
   // atomics; 0: all). Results don't depend on it. Allocates nothing. Complete when it returns.
   void run(StepSizes sizes, int workers = 0);
 
+  // How many workers are likely to be fastest: 1 where the step is so small that handing nodes over costs
+  // more than sharing them saves, else all. An estimate from the bytes that the launches declare; whoever can
+  // measure knows better.
+  int suggested_workers(StepSizes sizes) const;
+
   // The same one node after another on the caller, telling `profiler` of each.
   void run_profiled(StepSizes sizes, Profiler& profiler);
 
@@ -40,7 +45,7 @@ class Replay {
 
   const Recording& recording() const;
   std::span<const int32_t> dependencies_of(size_t node) const;  // nodes, ascending, none implied by another
-  size_t bytes() const;
+  size_t bytes() const;                                         // the same for the same launches and team
 
  private:
   struct Impl;

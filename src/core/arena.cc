@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/capture_rules.h"
 #include "core/error.h"
 
 namespace reprise {
@@ -39,6 +40,8 @@ std::string_view name_of(BufferKind kind) {
 
 MappedMemory::MappedMemory(size_t bytes) : bytes_(bytes) {
   if (bytes == 0) return;
+  if (recording_on_this_thread())
+    refuse_while_recording(CaptureRule::allocate, fmt::format("{} bytes are asked of the system", bytes));
   const bool huge = bytes >= 2 * kHugePage;
   // Reserve one huge page more to align the start, then give the edges back.
   const size_t reserve = huge ? bytes + kHugePage : bytes;
@@ -135,6 +138,10 @@ Tensor HeapStore::allocate(DType dtype, const Shape& shape, Layout layout) {
 }
 
 Tensor HeapStore::allocate_bytes(size_t bytes, DType dtype, const Shape& shape, Layout layout) {
+  if (recording_on_this_thread())
+    refuse_while_recording(
+        CaptureRule::allocate,
+        fmt::format("a long-lived tensor of shape {} ({} bytes) is allocated", to_string(shape), bytes));
   const size_t rounded = round_up(std::max<size_t>(bytes, 1), kAlignment);
   Buffer& node = nodes_.emplace_back();
   if (rounded >= kSlab / 4) {

@@ -15,7 +15,7 @@
 namespace reprise {
 
 // Address range from the system, zero-filled on first touch; large ones ask for huge pages. Throws Error when
-// the system has no memory left.
+// the system has no memory left, CaptureError while this thread records.
 class MappedMemory {
  public:
   MappedMemory() = default;
@@ -77,7 +77,8 @@ class HeapStore final : public BufferOwner {
  public:
   explicit HeapStore(BufferKind kind) : kind_(kind) {}
 
-  // Zero-filled, 64-byte aligned. The shape must be constant. Throws Error when memory runs out.
+  // Zero-filled, 64-byte aligned. The shape must be constant. Throws Error when memory runs out, CaptureError
+  // while this thread records.
   Tensor allocate(DType dtype, const Shape& shape, Layout layout = Layout::row_major);
   // `bytes` of storage for a tensor whose bytes don't follow from shape and dtype (packed weights).
   Tensor allocate_bytes(size_t bytes, DType dtype, const Shape& shape, Layout layout);

@@ -21,11 +21,11 @@ enum class CaptureRule : uint8_t {
 };
 std::string_view name_of(CaptureRule rule);  // "host read"
 
-// Names op, layer, rule and mend in its message.
+// Names op, layer, rule and mend in its message. `mend` may be left out: each rule has a usual one.
 class CaptureError : public Error {
  public:
   CaptureError(CaptureRule rule, std::string_view op, std::string_view layer, std::string_view found,
-               std::string_view mend);
+               std::string_view mend = {});
   CaptureRule rule() const { return rule_; }
   const std::string& op() const { return op_; }
   const std::string& layer() const { return layer_; }
@@ -37,10 +37,20 @@ class CaptureError : public Error {
 
 // Whether a stream records on this thread. Allocators and waits ask.
 bool recording_on_this_thread();
-// Throws CaptureError where it does; `found` says what was tried.
+// Throws CaptureError where it does, with the op and layer that run, or the op that ran last; `found` says
+// what was tried.
 void refuse_while_recording(CaptureRule rule, std::string_view found);
 
-// Names the op whose launches follow on this thread; the dispatchers set it.
+// Marks this thread as recording; the stream holds it from begin_recording to end_recording.
+class RecordingMark {
+ public:
+  RecordingMark();
+  ~RecordingMark();
+  RecordingMark(const RecordingMark&) = delete;
+  RecordingMark& operator=(const RecordingMark&) = delete;
+};
+
+// Names the op whose launches follow on this thread; the dispatchers set it. The name must outlive the scope.
 class OpScope {
  public:
   explicit OpScope(std::string_view name);

@@ -118,20 +118,26 @@ void Stream::fill_bytes(const Tensor& tensor, uint8_t value) {
 
 const std::byte* Stream::read_back(const Tensor& tensor) const {
   if (sink_ != nullptr)
-    throw Error(
-        "[launch] the host reads a {} tensor of shape {} while recording, after kernel '{}' of layer '{}': "
-        "the "
-        "value would be frozen into every replay; compute it on the device or move the read out of the step",
-        name_of(tensor.dtype), to_string(tensor.shape), sink_->last_kernel(), LayerScope::current());
+    refuse_while_recording(CaptureRule::host_read,
+                           fmt::format("the host reads a {} tensor of shape {} after kernel '{}'",
+                                       name_of(tensor.dtype), to_string(tensor.shape), sink_->last_kernel()));
   return tensor.data();
+}
+
+void Stream::synchronize() const {
+  if (sink_ != nullptr)
+    refuse_while_recording(CaptureRule::synchronise,
+                           fmt::format("the host waits for kernel '{}'", sink_->last_kernel()));
 }
 
 void Stream::begin_recording(LaunchSink& sink) {
   REPRISE_CHECK(sink_ == nullptr, "a recording is already under way");
   sink_ = &sink;
+  mark_.emplace();
 }
 void Stream::end_recording() {
   sink_ = nullptr;
+  mark_.reset();
 }
 
 }  // namespace reprise

@@ -7,11 +7,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <type_traits>
 
 #include "core/arena.h"
+#include "core/capture_rules.h"
 #include "core/isa.h"
 #include "core/tensor.h"
 
@@ -88,8 +90,10 @@ class LayerScope {
 struct Launch {
   static constexpr size_t kMaxBuffers = 16;
   static constexpr size_t kMaxScalarBytes = 192;
+  static constexpr size_t kScalarAlignment = 16;
 
   Kernel kernel;
+  std::string_view op;     // name of the op that launches, "" outside of one
   std::string_view layer;  // path in the model, "" outside of one
   LaunchDims dims;
   std::span<const BufferArg> buffers;
@@ -101,8 +105,7 @@ struct Launch {
 class LaunchSink {
  public:
   virtual void append(const Launch& launch) = 0;
-  // The rule that a host read, wait or allocation in the middle of a recording breaks is an Error of the
-  // stream; `op` is the last launch seen, for its message.
+  // The last launch seen, for the message of a host read that is refused.
   virtual std::string_view last_kernel() const = 0;
 
  protected:
@@ -127,13 +130,26 @@ class Stream {
   template <typename Scalars>
   void launch(const Kernel& kernel, LaunchDims dims, std::initializer_list<BufferArg> buffers,
               const Scalars& scalars) {
-    static_assert(std::is_trivially_copyable_v<Scalars> && sizeof(Scalars) <= Launch::kMaxScalarBytes);
-    launch(Launch{.kernel = kernel,
-                  .layer = LayerScope::current(),
-                  .dims = dims,
-                  .buffers = {buffers.begin(), buffers.size()},
-                  .scalars = &scalars,
-                  .scalar_bytes = sizeof(Scalars)});
+    static_assert(std::is_trivially_copyable_v<Scalars> && sizeof(Scalars) <= Launch::kMaxScalarBytes &&
+                  alignof(Scalars) <= Launch::kScalarAlignment);
+    Launch one{.kernel = kernel,
+               .op = OpScope::current(),
+               .layer = LayerScope::current(),
+               .dims = dims,
+               .buffers = {buffers.begin(), buffers.size()},
+               .scalars = &scalars,
+               .scalar_bytes = sizeof(Scalars)};
+    if (!recording()) {
+      launch(one);
+      return;
+    }
+    // Recordings are compared byte by byte, so that what lies between the fields must not be chance.
+    Scalars clean = scalars;
+#if __has_builtin(__builtin_clear_padding)
+    __builtin_clear_padding(&clean);
+#endif
+    one.scalars = &clean;
+    launch(one);
   }
   void launch(const Launch& launch);
 
@@ -141,20 +157,32 @@ class Stream {
   void copy(const Tensor& from, const Tensor& to);
   void fill_bytes(const Tensor& tensor, uint8_t value);
 
-  // Result of earlier launches for the host. Throws Error while recording: a value that the host reads would
-  // be frozen.
+  // Result of earlier launches for the host. Throws CaptureError while recording: a value that the host reads
+  // would be frozen.
   const std::byte* read_back(const Tensor& tensor) const;
 
-  // Between begin and end every launch goes to the sink and nothing runs.
+  // Returns when all earlier launches are complete; on the CPU they always are. Throws CaptureError while
+  // recording.
+  void synchronize() const;
+
+  // Between begin and end, on one thread, every launch goes to the sink and nothing runs.
   void begin_recording(LaunchSink& sink);
   void end_recording();
-  bool recording() const { return sink_ != nullptr; }
+  bool recording() const {
+    return sink_ != nullptr;
+  }
 
   // Times every launch that runs while set; null switches off.
-  void set_profiler(Profiler* profiler) { profiler_ = profiler; }
+  void set_profiler(Profiler* profiler) {
+    profiler_ = profiler;
+  }
 
-  ThreadTeam& team() const { return team_; }
-  Isa isa() const { return isa_; }
+  ThreadTeam& team() const {
+    return team_;
+  }
+  Isa isa() const {
+    return isa_;
+  }
   std::byte* scratch(int worker) const;
 
  private:
@@ -164,6 +192,7 @@ class Stream {
   Isa isa_;
   StepSizes sizes_;
   LaunchSink* sink_ = nullptr;
+  std::optional<RecordingMark> mark_;
   Profiler* profiler_ = nullptr;
   MappedMemory scratch_;
 };

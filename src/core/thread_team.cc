@@ -4,13 +4,14 @@
 #include <xmmintrin.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
+#include <cstring>
 #include <fstream>
 #include <string>
 #include <system_error>
 
 #include "core/error.h"
+#include "core/spin_wait.h"
 
 namespace reprise {
 namespace {
@@ -30,23 +31,6 @@ double cgroup_cores() {
   if (v1_quota >> microseconds && v1_period >> period && microseconds > 0 && period > 0)
     return microseconds / period;
   return INFINITY;
-}
-
-// How long an idle worker or a waiting caller spins before it parks. Launches of a step follow each other
-// within microseconds; a park and wake costs about 5 us and, with other runnable threads on the core,
-// spinning longer only burns the time slice that the suspended worker needs.
-constexpr std::chrono::microseconds kSpin{30};
-
-template <typename Done>
-bool spin_until(Done&& done) {
-  const auto deadline = std::chrono::steady_clock::now() + kSpin;
-  for (;;) {
-    for (int i = 0; i < 64; ++i) {
-      if (done()) return true;
-      _mm_pause();
-    }
-    if (std::chrono::steady_clock::now() > deadline) return done();
-  }
 }
 
 constexpr unsigned kFlushToZero = 0x8000;
@@ -114,26 +98,22 @@ bool ThreadTeam::work(uint32_t generation, int worker) {
 void ThreadTeam::run(Function function, void* argument, int64_t items, int64_t grain) {
   if (items <= 0) return;
   const FlushDenormals flush;
-  grain = std::max<int64_t>(grain, 1);
-  if (size_ == 1 || items <= grain) {
+  const Cut cut(items, grain, size_);
+  if (size_ == 1 || cut.chunks == 1) {
     function(argument, 0, items, 0);
     return;
   }
-  const int64_t even = (items + size_ * kChunksPerWorker - 1) / (size_ * kChunksPerWorker);
-  const int64_t chunk = std::max(even, grain);
-  const auto chunks = static_cast<uint32_t>((items + chunk - 1) / chunk);
   const uint32_t generation = generation_.load(std::memory_order_relaxed) + 1;
   // Closed to workers that come late from the last job and would take the new fields for the old ones.
   claim_.store(static_cast<uint64_t>(generation) << 32 | UINT32_MAX, std::memory_order_relaxed);
   job_.function.store(function, std::memory_order_release);
   job_.argument.store(argument, std::memory_order_release);
   job_.items.store(items, std::memory_order_release);
-  job_.chunk.store(chunk, std::memory_order_release);
-  job_.chunks.store(chunks, std::memory_order_release);
-  chunks_left_.store(chunks, std::memory_order_relaxed);
+  job_.chunk.store(cut.chunk, std::memory_order_release);
+  job_.chunks.store(cut.chunks, std::memory_order_release);
+  chunks_left_.store(cut.chunks, std::memory_order_relaxed);
   claim_.store(static_cast<uint64_t>(generation) << 32, std::memory_order_release);
-  generation_.store(generation, std::memory_order_seq_cst);
-  if (parked_.load(std::memory_order_seq_cst) > 0) generation_.notify_all();
+  announce(generation);
 
   work(generation, 0);
   const auto done = [this] { return chunks_left_.load(std::memory_order_acquire) == 0; };
@@ -141,6 +121,52 @@ void ThreadTeam::run(Function function, void* argument, int64_t items, int64_t g
     for (uint32_t left = chunks_left_.load(std::memory_order_acquire); left != 0;
          left = chunks_left_.load(std::memory_order_acquire))
       chunks_left_.wait(left, std::memory_order_acquire);
+}
+
+void ThreadTeam::announce(uint32_t generation) {
+  generation_.store(generation, std::memory_order_seq_cst);
+  if (parked_.load(std::memory_order_seq_cst) > 0) generation_.notify_all();
+}
+
+void ThreadTeam::open_fork(Enter enter, const void* job, size_t bytes, int workers) {
+  uint64_t words[kForkWords] = {};
+  std::memcpy(words, job, bytes);
+  const uint32_t generation = generation_.load(std::memory_order_relaxed) + 1;
+  claim_.store(static_cast<uint64_t>(generation) << 32 | UINT32_MAX, std::memory_order_relaxed);  // no chunks
+  // The last fork is closed, so that who reads a field of this one sees that it is not the last one's.
+  fork_.enter.store(enter, std::memory_order_release);
+  for (size_t i = 0; i < kForkWords; ++i) fork_.words[i].store(words[i], std::memory_order_release);
+  fork_.open.store(static_cast<uint64_t>(generation) << 32 | static_cast<uint32_t>(workers),
+                   std::memory_order_release);
+  announce(generation);
+}
+
+void ThreadTeam::close_fork() {
+  fork_.open.store(0, std::memory_order_seq_cst);
+}
+
+void ThreadTeam::enter_fork(uint32_t generation, int worker) {
+  const auto invites = [&](uint64_t open) {
+    return static_cast<uint32_t>(open >> 32) == generation &&
+           static_cast<uint32_t>(worker) < static_cast<uint32_t>(open);
+  };
+  if (!invites(fork_.open.load(std::memory_order_acquire))) return;
+  // First inside, then a second look at `open`: wait_until_left() after close_fork() either sees this worker
+  // or this worker sees the fork closed. That second look also proves that the fields are those of this fork.
+  inside_.fetch_add(1, std::memory_order_seq_cst);
+  const Enter enter = fork_.enter.load(std::memory_order_acquire);
+  uint64_t words[kForkWords];
+  for (size_t i = 0; i < kForkWords; ++i) words[i] = fork_.words[i].load(std::memory_order_acquire);
+  if (invites(fork_.open.load(std::memory_order_seq_cst))) enter(words, worker);
+  if (inside_.fetch_sub(1, std::memory_order_seq_cst) == 1) inside_.notify_all();
+}
+
+void ThreadTeam::wait_until_left() {
+  const auto left = [this] { return inside_.load(std::memory_order_seq_cst) == 0; };
+  if (!spin_until(left))
+    for (uint32_t inside = inside_.load(std::memory_order_seq_cst); inside != 0;
+         inside = inside_.load(std::memory_order_seq_cst))
+      inside_.wait(inside, std::memory_order_seq_cst);
 }
 
 void ThreadTeam::worker_loop(int worker) {
@@ -156,6 +182,7 @@ void ThreadTeam::worker_loop(int worker) {
     seen = generation_.load(std::memory_order_acquire);
     if (stopping_.load(std::memory_order_acquire)) return;
     work(seen, worker);
+    enter_fork(seen, worker);
   }
 }
 

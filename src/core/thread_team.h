@@ -4,10 +4,14 @@
 // job.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 namespace reprise {
@@ -26,6 +30,22 @@ class FlushDenormals {
 
  private:
   unsigned saved_;
+};
+
+// How many chunks work items are cut into for some workers.
+struct Cut {
+  // Chunks per worker: enough that a slow worker costs little, few enough that claiming is cheap.
+  static constexpr int64_t kChunksPerWorker = 8;
+
+  int64_t chunk;    // items of each, but for the last
+  uint32_t chunks;  // at least 1
+
+  Cut(int64_t items, int64_t grain, int workers) : chunk(std::max<int64_t>(items, 1)), chunks(1) {
+    if (items <= grain) return;
+    const int64_t wanted = workers * kChunksPerWorker;
+    chunk = std::max({(items + wanted - 1) / wanted, grain, int64_t{1}});
+    chunks = static_cast<uint32_t>((items + chunk - 1) / chunk);
+  }
 };
 
 class ThreadTeam {
@@ -49,12 +69,32 @@ class ThreadTeam {
         &body, items, grain);
   }
 
+  // A job whose work the workers find by themselves: each worker below `workers` (1 to size()) enters it at
+  // most once, job(worker), with a copy of its own; the caller enters as worker 0. Returns when the caller's
+  // own call does: the job knows when its work is done, and no worker that the system suspended before it
+  // took any of it holds that up. Such a worker finds the job closed, or goes through it late: what the job
+  // refers to must stay until wait_until_left(), and a late worker may find no work in it. Called as run()
+  // is.
+  template <typename Job>
+  void fork(const Job& job, int workers) {
+    static_assert(std::is_trivially_copyable_v<Job> && sizeof(Job) <= kForkWords * sizeof(uint64_t) &&
+                  alignof(Job) <= alignof(uint64_t));
+    const FlushDenormals flush;
+    if (workers == 1) {
+      job(0);
+      return;
+    }
+    open_fork([](const void* copy, int worker) { (*static_cast<const Job*>(copy))(worker); }, &job,
+              sizeof(Job), workers);
+    job(0);
+    close_fork();
+  }
+  // Returns when no worker is inside of a fork's job any more. Called as run() is.
+  void wait_until_left();
+
   int size() const { return size_; }
 
  private:
-  // Chunks of a job per worker: enough that a slow worker costs little, few enough that claiming is cheap.
-  static constexpr int64_t kChunksPerWorker = 8;
-
   struct alignas(64) Job {
     // Fields are atomics: a late worker may read them while the next job is written; its claim then fails.
     std::atomic<Function> function{nullptr};
@@ -64,15 +104,30 @@ class ThreadTeam {
     std::atomic<uint32_t> chunks{0};
   };
 
+  // What fork() hands out, copied word by word for the same reason.
+  static constexpr size_t kForkWords = 6;
+  using Enter = void (*)(const void* job, int worker);
+  struct alignas(64) Fork {
+    std::atomic<uint64_t> open{0};  // generation << 32 | workers invited; 0: closed
+    std::atomic<Enter> enter{nullptr};
+    std::array<std::atomic<uint64_t>, kForkWords> words{};
+  };
+
   void worker_loop(int worker);
+  void announce(uint32_t generation);
+  void open_fork(Enter enter, const void* job, size_t bytes, int workers);
+  void close_fork();
+  void enter_fork(uint32_t generation, int worker);
   bool work(uint32_t generation, int worker);
 
   int size_;
   Job job_;
+  Fork fork_;
   alignas(64) std::atomic<uint64_t> claim_{0};       // generation << 32 | next chunk
   alignas(64) std::atomic<uint32_t> generation_{0};  // what parked workers wait on
   alignas(64) std::atomic<uint32_t> parked_{0};
   alignas(64) std::atomic<uint32_t> chunks_left_{0};
+  alignas(64) std::atomic<uint32_t> inside_{0};  // workers in a fork's job
   std::atomic<bool> stopping_{false};
   std::vector<std::thread> threads_;
 };

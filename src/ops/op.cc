@@ -53,6 +53,7 @@ Outputs EagerDispatcher::dispatch(const OpCall& call) {
     const OutputSpec& spec = specs.specs[static_cast<size_t>(i)];
     outputs.tensors[static_cast<size_t>(i)] = arena_.allocate(spec.dtype, spec.shape);
   }
+  const OpScope scope(call.schema.name);
   call.schema.launch(call, stream_, {outputs.tensors.data(), static_cast<size_t>(outputs.count)}, *this);
   return outputs;
 }

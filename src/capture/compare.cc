@@ -1,0 +1,56 @@
+#include "capture/compare.h"
+
+#include <algorithm>
+
+namespace reprise::capture {
+namespace {
+
+std::string difference_of(const RecordedBuffer& a, const RecordedBuffer& b) {
+  if (place_of(a) != place_of(b)) return fmt::format("{} and {}", place_of(a), place_of(b));
+  if (a.extent != b.extent) return fmt::format("{} and {} bytes", to_string(a.extent), to_string(b.extent));
+  if (a.access != b.access) return "other access";
+  if (a.address != b.address)
+    return fmt::format("{} at {} and {}", place_of(a), fmt::ptr(a.address), fmt::ptr(b.address));
+  return "";
+}
+
+std::string difference_of(const Recording& a, const RecordedLaunch& in_a, const Recording& b,
+                          const RecordedLaunch& in_b) {
+  if (in_a.kernel.name != in_b.kernel.name || in_a.kernel.run != in_b.kernel.run)
+    return fmt::format("kernel: {} and {}", in_a.kernel.name, in_b.kernel.name);
+  if (in_a.op != in_b.op) return fmt::format("op: {} and {}", in_a.op, in_b.op);
+  if (in_a.layer != in_b.layer) return fmt::format("layer: {} and {}", in_a.layer, in_b.layer);
+  if (in_a.dims.items != in_b.dims.items)
+    return fmt::format("dims: items {} and {}", to_string(in_a.dims.items), to_string(in_b.dims.items));
+  if (in_a.dims.grain != in_b.dims.grain)
+    return fmt::format("dims: grain {} and {}", in_a.dims.grain, in_b.dims.grain);
+  const auto buffers_a = a.buffers_of(in_a), buffers_b = b.buffers_of(in_b);
+  if (buffers_a.size() != buffers_b.size())
+    return fmt::format("buffers: {} and {} of them", buffers_a.size(), buffers_b.size());
+  for (size_t i = 0; i < buffers_a.size(); ++i)
+    if (const std::string what = difference_of(buffers_a[i], buffers_b[i]); !what.empty())
+      return fmt::format("buffer {}: {}", i, what);
+  if (in_a.scalar_bytes != in_b.scalar_bytes)
+    return fmt::format("scalars: {} and {} bytes", in_a.scalar_bytes, in_b.scalar_bytes);
+  const std::byte* scalars = a.scalars_of(in_a);
+  const auto differ = std::mismatch(scalars, scalars + in_a.scalar_bytes, b.scalars_of(in_b)).first;
+  if (differ != scalars + in_a.scalar_bytes) return fmt::format("scalars at byte {}", differ - scalars);
+  return "";
+}
+
+}  // namespace
+
+std::optional<Difference> first_difference(const Recording& a, const Recording& b) {
+  const auto in_a = a.launches(), in_b = b.launches();
+  const size_t common = std::min(in_a.size(), in_b.size());
+  for (size_t i = 0; i < common; ++i)
+    if (std::string what = difference_of(a, in_a[i], b, in_b[i]); !what.empty())
+      return Difference{i, std::string(in_a[i].op), std::string(in_a[i].layer),
+                        std::string(in_a[i].kernel.name), std::move(what)};
+  if (in_a.size() == in_b.size()) return std::nullopt;
+  const RecordedLaunch& extra = in_a.size() > common ? in_a[common] : in_b[common];
+  return Difference{common, std::string(extra.op), std::string(extra.layer), std::string(extra.kernel.name),
+                    fmt::format("count: {} and {} launches", in_a.size(), in_b.size())};
+}
+
+}  // namespace reprise::capture

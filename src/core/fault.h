@@ -1,0 +1,54 @@
+// Seeded faults for mutation tests: a test switches one on, and a check of ours must notice. Off in every
+// other process; where a fault acts it costs one relaxed load. Each names the class that it belongs to.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace reprise {
+
+enum class Fault : uint8_t {
+  none,
+  // replay misses a wait
+  replay_skips_waits_of_node,  // node `site` starts at once
+  dependencies_ignore_write_after_read,
+  dependencies_ignore_write_after_write,
+  // stale address
+  replay_shifts_address,            // buffer `detail` of node `site` lies 64 bytes further
+  replay_keeps_address_of_earlier,  // buffer `detail` of node `site` lies where the first one of node 0 does
+                                    // (site > 0)
+  // wrong captured size
+  replay_drops_last_token,
+  replay_loses_last_item,  // of node `site`
+};
+
+namespace fault_state {
+inline std::atomic<Fault> active{Fault::none};
+inline std::atomic<int64_t> site{0}, detail{0};
+}  // namespace fault_state
+
+inline bool fault_is_on(Fault fault) {
+  return fault_state::active.load(std::memory_order_relaxed) == fault;
+}
+// The same, at one place of many.
+inline bool fault_is_on(Fault fault, int64_t site) {
+  return fault_is_on(fault) && fault_state::site.load(std::memory_order_relaxed) == site;
+}
+inline bool fault_is_on(Fault fault, int64_t site, int64_t detail) {
+  return fault_is_on(fault, site) && fault_state::detail.load(std::memory_order_relaxed) == detail;
+}
+
+// Switches a fault on for a scope, for the whole process. One at a time.
+class FaultScope {
+ public:
+  explicit FaultScope(Fault fault, int64_t site = 0, int64_t detail = 0) {
+    fault_state::site.store(site, std::memory_order_relaxed);
+    fault_state::detail.store(detail, std::memory_order_relaxed);
+    fault_state::active.store(fault, std::memory_order_relaxed);
+  }
+  ~FaultScope() { fault_state::active.store(Fault::none, std::memory_order_relaxed); }
+  FaultScope(const FaultScope&) = delete;
+  FaultScope& operator=(const FaultScope&) = delete;
+};
+
+}  // namespace reprise

@@ -1,0 +1,88 @@
+#include "capture/compare.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/capture/steps.h"
+
+namespace reprise::capture {
+namespace {
+
+struct Odd {
+  uint8_t small;
+  int64_t large;
+};
+
+// What a step looks like whose launches depend on the data: on `length`.
+struct Variant {
+  int64_t items = 4;
+  int64_t grain = 1;
+  uint32_t salt = 1;
+  int64_t word = 0;
+  Shape shape{4};
+  int launches = 2;
+  std::string layer = "layers.1";
+};
+
+struct Compare : testing::Test {
+  Step step{1};
+
+  Recording capture(const Variant& variant) {
+    return step.record([&] {
+      step.update(step.block.at(0, {4}), 1);
+      const LayerScope in_layer(variant.layer);
+      const OpScope in_op("attention");
+      for (int i = 1; i < variant.launches; ++i)
+        step.stream.launch(kMixInto, {.items = variant.items, .grain = variant.grain},
+                           {updates(step.block.at(variant.word, variant.shape))},
+                           MixScalars{.salt = variant.salt});
+    });
+  }
+  void expect(const Variant& variant, std::string_view what) {
+    const Recording usual = capture({}), other = capture(variant);
+    const auto difference = first_difference(usual, other);
+    ASSERT_TRUE(difference.has_value()) << what;
+    EXPECT_EQ(difference->launch, variant.launches > 2 ? 2u : 1u);
+    EXPECT_EQ(difference->op, "attention");
+    EXPECT_EQ(difference->layer, "layers.1");
+    EXPECT_EQ(difference->kernel, "mix_into");
+    EXPECT_EQ(difference->what, what);
+  }
+};
+
+TEST_F(Compare, EqualStepsAreEqual) {
+  EXPECT_FALSE(first_difference(capture({}), capture({})).has_value());
+}
+
+TEST_F(Compare, WhatDependsOnDataIsNamed) {
+  expect({.items = 8}, "dims: items 4 and 8");
+  expect({.grain = 2}, "dims: grain 1 and 2");
+  expect({.salt = 9}, "scalars at byte 0");
+  expect({.word = 16}, "buffer 0: state#0+0 and state#0+64");
+  expect({.shape = {3}}, "buffer 0: 16 and 12 bytes");
+  expect({.launches = 3}, "count: 2 and 3 launches");
+  expect({.launches = 1}, "count: 2 and 1 launches");
+}
+
+TEST_F(Compare, LayersAndKernelsBelongToTheComparison) {
+  EXPECT_EQ(first_difference(capture({}), capture({.layer = "layers.2"}))->what,
+            "layer: layers.1 and layers.2");
+  const Recording one = step.record([&] { step.update(step.block.at(0, {4}), 1); });
+  const Recording other = step.record([&] { step.mix_rows(step.block.at(0, {4}), {}, 1); });
+  EXPECT_EQ(first_difference(one, other)->what, "kernel: mix_into and mix");
+}
+
+// What the compiler leaves between the fields of a struct is chance and must not look like data.
+TEST_F(Compare, PaddingOfScalarsIsNotCompared) {
+  const auto capture_over = [&](int garbage) {
+    alignas(Odd) unsigned char raw[sizeof(Odd)];
+    std::memset(raw, garbage, sizeof(raw));
+    auto* scalars = reinterpret_cast<Odd*>(raw);
+    scalars->small = 1;
+    scalars->large = 2;
+    return step.record([&] { step.stream.launch(kMixInto, {.items = 0}, {}, *scalars); });
+  };
+  EXPECT_FALSE(first_difference(capture_over(0x00), capture_over(0xff)).has_value());
+}
+
+}  // namespace
+}  // namespace reprise::capture

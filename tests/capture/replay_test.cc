@@ -1,0 +1,205 @@
+#include "capture/replay.h"
+
+#include <gmock/gmock.h>
+
+#include <atomic>
+
+#include "core/fault.h"
+#include "core/profiler.h"
+#include "tests/capture/steps.h"
+
+namespace reprise::capture {
+namespace {
+
+constexpr StepSizes kLargest{.tokens = 8, .seqs = 4};
+
+// Three ways through the same memory: a is written, read twice, and written again.
+void hazards(Step& step, int64_t nap_us) {
+  const Tensor a = step.block.at(0, {kTokens, 4}), b = step.block.at(100, {kTokens, 4}),
+               c = step.block.at(200, {kTokens, 4});
+  step.mix_rows(a, {}, 1, nap_us);
+  step.mix_rows(b, {a}, 2, nap_us);
+  step.mix_rows(c, {a, b}, 3, nap_us);
+  step.mix_rows(a, {}, 4);
+  step.mix_rows(step.block.at(300, {kTokens}), {a, c}, 5);
+}
+
+std::vector<uint32_t> eager(Step& step, StepSizes sizes, int64_t nap_us = 0) {
+  step.block.fill(1);
+  step.stream.set_sizes(sizes);
+  hazards(step, nap_us);
+  return step.block.contents();
+}
+
+TEST(Replay, EqualsTheEagerOrderAtEverySize) {
+  for (const int threads : {1, 2, 3, 8}) {
+    Step step(threads);
+    Replay replay(step.record([&] { hazards(step, 0); }), kLargest, step.stream);
+    for (int repeat = 0; repeat < 50; ++repeat)
+      for (int64_t tokens = 0; tokens <= 8; ++tokens)
+        for (const int workers : {0, 1, 2}) {
+          const StepSizes sizes{.tokens = tokens, .seqs = tokens / 2};
+          const auto expected = eager(step, sizes);
+          step.block.fill(1);
+          replay.run(sizes, workers);
+          ASSERT_EQ(step.block.contents(), expected) << threads << " threads, T=" << tokens;
+        }
+  }
+}
+
+TEST(Replay, WaitsHoldWhileKernelsAreSlow) {
+  Step step(3);
+  Replay replay(step.record([&] { hazards(step, 200); }), kLargest, step.stream);
+  const auto expected = eager(step, kLargest);
+  for (int repeat = 0; repeat < 20; ++repeat) {
+    step.block.fill(1);
+    replay.run(kLargest);
+    ASSERT_EQ(step.block.contents(), expected);
+  }
+}
+
+// Each seeded fault that a replay can have makes the check above fail.
+TEST(Replay, SeededFaultsAreCaught) {
+  struct Seed {
+    Fault fault;
+    int64_t site, detail;
+  };
+  for (const Seed& seed :
+       {Seed{Fault::replay_skips_waits_of_node, 3, 0},
+        Seed{Fault::dependencies_ignore_write_after_read, 0, 0}, Seed{Fault::replay_shifts_address, 2, 1},
+        Seed{Fault::replay_keeps_address_of_earlier, 2, 2}, Seed{Fault::replay_drops_last_token, 0, 0},
+        Seed{Fault::replay_loses_last_item, 4, 0}}) {
+    Step step(3);
+    const auto expected = eager(step, kLargest);
+    const FaultScope fault(seed.fault, seed.site, seed.detail);
+    Replay replay(step.record([&] { hazards(step, 500); }), kLargest, step.stream);
+    bool caught = false;
+    for (int repeat = 0; repeat < 20 && !caught; ++repeat) {
+      step.block.fill(1);
+      replay.run(kLargest);
+      caught = step.block.contents() != expected;
+    }
+    EXPECT_TRUE(caught) << static_cast<int>(seed.fault);
+  }
+}
+
+// A node without items is still a link between those on both sides of it.
+TEST(Replay, ANodeWithoutItemsKeepsTheOrder) {
+  Step step(2);
+  const Tensor a = step.block.at(0, {kSeqs, 64}), b = step.block.at(300, {4});
+  const auto body = [&] {
+    step.mix_rows(a, {}, 1, 300);                                                           // S items
+    step.stream.launch(kMixInto, {.items = kTokens}, {updates(a)}, MixScalars{.salt = 2});  // none
+    step.mix_rows(b, {a}, 3);
+  };
+  const StepSizes sizes{.tokens = 0, .seqs = 2};
+  step.stream.set_sizes(sizes);
+  body();
+  const auto expected = step.block.contents();
+  Replay replay(step.record(body), kLargest, step.stream);
+  EXPECT_THAT(replay.dependencies_of(2), testing::ElementsAre(1));
+  for (int repeat = 0; repeat < 20; ++repeat) {
+    step.block.fill(1);
+    replay.run(sizes);
+    ASSERT_EQ(step.block.contents(), expected);
+  }
+}
+
+TEST(Replay, AnEmptyRecordingIsAStepThatDoesNothing) {
+  Step step(2);
+  Replay replay(Recording{}, kLargest, step.stream);
+  replay.run(kLargest);
+  replay.run(kLargest, 1);
+}
+
+struct Hold {
+  std::atomic<bool>* entered;
+  std::atomic<bool>* released;
+};
+
+// A worker that the system has suspended takes part in nothing, and nothing waits for it.
+TEST(Replay, AWorkerThatIsAwayHoldsNobodyUp) {
+  Step step(2);
+  Replay replay(step.record([&] { hazards(step, 0); }), kLargest, step.stream);
+  const auto expected = eager(step, kLargest);
+  std::atomic<bool> entered{false}, released{false};
+  const Hold hold{&entered, &released};
+  const auto job = [hold](int worker) {
+    if (worker == 0) {
+      while (!*hold.entered) std::this_thread::yield();
+      return;
+    }
+    *hold.entered = true;
+    while (!*hold.released) std::this_thread::yield();
+  };
+  step.team.fork(job, 2);
+  for (int repeat = 0; repeat < 100; ++repeat) {
+    step.block.fill(1);
+    replay.run(kLargest);
+    ASSERT_EQ(step.block.contents(), expected);
+    ASSERT_EQ(eager(step, kLargest), expected);  // eager launches go on as well
+  }
+  released = true;
+  step.team.wait_until_left();
+}
+
+// Replays that die while workers are still on their way through them.
+TEST(Replay, OutlivesItsStragglers) {
+  Step step(8);
+  const auto expected = eager(step, kLargest);
+  for (int repeat = 0; repeat < 500; ++repeat) {
+    Replay replay(step.record([&] { hazards(step, 0); }), kLargest, step.stream);
+    step.block.fill(1);
+    replay.run(kLargest);
+    ASSERT_EQ(step.block.contents(), expected);
+  }
+}
+
+// Two recordings and eager launches take turns on one team.
+TEST(Replay, TakesTurnsWithOthers) {
+  Step step(4);
+  Replay one(step.record([&] { hazards(step, 0); }), kLargest, step.stream);
+  Replay other(step.record([&] { hazards(step, 0), hazards(step, 0); }), kLargest, step.stream);
+  const auto expected = eager(step, kLargest);
+  for (int repeat = 0; repeat < 1000; ++repeat) {
+    step.block.fill(1);
+    repeat % 3 == 0 ? one.run(kLargest) : other.run(kLargest, 2 + repeat % 3);
+    ASSERT_EQ(step.block.contents(), expected);
+    if (repeat % 7 == 0) {
+      ASSERT_EQ(eager(step, kLargest), expected);
+    }
+  }
+}
+
+TEST(Replay, GoesNodeByNodeAndTellsTheProfiler) {
+  Step step(2);
+  Replay replay(step.record([&] {
+    const LayerScope layer("layers.1");
+    hazards(step, 0);
+  }),
+                kLargest, step.stream);
+  const auto expected = eager(step, kLargest);
+  step.block.fill(1);
+  for (size_t node = 0; node < replay.recording().launches().size(); ++node) replay.run_node(node, kLargest);
+  EXPECT_EQ(step.block.contents(), expected);
+  step.block.fill(1);
+  Profiler profiler;
+  replay.run_profiled(kLargest, profiler);
+  EXPECT_EQ(step.block.contents(), expected);
+  ASSERT_EQ(profiler.events().size(), 5u);
+  EXPECT_EQ(profiler.events()[0].name, "mix");
+  EXPECT_EQ(profiler.events()[0].layer, "layers.1");
+}
+
+TEST(Replay, RefusesDryRecordingsAndSizesBeyondTheLargest) {
+  Step step(1);
+  StepArena arena(0);
+  const Tensor dry = arena.allocate(DType::f32, {4});
+  EXPECT_THROW(Replay(step.record([&] { step.update(dry, 1); }), kLargest, step.stream), Error);
+  Replay replay(step.record([&] { hazards(step, 0); }), kLargest, step.stream);
+  EXPECT_THROW(replay.run({.tokens = 9, .seqs = 1}), InternalError);
+  EXPECT_GT(replay.bytes(), replay.recording().bytes());
+}
+
+}  // namespace
+}  // namespace reprise::capture
