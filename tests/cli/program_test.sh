@@ -57,6 +57,22 @@ error 1 "top-p" "$reprise" generate --model "$tiny" --prompt x --top-p big
 error 1 "isa" "$reprise" generate --model "$tiny" --prompt x --isa mmx
 error 1 "block" "$reprise" generate --model "$tiny" --prompt x --block-size 7
 
+# Graph settings: refused, or warned of, before the weights are read.
+graph() { echo "$reprise" generate --model "$tiny" --prompt-ids 1,2,3 --max-tokens 2; }
+error 1 'did you mean "use_cudagraph"?' $(graph) --graph-optimization-config '{"use_cudagrap": true}'
+error 1 '"use_cudagraph" is given twice' $(graph) --graph-optimization-config '{"use_cudagraph": true, "use_cudagraph": true}'
+error 1 '--use-cudagraph contradicts "use_cudagraph": false' $(graph) --graph-optimization-config '{"use_cudagraph": false}' --use-cudagraph
+error 1 '--use-cudagraph=false contradicts "use_cudagraph": true' $(graph) --graph-optimization-config '{"use_cudagraph": true}' --use-cudagraph=false
+error 1 'all above --max-num-seqs (8)' $(graph) --graph-optimization-config '{"use_cudagraph": true, "cudagraph_capture_sizes": [9, 16]}'
+error 1 'expected an object' $(graph) --graph-optimization-config '[1, 2]'
+error 1 'no compiler' $(graph) --graph-optimization-config '{"graph_opt_level": 2}'
+error 1 'startup' $(graph) --graph-verify sometimes
+error 1 'auto chooses the level' $(graph) --graph-opt auto --graph-optimization-config '{"graph_opt_level": 0}'
+error 1 'FLAGS_max_partition_size=128' env FLAGS_max_partition_size=128 $(graph) --max-partition-size 64
+error 2 'give a JSON object' $(graph) --graph-optimization-config ''
+error 0 'reprise: warning: cudagraph_capture_sizes without effect' $(graph) --graph-optimization-config '{"cudagraph_capture_sizes": [8]}' --json
+says '"not_replayed":{"cudagraph_off":2}' $(graph) --ignore-eos --json
+
 # Models that aren't there or are damaged.
 error 1 "/no/such/model" "$reprise" generate --model /no/such/model --prompt x
 broken; rm "$work/model/config.json"; error 1 "config.json" $(generate)
