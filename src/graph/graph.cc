@@ -4,25 +4,10 @@
 #include <bit>
 #include <charconv>
 
+#include "graph/no_storage.h"
+
 namespace reprise::graph {
 namespace {
-
-// Stands for storage where only types are asked for.
-class NoStorage final : public BufferOwner {
- public:
-  NoStorage() { buffer_.owner = this; }
-  void release(Buffer&) override {}
-  Tensor tensor(const Value& value) {
-    return {.buffer = BufferRef(&buffer_),
-            .offset = 0,
-            .dtype = value.dtype,
-            .layout = value.layout,
-            .shape = value.shape};
-  }
-
- private:
-  Buffer buffer_;
-};
 
 const Tensor kAbsent{};
 

@@ -174,6 +174,29 @@ TEST(Verify, NoReadCrossesAWrite) {
                   HasSubstr("version 1 of %values.0")));
 }
 
+// One op that writes the cache and then attends to it stands for both.
+TEST(Verify, AFusedWriteAndReadKeepsTheOrder) {
+  static constexpr std::string_view kInputs[] = {"q", "keys", "values"};
+  static const ops::OpSchema fused{.name = "test_write_and_attend",
+                                   .kind = ops::OpKind::attention,
+                                   .input_names = kInputs,
+                                   .mutated_inputs = 0b110,
+                                   .infer = [](const ops::OpCall& call, ops::OutputSpecs& outputs) {
+                                     outputs.add(call.input(0).dtype, call.input(0).shape);
+                                   }};
+  ops::register_op(fused);
+  Graph before = parse(kAttentionText);
+  for (size_t i = 0; i < before.values.size(); ++i) before.values[i].traced = static_cast<int32_t>(i);
+  Graph after = before;
+  Node& node = after.nodes[1];
+  node = {.schema = &fused,
+          .inputs = {node.inputs[0], after.nodes[0].inputs[3], after.nodes[0].inputs[4]},
+          .outputs = {node.outputs[0], after.nodes[0].outputs[0], after.nodes[0].outputs[1]}};
+  compact(after, {true, false, false, false});
+  EXPECT_THAT(problems_of(after), IsEmpty());
+  EXPECT_THAT(problems_of(after, &before), IsEmpty());
+}
+
 TEST(Verify, StorageIsSharedOnlyWhereNothingElseNeedsIt) {
   EXPECT_THAT(
       mixed(" %z = test_mix(%x, %y) share(0: 1) : f32[T, 8]\n %u = add(%z, %y) : f32[T, 8]\n return u = %u"),
