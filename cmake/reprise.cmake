@@ -14,6 +14,10 @@ endfunction()
 # Numbers are a contract here (docs/architecture.md, "Numbers"): the compiler may neither contract a*b+c into an
 # FMA nor reorder, on any file.
 add_compile_options(-Wall -Wextra -ffp-contract=off -fno-omit-frame-pointer)
+# __FILE__ and std::source_location (an op's line in a graph) say "src/...", wherever the tree lies; the relative path is
+# what ccache makes of an absolute one.
+file(RELATIVE_PATH REPRISE_FROM_BUILD ${PROJECT_BINARY_DIR} ${PROJECT_SOURCE_DIR})
+add_compile_options(-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/= -fmacro-prefix-map=${REPRISE_FROM_BUILD}=)
 if(REPRISE_WERROR)
   add_compile_options(-Werror)
 endif()

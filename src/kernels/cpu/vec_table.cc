@@ -8,6 +8,7 @@
 #include "kernels/cpu/kv_write.h"
 #include "kernels/cpu/norm.h"
 #include "kernels/cpu/rotary.h"
+#include "kernels/cpu/rotary_kv_write.h"
 #include "kernels/cpu/softmax.h"
 
 namespace reprise::kernels::cpu {
@@ -54,6 +55,9 @@ const Kernel& layer_norm_kernel(Isa isa, DType dtype) {
 const Kernel& rotary_kernel(Isa isa, DType dtype) {
   return pick(table_of(isa).rotary, dtype);
 }
+const Kernel& rotary_kv_write_kernel(Isa isa, DType dtype) {
+  return pick(table_of(isa).rotary_kv_write, dtype);
+}
 const Kernel& add_kernel(Isa isa, DType dtype) {
   return pick(table_of(isa).add, dtype);
 }
@@ -74,6 +78,9 @@ const Kernel& scale_kernel(Isa isa, DType dtype) {
 }
 const Kernel& silu_mul_kernel(Isa isa, DType dtype) {
   return pick(table_of(isa).silu_mul, dtype);
+}
+const Kernel& gelu_mul_kernel(Isa isa, DType dtype) {
+  return pick(table_of(isa).gelu_mul, dtype);
 }
 const Kernel& gelu_tanh_mul_kernel(Isa isa, DType dtype) {
   return pick(table_of(isa).gelu_tanh_mul, dtype);

@@ -13,8 +13,8 @@ struct KernelPair {
 
 struct VecTable {
   KernelPair rms_norm, add_rms_norm, layer_norm;
-  KernelPair rotary;
-  KernelPair add, mul, silu, gelu, gelu_tanh, scale, silu_mul, gelu_tanh_mul;
+  KernelPair rotary, rotary_kv_write;
+  KernelPair add, mul, silu, gelu, gelu_tanh, scale, silu_mul, gelu_mul, gelu_tanh_mul;
   KernelPair gather_rows, kv_write, paged_attention, attention_merge;
   Kernel rotary_angles, log_sum_exp, log_softmax, argmax;  // f32 only
 };

@@ -8,6 +8,7 @@
 #include "kernels/cpu/kv_write_inl.h"
 #include "kernels/cpu/norm_inl.h"
 #include "kernels/cpu/rotary_inl.h"
+#include "kernels/cpu/rotary_kv_write_inl.h"
 #include "kernels/cpu/softmax_inl.h"
 #include "kernels/cpu/vec_table.h"
 
@@ -22,6 +23,8 @@ static constexpr VecTable kTable = {
                    {"layer_norm_bf16_" REPRISE_VEC_NAME, layer_norm<Bf16>}},
     .rotary = {{"rotary_f32_" REPRISE_VEC_NAME, rotary<float>},
                {"rotary_bf16_" REPRISE_VEC_NAME, rotary<Bf16>}},
+    .rotary_kv_write = {{"rotary_kv_write_f32_" REPRISE_VEC_NAME, rotary_kv_write<float>},
+                        {"rotary_kv_write_bf16_" REPRISE_VEC_NAME, rotary_kv_write<Bf16>}},
     .add = {{"add_f32_" REPRISE_VEC_NAME, binary<float, Add>},
             {"add_bf16_" REPRISE_VEC_NAME, binary<Bf16, Add>}},
     .mul = {{"mul_f32_" REPRISE_VEC_NAME, binary<float, Mul>},
@@ -35,6 +38,8 @@ static constexpr VecTable kTable = {
     .scale = {{"scale_f32_" REPRISE_VEC_NAME, scale<float>}, {"scale_bf16_" REPRISE_VEC_NAME, scale<Bf16>}},
     .silu_mul = {{"silu_mul_f32_" REPRISE_VEC_NAME, gated<float, Silu>},
                  {"silu_mul_bf16_" REPRISE_VEC_NAME, gated<Bf16, Silu>}},
+    .gelu_mul = {{"gelu_mul_f32_" REPRISE_VEC_NAME, gated<float, Gelu>},
+                 {"gelu_mul_bf16_" REPRISE_VEC_NAME, gated<Bf16, Gelu>}},
     .gelu_tanh_mul = {{"gelu_tanh_mul_f32_" REPRISE_VEC_NAME, gated<float, GeluTanh>},
                       {"gelu_tanh_mul_bf16_" REPRISE_VEC_NAME, gated<Bf16, GeluTanh>}},
     .gather_rows = {{"gather_rows_f32_" REPRISE_VEC_NAME, gather_rows<float>},
