@@ -108,7 +108,7 @@ class WeightReader {
   // f32 [size]: for norms and biases.
   Value vector(const std::string& name, int64_t size);
   // f32, computed by the host.
-  Value constant(const std::vector<float>& values);
+  Value constant(const std::string& name, const std::vector<float>& values);
 
   struct Impl;
   explicit WeightReader(Impl& impl) : impl_(impl) {}

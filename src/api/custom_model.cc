@@ -130,9 +130,9 @@ Value WeightReader::vector(const std::string& name, int64_t size) {
                 impl_.shape.architecture, name, size);
   return ValueAccess::value(impl_.loader.vector(name, size));
 }
-Value WeightReader::constant(const std::vector<float>& values) {
-  if (values.empty()) throw Error("[model {}] a constant without elements", impl_.shape.architecture);
-  return ValueAccess::value(impl_.loader.constant(values));
+Value WeightReader::constant(const std::string& name, const std::vector<float>& values) {
+  if (values.empty()) throw Error("[model {}] the constant '{}' has no elements", impl_.shape.architecture, name);
+  return ValueAccess::value(impl_.loader.constant(name, values));
 }
 
 const Tensor& ModelInputs::Impl::input(std::string_view name) const {

@@ -122,7 +122,7 @@ Rotary::Rotary(WeightReader& weights, const RotaryOptions& options) {
   impl_ = std::make_shared<Impl>(Impl{.options = options,
                                       .head_dim = config.head_dim,
                                       .params = rope.params,
-                                      .inv_freq = weights.constant(rope.inv_freq)});
+                                      .inv_freq = weights.constant("rope.inv_freq", rope.inv_freq)});
 }
 
 Rotary::Angles::Angles(const Rotary& rotary, Value cos, Value sin)
