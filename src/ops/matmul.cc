@@ -69,6 +69,7 @@ void launch(const OpCall& call, Stream& stream, std::span<const Tensor> outputs,
     buffers[3 + 3 * i] = writes(outputs[i]);
   }
   stream.launch({.kernel = kernels::cpu::matmul_kernel(stream.isa(), x.dtype),
+                 .op = OpScope::current(),
                  .layer = LayerScope::current(),
                  .dims = kernels::cpu::matmul_dims({scalars.n.data(), segments}, stream.team().size()),
                  .buffers = {buffers.data(), 1 + 3 * segments},
