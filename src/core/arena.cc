@@ -12,7 +12,11 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 constexpr size_t kHugePage = size_t{2} << 20;
-constexpr size_t kSlab = size_t{1} << 20;
+// Long-lived tensors share mappings, so that those below the size of a huge page lie in huge pages as well: a
+// weight of 2 MiB in small ones is read at two thirds of the speed. The first mapping is small, and all that
+// many a store needs.
+constexpr size_t kFirstSlab = size_t{1} << 20;
+constexpr size_t kSlab = size_t{32} << 20;
 // Ranges of an arena that differ by a multiple of 4 KiB share cache sets; an odd number of lines between them
 // spreads the buffers of a small step over the sets.
 constexpr size_t kStagger = 7 * kAlignment;
@@ -137,14 +141,13 @@ Tensor HeapStore::allocate(DType dtype, const Shape& shape, Layout layout) {
 Tensor HeapStore::allocate_bytes(size_t bytes, DType dtype, const Shape& shape, Layout layout) {
   const size_t rounded = round_up(std::max<size_t>(bytes, 1), kAlignment);
   Buffer& node = nodes_.emplace_back();
+  bytes_ += rounded;
   if (rounded >= kSlab / 4) {
     node.data = mappings_.emplace_back(rounded).data();
-    bytes_ += rounded;
   } else {
     if (slab_left_ < rounded) {
-      slab_ = mappings_.emplace_back(kSlab).data();
-      slab_left_ = kSlab;
-      bytes_ += kSlab;
+      slab_left_ = slab_ == nullptr && rounded <= kFirstSlab ? kFirstSlab : kSlab;
+      slab_ = mappings_.emplace_back(slab_left_).data();
     }
     node.data = slab_;
     slab_ += rounded;

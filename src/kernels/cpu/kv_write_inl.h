@@ -20,6 +20,9 @@ void kv_write(const KernelContext& context, int64_t begin, int64_t end) {
     const E* k = context.buffer<E>(0) + token * scalars.k_stride + head * dim;
     const E* v = context.buffer<E>(1) + token * scalars.v_stride + head * dim;
     E* k_block = context.buffer<E>(3) + start + offset;
+    // Each element goes to a cache line of its own, which a step's weights have driven out of the caches: all
+    // are asked for before the first is waited for.
+    for (int64_t d = 0; d < dim; ++d) __builtin_prefetch(k_block + d * block_size, 1);
     for (int64_t d = 0; d < dim; ++d) k_block[d * block_size] = k[d];
     std::memcpy(context.buffer<E>(4) + start + offset * dim, v, static_cast<size_t>(dim) * sizeof(E));
   }
