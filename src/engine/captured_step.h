@@ -47,6 +47,8 @@ class CapturedStep {
   struct Part {
     capture::Replay* replay = nullptr;  // null: nodes [begin, end) run eagerly
     graph::NodeId begin = 0, end = 0;
+    StepSizes sizes = {};  // that `workers` is for
+    int workers = 0;
   };
   void close(capture::Recording recording);
 
