@@ -9,6 +9,15 @@ namespace reprise {
 
 enum class Fault : uint8_t {
   none,
+  // pass drops a dependency or reorders a write
+  pass_drops_dependency,      // fuse_rotary_kv: attention reads the cache as it was before the write
+  pass_confuses_versions,     // cse: reads of two versions of a state are equal
+  pass_forgets_effects,       // dce: a write that nothing reads is dropped
+  pass_moves_across_writes,   // fusions: a reader of a state moves behind its writer
+  pass_overwrites_too_early,  // in_place: an output takes storage that is still read
+  // fusion takes the wrong operand
+  pass_swaps_operands,  // fuse_gate: gate and up
+  pass_swaps_outputs,   // fuse_matmuls: the last two
   // planner overlaps live buffers
   plan_ends_at_first_use,    // a value dies with its first reader
   plan_sizes_for_one_token,  // a value is as large as it is at T = S = 1

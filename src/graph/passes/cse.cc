@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "core/fault.h"
 #include "graph/passes/passes.h"
 #include "graph/passes/rewrite.h"
 
@@ -40,7 +41,11 @@ bool cse(Graph& graph, PassContext&) {
     Node& node = graph.nodes[i];
     for (ValueId& input : node.inputs) replace(input);
     if (has_effects(node)) continue;
-    std::vector<NodeId>& candidates = known[{node.schema, node.inputs}];
+    std::vector<ValueId> inputs = node.inputs;
+    if (fault_is_on(Fault::pass_confuses_versions))
+      for (ValueId& input : inputs)
+        if (input != kNone) input = root_of(graph, input);
+    std::vector<NodeId>& candidates = known[{node.schema, std::move(inputs)}];
     for (const NodeId candidate : candidates) {
       const Node& first = graph.node(candidate);
       if (!same(first.attrs, node.attrs)) continue;

@@ -2,6 +2,7 @@
 // two do, so the bits are theirs.
 #include <utility>
 
+#include "core/fault.h"
 #include "graph/passes/passes.h"
 #include "graph/passes/rewrite.h"
 #include "ops/elementwise.h"
@@ -27,6 +28,7 @@ bool fuse(Graph& graph, Rewrite& rewrite, NodeId mul, size_t gate_input) {
     Node fused{.schema = &gate.fused,
                .inputs = {graph.node(activation).inputs[0], up},
                .outputs = graph.node(mul).outputs};
+    if (fault_is_on(Fault::pass_swaps_operands)) std::swap(fused.inputs[0], fused.inputs[1]);
     rewrite.replace(mul, parts, std::move(fused));
     return true;
   }

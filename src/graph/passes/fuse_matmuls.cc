@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/fault.h"
 #include "graph/passes/passes.h"
 #include "graph/passes/rewrite.h"
 #include "ops/matmul.h"
@@ -51,6 +52,8 @@ bool fuse_matmuls(Graph& graph, PassContext&) {
       fused.inputs.insert(fused.inputs.end(), {matmul.inputs[kWeight], matmul.inputs[kBias]});
       fused.outputs.push_back(matmul.outputs[0]);
     }
+    if (fault_is_on(Fault::pass_swaps_outputs))
+      std::swap(fused.outputs.back(), fused.outputs[fused.outputs.size() - 2]);
     fused.inputs.resize(ops::kMatmulGroup.input_names.size(), kNone);
     rewrite.replace(first, group, std::move(fused));
   }

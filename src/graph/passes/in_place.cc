@@ -1,5 +1,8 @@
 // An output may take the storage of an input that nobody reads afterwards, where the kernel allows it: the
 // arena is smaller and the cache lines are there already. Only intermediates give their storage away.
+#include <algorithm>
+
+#include "core/fault.h"
 #include "graph/passes/passes.h"
 
 namespace reprise::graph {
@@ -23,16 +26,16 @@ bool in_place(Graph& graph, PassContext&) {
       if (value.kind != ValueKind::result || value.previous != kNone ||
           uses.returned[static_cast<size_t>(id)])
         return false;
-      // Read twice by this node, the second reader might come after the write.
       const std::vector<NodeId>& readers = uses.nodes[static_cast<size_t>(id)];
-      if (readers.back() != static_cast<NodeId>(i)) return false;
-      if (readers.size() > 1 && readers[readers.size() - 2] == static_cast<NodeId>(i)) return false;
+      const bool last = readers.back() == static_cast<NodeId>(i);
+      if (!last && !fault_is_on(Fault::pass_overwrites_too_early)) return false;
+      // Read twice by this node, the second reader might come after the write.
+      if (std::count(readers.begin(), readers.end(), static_cast<NodeId>(i)) > 1) return false;
       return bytes_of(value) == bytes_of(graph.value(node.outputs[output]));
     };
     uint32_t taken = 0;
     const size_t computed = static_cast<size_t>(computed_outputs(node));
     for (size_t output = 0; output < computed; ++output) {
-      if (node.shares[output] != kNone) continue;
       const uint32_t allowed = node.schema->may_share[output] & ~taken;
       for (size_t input = 0; input < node.inputs.size(); ++input) {
         if ((allowed >> input & 1) == 0 || !gives(input, output)) continue;

@@ -31,7 +31,7 @@ struct PassContext {
 };
 
 struct Pass {
-  std::string_view name;                            // "fuse_qkv"
+  std::string_view name;                            // "fuse_gate"
   std::string_view what;                            // one line for reports
   bool reassociates = false;                        // changes the order of sums: level 2 only
   bool (*run)(Graph& graph, PassContext& context);  // true: it changed something

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/fault.h"
+
 namespace reprise::graph {
 namespace {
 
@@ -13,6 +15,7 @@ bool among(NodeId node, std::span<const NodeId> parts) {
 }  // namespace
 
 bool has_effects(const Node& node) {
+  if (fault_is_on(Fault::pass_forgets_effects)) return false;
   return node.schema->mutated_inputs != 0 || node.schema->kind == ops::OpKind::opaque;
 }
 
@@ -30,6 +33,7 @@ NodeId Rewrite::producer(ValueId value, const ops::OpSchema& schema) const {
 }
 
 bool Rewrite::may_run_at(NodeId at, std::span<const NodeId> parts) const {
+  if (fault_is_on(Fault::pass_moves_across_writes)) return true;
   return std::all_of(parts.begin(), parts.end(), [&](NodeId part) {
     return part < at ? may_run_later(part, at, parts) : part == at || may_run_earlier(part, at, parts);
   });

@@ -1,40 +1,26 @@
 // Runs the list: each pass is timed, and verified against the graph before it, so that a broken graph names
 // the pass that broke it.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <chrono>
-#include <numeric>
-#include <utility>
 
+#include "core/nearest.h"
 #include "graph/passes/pass.h"
 #include "graph/verify.h"
 
 namespace reprise::graph {
 namespace {
 
-// Levenshtein's distance.
-size_t distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i + 1);
-    for (size_t k = 0; k < b.size(); ++k) {
-      const size_t replaced = diagonal + (a[i] == b[k] ? 0 : 1);
-      diagonal = row[k + 1];
-      row[k + 1] = std::min({replaced, row[k] + 1, row[k + 1] + 1});
-    }
-  }
-  return row.back();
-}
-
 void check_names(const std::vector<std::string>& names) {
+  std::vector<std::string_view> known;
+  for (const Pass& pass : pass_list())
+    if (std::find(known.begin(), known.end(), pass.name) == known.end()) known.push_back(pass.name);
   for (const std::string& name : names) {
-    const auto nearer = [&](const Pass& a, const Pass& b) {
-      return distance(name, a.name) < distance(name, b.name);
-    };
-    const std::span<const Pass> passes = pass_list();
-    const Pass& nearest = *std::min_element(passes.begin(), passes.end(), nearer);
-    if (nearest.name != name)
-      throw Error("[graph] there is no pass '{}'; did you mean '{}'?", name, nearest.name);
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    const std::string_view nearest = nearest_name(name, known);
+    throw Error("[graph] there is no pass '{}'{}; the passes are {}", name,
+                nearest.empty() ? "" : fmt::format(", did you mean '{}'?", nearest), fmt::join(known, ", "));
   }
 }
 

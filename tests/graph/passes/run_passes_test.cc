@@ -7,6 +7,7 @@
 
 #include "graph/passes/pass.h"
 #include "graph/text.h"
+#include "ops/registry.h"
 
 namespace reprise::graph {
 namespace {
@@ -88,6 +89,35 @@ TEST(RunPasses, ABrokenGraphIsBlamedOnWhoMadeIt) {
   } catch (const InternalError& error) {
     EXPECT_THAT(error.what(), HasSubstr("after tracing"));
   }
+}
+
+// Nothing is known of an opaque op, so two of the same inputs are two, and one that nobody reads stays.
+TEST(RunPasses, LeavesOpaqueOpsAlone) {
+  static constexpr std::string_view kInputs[] = {"x"};
+  static const ops::OpSchema opaque{.name = "test_opaque",
+                                    .kind = ops::OpKind::opaque,
+                                    .input_names = kInputs,
+                                    .infer = [](const ops::OpCall& call, ops::OutputSpecs& outputs) {
+                                      outputs.add(call.input(0).dtype, call.input(0).shape);
+                                    }};
+  ops::register_op(opaque);
+  const std::string text = R"(graph g {
+  weight %w : f32[4, 8]
+  %a = test_opaque(%w) : f32[4, 8]
+  %b = test_opaque(%w) : f32[4, 8]
+  %unread = test_opaque(%w) : f32[4, 8]
+  return a = %a
+  return b = %b
+}
+)";
+  class NoFolder final : public ConstantFolder {
+    std::vector<Tensor> fold(const Graph&, const Node&) override { throw Error("folded"); }
+    Tensor constant(DType, const Shape&, const void*) override { throw Error("made"); }
+  } folder;
+  PassContext context{.folder = &folder};
+  Graph graph = parse(text);
+  run_passes(graph, context);
+  EXPECT_EQ(print(graph), text);
 }
 
 }  // namespace
