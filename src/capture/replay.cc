@@ -15,7 +15,7 @@ namespace {
 
 // A replay on several workers is an epoch, counted from 1. Words of a node carry the epoch in which they were
 // last written, so nothing is reset between replays, and a worker that comes late from an old one finds newer
-// words and leaves. 48 bits of epoch don't wrap.
+// words and nothing to do. 48 bits of epoch don't wrap.
 constexpr int kCountBits = 16;
 constexpr uint64_t tagged(uint64_t epoch, uint32_t count) {
   return epoch << kCountBits | count;
@@ -27,6 +27,12 @@ constexpr uint32_t count_of(uint64_t word) {
   return static_cast<uint32_t>(word & ((1 << kCountBits) - 1));
 }
 
+// For suggested_workers(): what one core gets through while everything is in its caches, as it is where the
+// question is open, and what it costs that several workers meet at a node (bench/capture, `shared_chain` and
+// `reads`, on Zen 4).
+constexpr double kBytesPerNs = 40;
+constexpr double kHandOverNs = 300;
+
 // What workers write while they run a node. What others wait for lies apart (Impl::finished), so that those
 // who spin there don't slow down those who claim.
 struct alignas(64) NodeState {
@@ -34,15 +40,22 @@ struct alignas(64) NodeState {
   std::atomic<uint64_t> done{0};     // epoch, chunks done, of nodes in several chunks
 };
 
-// Takes the next chunk of `chunks`; nothing where all are taken, or a newer replay is on.
-std::optional<uint32_t> claim(NodeState& state, uint64_t epoch, uint32_t chunks) {
+// Chunks [first, first + count); none where all are taken, or a newer replay is on.
+struct Claim {
+  uint32_t first = 0, count = 0;
+};
+
+// The more are left, the more are taken at once: few claims, and small ones at the end, where workers must
+// become done together.
+Claim claim(NodeState& state, uint64_t epoch, uint32_t chunks, uint32_t workers) {
   uint64_t seen = state.claimed.load(std::memory_order_acquire);
   for (;;) {
-    const uint32_t next = epoch_of(seen) == epoch ? count_of(seen) : 0;
-    if (epoch_of(seen) > epoch || next == chunks) return std::nullopt;
-    if (state.claimed.compare_exchange_weak(seen, tagged(epoch, next + 1), std::memory_order_acq_rel,
+    const uint32_t first = epoch_of(seen) == epoch ? count_of(seen) : 0;
+    if (epoch_of(seen) > epoch || first == chunks) return {};
+    const uint32_t count = std::max<uint32_t>(1, (chunks - first) / (2 * workers));
+    if (state.claimed.compare_exchange_weak(seen, tagged(epoch, first + count), std::memory_order_acq_rel,
                                             std::memory_order_acquire))
-      return next;
+      return {first, count};
   }
 }
 
@@ -132,17 +145,14 @@ void Replay::Impl::walk(const Walk& step, int worker) {
     // small node.
     if (single)
       while (end < nodes.size() && nodes[end].follows && in_one_chunk(nodes[end])) ++end;
-    const uint64_t claimed = states[i].claimed.load(std::memory_order_acquire);
-    if (epoch_of(claimed) > step.epoch) return;  // late: the step is long done
-    if (!single || epoch_of(claimed) < step.epoch) {
-      for (const int32_t wait : plan.waits_of(nodes[i])) wait_for(wait, step.epoch);
-      if (!single) {
-        run_chunks(i, step, context);
-      } else if (claim(states[i], step.epoch, 1)) {
-        for (size_t node = i; node < end; ++node) {
-          run_whole(nodes[node], context);
-          finish(node, step.epoch);
-        }
+    // The wait comes before the first look at the claims: those who wait leave that line to those who claim.
+    for (const int32_t wait : plan.waits_of(nodes[i])) wait_for(wait, step.epoch);
+    if (!single) {
+      run_chunks(i, step, context);
+    } else if (claim(states[i], step.epoch, 1, 1).count == 1) {
+      for (size_t node = i; node < end; ++node) {
+        run_whole(nodes[node], context);
+        finish(node, step.epoch);
       }
     }
     i = end;
@@ -154,9 +164,12 @@ void Replay::Impl::run_chunks(size_t index, const Walk& step, KernelContext& con
   const int64_t items = items_of(node, step.sizes);
   const Cut cut(items, node.dims.grain, static_cast<int>(step.workers));
   uint32_t done = 0;
-  for (; const auto chunk = claim(states[index], step.epoch, cut.chunks); ++done) {
-    const int64_t begin = static_cast<int64_t>(*chunk) * cut.chunk;
-    run_items(node, context, begin, std::min(items, begin + cut.chunk));
+  for (;;) {
+    const Claim mine = claim(states[index], step.epoch, cut.chunks, static_cast<uint32_t>(step.workers));
+    if (mine.count == 0) break;
+    const int64_t begin = mine.first * cut.chunk;
+    run_items(node, context, begin, std::min(items, begin + mine.count * cut.chunk));
+    done += mine.count;
   }
   if (done > 0 && complete(states[index], step.epoch, done, cut.chunks)) finish(index, step.epoch);
 }
@@ -229,8 +242,16 @@ void Replay::run_node(size_t node, StepSizes sizes) {
 }
 
 int Replay::suggested_workers(StepSizes sizes) const {
-  (void)sizes;
-  return impl_->stream.team().size();
+  const int team = impl_->stream.team().size();
+  double shared_bytes = 0, hand_overs = 0;
+  for (size_t i = 0; i < impl_->plan.nodes().size(); ++i) {
+    const ReplayNode& node = impl_->plan.nodes()[i];
+    if (node.dims.items.eval(sizes) <= node.dims.grain) continue;
+    shared_bytes += static_cast<double>(impl_->plan.traffic_of(i).eval(sizes));
+    ++hand_overs;
+  }
+  const double saved_ns = shared_bytes / kBytesPerNs * (1 - 1.0 / team);
+  return saved_ns > hand_overs * kHandOverNs ? team : 1;
 }
 
 const Recording& Replay::recording() const {
