@@ -27,11 +27,11 @@ constexpr uint32_t count_of(uint64_t word) {
   return static_cast<uint32_t>(word & ((1 << kCountBits) - 1));
 }
 
-// For suggested_workers(): what one core gets through while everything is in its caches, as it is where the
-// question is open, and what it costs that several workers meet at a node (bench/capture, `shared_chain` and
-// `reads`, on Zen 4).
+// For suggested_workers(), from bench/capture on two cores of Zen 4. A kernel gets through about so many
+// bytes a nanosecond while they are in its core's caches, as they are where the question is open; a node that
+// is shared costs so much more than its share: claims, the wait for the other, and data in the other's cache.
 constexpr double kBytesPerNs = 40;
-constexpr double kHandOverNs = 300;
+constexpr double kHandOverNs = 1000;
 
 // What workers write while they run a node. What others wait for lies apart (Impl::finished), so that those
 // who spin there don't slow down those who claim.
