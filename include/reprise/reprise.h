@@ -42,6 +42,13 @@ struct LoadOptions {
   int64_t max_partition_size = 0;  // keys per attention partition; 0: FLAGS_max_partition_size, or 32768
   int max_logprobs = 20;           // the most a request may ask for; -1: the whole vocabulary
   uint64_t seed = 0;               // of requests that give none
+
+  // Graph optimisation (docs/graph-optimization.md). What is misspelt, contradicts or can't be served throws.
+  std::string graph_optimization_config = {};  // JSON object of its keys; empty: level 0, nothing captured
+  std::optional<bool> use_cudagraph = {};      // short for that key; absent: as the JSON says
+  std::string graph_verify = "off";            // off | startup | sample=N: compare replays with eager runs
+  std::string graph_opt = {};                  // auto: measure the ways to run and keep the fastest
+  bool capture_before_ready = false;           // false: captures happen between the first steps
 };
 
 // How the tokens of one request are chosen. Defaults are the API's; the checkpoint's generation_config.json
@@ -146,6 +153,7 @@ struct ModelInfo {
   int64_t vocab_size = 0;
   int64_t max_model_len = 0;
   double load_s = 0;
+  std::vector<std::string> warnings;  // settings that are not wrong, but may not do what was meant
 };
 
 // A loaded model with its tokenizer, KV cache and threads. Thread contract: one thread at a time.

@@ -164,7 +164,7 @@ void BatchRun::on_event(const engine::OutputEvent& event) {
     if (event.output == 0)
       for (size_t i = 0; i < event.metrics.steps.not_replayed.size(); ++i)
         if (const int64_t count = event.metrics.steps.not_replayed[i]; count > 0)
-          metrics.steps_not_replayed.emplace_back(engine::text_of(static_cast<engine::NotReplayed>(i)),
+          metrics.steps_not_replayed.emplace_back(engine::code_of(static_cast<engine::NotReplayed>(i)),
                                                   count);
   }
   if (!callback_) return;

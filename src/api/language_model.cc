@@ -8,6 +8,7 @@
 #include "core/profiler.h"
 #include "core/thread_team.h"
 #include "engine/engine.h"
+#include "engine/graph_auto.h"
 #include "kernels/cpu/isa_select.h"
 #include "models/load_model.h"
 #include "models/registry.h"
@@ -54,15 +55,29 @@ engine::EngineConfig engine_config(const LoadOptions& options, const weights::Mo
   config.block_size = options.block_size;
   if (options.num_gpu_blocks_override > 0) config.num_gpu_blocks_override = options.num_gpu_blocks_override;
   if (options.kv_cache_memory > 0) config.kv_cache_memory = options.kv_cache_memory;
-  config.max_partition_size = options.max_partition_size > 0
-                                  ? options.max_partition_size
-                                  : engine::max_partition_size_from_environment(config.max_partition_size);
+  config.max_partition_size = engine::choose_max_partition_size(options.max_partition_size);
   config.max_logprobs = options.max_logprobs;
   config.seed = options.seed;
+  config.graph = engine::graph_config_of({.graph_optimization_config = options.graph_optimization_config,
+                                          .use_cudagraph = options.use_cudagraph,
+                                          .graph_verify = options.graph_verify,
+                                          .graph_opt = options.graph_opt,
+                                          .capture_before_ready = options.capture_before_ready});
   for (const auto* ids : {&model.eos_token_ids, &defaults.eos_token_ids})
     for (const int64_t id : *ids)
       if (id >= 0 && id < model.vocab_size) config.eos_token_ids.push_back(static_cast<int32_t>(id));
   return config;
+}
+
+// Throws where the graph settings can't be served for this model; what is only odd comes back as warnings.
+std::vector<std::string> check_graph(const engine::EngineConfig& config, const models::Family& family) {
+  constexpr bool kHasCompiler = false;
+  engine::require_graph_support(config.graph, family.architecture, family.supports_graph_optimization);
+  const engine::GraphLimits limits = config.resolved().graph_limits(kHasCompiler);
+  std::vector<std::string> warnings;
+  for (const engine::GraphConfig& candidate : engine::graph_candidates(config.graph, kHasCompiler))
+    warnings = engine::resolve_graph(candidate, limits).warnings;  // the last asks for most
+  return warnings;
 }
 
 }  // namespace
@@ -76,11 +91,14 @@ LanguageModel LanguageModel::load(const LoadOptions& options) {
   if (!std::filesystem::exists(path))
     throw Error("[--model] {} does not exist; give a model's folder or a .gguf file", path.string());
   const weights::ModelConfig config = weights::load_model_config(path);
-  models::find_family(config.architecture);  // an unknown one is refused before anything is read
+  const models::Family& family = models::find_family(config.architecture);
   const bool gguf = weights::is_gguf_file(path);
   if (!gguf)
     impl->defaults =
         weights::load_generation_defaults(std::filesystem::is_directory(path) ? path : path.parent_path());
+  // What can't run is refused before the weights are read.
+  engine::EngineConfig engine_options = engine_config(options, config, impl->defaults);
+  std::vector<std::string> warnings = check_graph(engine_options, family);
   impl->text = api::TextModel::load(path, options.tokenizer, options.chat_template);
   impl->team = std::make_unique<ThreadTeam>(options.threads);
   const DType dtype = compute_dtype(options.dtype, config);
@@ -93,12 +111,17 @@ LanguageModel LanguageModel::load(const LoadOptions& options) {
   const size_t weight_bytes = model->weight_bytes();
   checkpoint.reset();
 
+  const engine::AutoChoice choice =
+      engine::choose_graph_config(*model, *impl->team, isa, engine_options.resolved());
+  engine_options.graph = choice.config;
+  warnings.insert(warnings.end(), choice.table.begin(), choice.table.end());
+
   Impl* self = impl.get();
-  impl->engine = std::make_unique<engine::Engine>(std::move(model), *impl->team, isa,
-                                                  engine_config(options, config, impl->defaults),
+  impl->engine = std::make_unique<engine::Engine>(std::move(model), *impl->team, isa, engine_options,
                                                   [self](const engine::OutputEvent& event) {
                                                     if (self->run != nullptr) self->run->on_event(event);
                                                   });
+  warnings.insert(warnings.end(), impl->engine->problems().begin(), impl->engine->problems().end());
   const engine::MemoryReport memory = impl->engine->memory();
   impl->info = {
       .architecture = config.architecture,
@@ -108,15 +131,16 @@ LanguageModel LanguageModel::load(const LoadOptions& options) {
           weight_bytes -
           (config.tie_word_embeddings ? 0 : ops::packed_bytes(dtype, config.vocab_size, config.hidden_size)),
       .kv_bytes = memory.kv_bytes,
-      .kv_blocks = memory.kv_blocks,
+      .kv_blocks = memory.num_kv_blocks,
       .arena_bytes = memory.arena_bytes,
-      .input_bytes = memory.input_bytes,
+      .input_bytes = memory.input_buffer_bytes,
       .dtype = std::string(name_of(dtype)),
       .isa = std::string(name_of(isa)),
       .threads = impl->team->size(),
       .vocab_size = config.vocab_size,
       .max_model_len = impl->engine->config().max_model_len,
-      .load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()};
+      .load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
+      .warnings = std::move(warnings)};
   return LanguageModel(std::move(impl));
 }
 

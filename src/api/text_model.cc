@@ -41,7 +41,9 @@ TextModel TextModel::load(const fs::path& model, const fs::path& tokenizer, cons
   text.where_ = source.string();
   if (weights::is_gguf_file(source)) {
     const weights::GgufFile file(source);
-    text.tokenizer_ = tokenizer::Tokenizer::from_gguf(convert(weights::read_gguf_vocab(file.metadata())));
+    weights::GgufVocab vocab = weights::read_gguf_vocab(file.metadata());
+    file.file().check();
+    text.tokenizer_ = tokenizer::Tokenizer::from_gguf(convert(std::move(vocab)));
   } else if (fs::exists(source / "tokenizer.json")) {
     text.tokenizer_ = tokenizer::Tokenizer::load(source);
   } else if (!tokenizer.empty()) {

@@ -36,37 +36,36 @@ constexpr double kHandOverNs = 1000;
 // What workers write while they run a node. What others wait for lies apart (Impl::finished), so that those
 // who spin there don't slow down those who claim.
 struct alignas(64) NodeState {
-  std::atomic<uint64_t> claimed{0};  // epoch, chunks claimed
-  std::atomic<uint64_t> done{0};     // epoch, chunks done, of nodes in several chunks
+  std::atomic<uint64_t> claimed{0};  // epoch, units claimed
+  std::atomic<uint64_t> done{0};     // epoch, units done, of nodes that are shared
 };
 
-// Chunks [first, first + count); none where all are taken, or a newer replay is on.
 struct Claim {
-  uint32_t first = 0, count = 0;
+  uint32_t first;
+  uint32_t count;  // of units
 };
 
-// The more are left, the more are taken at once: few claims, and small ones at the end, where workers must
-// become done together.
-Claim claim(NodeState& state, uint64_t epoch, uint32_t chunks, uint32_t workers) {
+// Takes the next share of the units; nothing where all are taken, or a newer replay is on.
+std::optional<Claim> claim(NodeState& state, uint64_t epoch, const Cut& cut, int workers) {
   uint64_t seen = state.claimed.load(std::memory_order_acquire);
   for (;;) {
-    const uint32_t first = epoch_of(seen) == epoch ? count_of(seen) : 0;
-    if (epoch_of(seen) > epoch || first == chunks) return {};
-    const uint32_t count = std::max<uint32_t>(1, (chunks - first) / (2 * workers));
-    if (state.claimed.compare_exchange_weak(seen, tagged(epoch, first + count), std::memory_order_acq_rel,
+    const uint32_t next = epoch_of(seen) == epoch ? count_of(seen) : 0;
+    if (epoch_of(seen) > epoch || next == cut.units) return std::nullopt;
+    const uint32_t count = cut.share(next, workers);
+    if (state.claimed.compare_exchange_weak(seen, tagged(epoch, next + count), std::memory_order_acq_rel,
                                             std::memory_order_acquire))
-      return {first, count};
+      return Claim{next, count};
   }
 }
 
-// Notes `more` chunks as done; whether those were the last.
-bool complete(NodeState& state, uint64_t epoch, uint32_t more, uint32_t chunks) {
+// Notes `more` units as done; whether those were the last.
+bool complete(NodeState& state, uint64_t epoch, uint32_t more, uint32_t units) {
   uint64_t seen = state.done.load(std::memory_order_acquire);
   for (;;) {
     const uint32_t sum = (epoch_of(seen) == epoch ? count_of(seen) : 0) + more;
     if (state.done.compare_exchange_weak(seen, tagged(epoch, sum), std::memory_order_acq_rel,
                                          std::memory_order_acquire))
-      return sum == chunks;
+      return sum == units;
   }
 }
 
@@ -149,7 +148,7 @@ void Replay::Impl::walk(const Walk& step, int worker) {
     for (const int32_t wait : plan.waits_of(nodes[i])) wait_for(wait, step.epoch);
     if (!single) {
       run_chunks(i, step, context);
-    } else if (claim(states[i], step.epoch, 1, 1).count == 1) {
+    } else if (claim(states[i], step.epoch, Cut(1, 1), 1)) {
       for (size_t node = i; node < end; ++node) {
         run_whole(nodes[node], context);
         finish(node, step.epoch);
@@ -162,16 +161,13 @@ void Replay::Impl::walk(const Walk& step, int worker) {
 void Replay::Impl::run_chunks(size_t index, const Walk& step, KernelContext& context) {
   const ReplayNode& node = plan.nodes()[index];
   const int64_t items = items_of(node, step.sizes);
-  const Cut cut(items, node.dims.grain, static_cast<int>(step.workers));
+  const Cut cut(items, node.dims.grain);
   uint32_t done = 0;
-  for (;;) {
-    const Claim mine = claim(states[index], step.epoch, cut.chunks, static_cast<uint32_t>(step.workers));
-    if (mine.count == 0) break;
-    const int64_t begin = mine.first * cut.chunk;
-    run_items(node, context, begin, std::min(items, begin + mine.count * cut.chunk));
-    done += mine.count;
+  while (const auto taken = claim(states[index], step.epoch, cut, static_cast<int>(step.workers))) {
+    run_items(node, context, cut.begin(taken->first), cut.end(taken->first + taken->count));
+    done += taken->count;
   }
-  if (done > 0 && complete(states[index], step.epoch, done, cut.chunks)) finish(index, step.epoch);
+  if (done > 0 && complete(states[index], step.epoch, done, cut.units)) finish(index, step.epoch);
 }
 
 void Replay::Impl::finish(size_t index, uint64_t epoch_done) {

@@ -130,7 +130,7 @@ void fit_limits(Flags& flags, int64_t largest_batch) {
 
 int run_latency(Flags flags) {
   fit_limits(flags, *std::max_element(flags.batch_sizes.begin(), flags.batch_sizes.end()));
-  LanguageModel model = LanguageModel::load(flags.load);
+  LanguageModel model = load_model(flags.load);
   // The warm-up also settles the peak of memory, before the probe adds its own.
   for (const int64_t batch : flags.batch_sizes)
     time_batch(model, random_prompts(model, batch, flags.input_len, 4, 2));
@@ -186,7 +186,7 @@ int run_latency(Flags flags) {
 
 int run_throughput(Flags flags) {
   fit_limits(flags, flags.load.max_num_seqs);
-  LanguageModel model = LanguageModel::load(flags.load);
+  LanguageModel model = load_model(flags.load);
   Bandwidth bandwidth;
   const std::vector<Prompt> prompts =
       random_prompts(model, flags.num_prompts, flags.input_len, flags.output_len, 1);

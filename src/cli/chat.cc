@@ -52,7 +52,7 @@ bool answer(LanguageModel& model, std::vector<Message>& conversation, const Samp
 
 int run(const Flags& flags, const SamplingFlags& sampling_flags) {
   const bool terminal = isatty(STDIN_FILENO) != 0;
-  LanguageModel model = LanguageModel::load(flags.load);
+  LanguageModel model = load_model(flags.load);
   const ModelInfo info = model.info();
   std::fprintf(stderr,
                "%s, %.0f M parameters, %s weights %s, KV cache %s, %s on %d threads, ready in %.2f s\n",

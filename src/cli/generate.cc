@@ -164,7 +164,7 @@ void print_text(size_t index, const Result& result, bool numbered) {
 }
 
 int run(const Flags& flags, const SamplingFlags& sampling_flags) {
-  LanguageModel model = LanguageModel::load(flags.load);
+  LanguageModel model = load_model(flags.load);
   const Prompts prompts = read_prompts(flags, sampling_flags.over(model.default_sampling()));
   if (!flags.trace.empty()) model.start_trace();
   size_t outputs = 0;

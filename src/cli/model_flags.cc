@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 
 #include "core/error.h"
 
@@ -27,6 +28,31 @@ std::string size_text(size_t bytes) {
   if (value >= 1e6) return fmt::format("{:.1f} MB", value / 1e6);
   return fmt::format("{:.1f} kB", value / 1e3);
 }
+
+namespace {
+
+void add_graph_flags(CLI::App& command, LoadOptions& options) {
+  const auto add = [&](const std::string& name, std::string& value, const std::string& help) {
+    return command.add_option(name, value, help)->group("Graph optimisation");
+  };
+  add("--graph-optimization-config", options.graph_optimization_config,
+      R"(JSON, such as {"graph_opt_level": 1, "use_cudagraph": true}; docs/graph-optimization.md)")
+      ->check([](const std::string& json) { return json.empty() ? "is empty; give a JSON object" : ""; });
+  command
+      .add_flag_function(
+          "--use-cudagraph", [&options](int64_t count) { options.use_cudagraph = count > 0; },
+          "record launches once and replay them; short for {\"use_cudagraph\": true}")
+      ->group("Graph optimisation");
+  add("--graph-verify", options.graph_verify,
+      "off | startup | sample=N: compare every captured size, or one step in N, with the model's own code");
+  add("--graph-opt", options.graph_opt, "auto: measure the ways to run a step at start and keep the fastest");
+  command
+      .add_flag("--capture-before-ready", options.capture_before_ready,
+                "capture every size before the first request, not between steps")
+      ->group("Graph optimisation");
+}
+
+}  // namespace
 
 void add_model_flags(CLI::App& command, LoadOptions& options) {
   const auto add = [&](const std::string& name, auto& value, const std::string& help) {
@@ -74,6 +100,14 @@ void add_model_flags(CLI::App& command, LoadOptions& options) {
   add("--max-partition-size", options.max_partition_size,
       "keys per attention partition; 0: FLAGS_max_partition_size or 32768");
   add("--max-logprobs", options.max_logprobs, "the most log-probabilities a prompt may ask for; -1: all");
+  add_graph_flags(command, options);
+}
+
+LanguageModel load_model(const LoadOptions& options) {
+  LanguageModel model = LanguageModel::load(options);
+  for (const std::string& warning : model.info().warnings)
+    std::fprintf(stderr, "reprise: warning: %s\n", warning.c_str());
+  return model;
 }
 
 }  // namespace reprise::cli

@@ -72,7 +72,11 @@ MappedMemory& MappedMemory::operator=(MappedMemory&& other) noexcept {
   return *this;
 }
 
-StepArena::StepArena(size_t capacity) : memory_(capacity) {
+StepArena::StepArena(size_t capacity) : StepArena(nullptr, capacity) {
+  memory_ = MappedMemory(capacity);
+  base_ = memory_.data();
+}
+StepArena::StepArena(std::byte* memory, size_t capacity) : base_(memory), capacity_(capacity) {
   free_.reserve(256);
   spare_nodes_.reserve(256);
   free_.push_back({0, capacity == 0 ? SIZE_MAX / 2 : capacity});
@@ -96,7 +100,7 @@ Tensor StepArena::allocate(DType dtype, const Shape& shape) {
     node = spare_nodes_.back();
     spare_nodes_.pop_back();
   }
-  node->data = dry() ? nullptr : memory_.data() + best->offset;
+  node->data = base_ == nullptr ? nullptr : base_ + best->offset;
   node->bytes = bytes;
   node->kind = BufferKind::arena;
   node->id = best->offset;
@@ -131,6 +135,11 @@ void StepArena::release(Buffer& buffer) {
   }
 }
 
+MappedMemory HeapStore::map(size_t bytes) {
+  bytes_ += bytes;
+  return dry_ ? MappedMemory() : MappedMemory(bytes);
+}
+
 Tensor HeapStore::allocate(DType dtype, const Shape& shape, Layout layout) {
   REPRISE_CHECK(shape.elements().is_constant(), "a long-lived tensor of shape {}", to_string(shape));
   return allocate_bytes(static_cast<size_t>(shape.elements().constant) * size_of(dtype), dtype, shape,
@@ -145,16 +154,14 @@ Tensor HeapStore::allocate_bytes(size_t bytes, DType dtype, const Shape& shape, 
   const size_t rounded = round_up(std::max<size_t>(bytes, 1), kAlignment);
   Buffer& node = nodes_.emplace_back();
   if (rounded >= kSlab / 4) {
-    node.data = mappings_.emplace_back(rounded).data();
-    bytes_ += rounded;
+    node.data = mappings_.emplace_back(map(rounded)).data();
   } else {
     if (slab_left_ < rounded) {
-      slab_ = mappings_.emplace_back(kSlab).data();
+      slab_ = mappings_.emplace_back(map(kSlab)).data();
       slab_left_ = kSlab;
-      bytes_ += kSlab;
     }
     node.data = slab_;
-    slab_ += rounded;
+    if (!dry_) slab_ += rounded;
     slab_left_ -= rounded;
   }
   node.bytes = bytes;

@@ -39,6 +39,8 @@ class StepArena final : public BufferOwner {
  public:
   // `capacity` 0 makes a dry arena: addresses are null, only `peak()` is of use.
   explicit StepArena(size_t capacity);
+  // Over memory of the caller's, 64-byte aligned, which outlives it.
+  StepArena(std::byte* memory, size_t capacity);
   ~StepArena();
 
   // Tensors are sized for these T and S, at least as large as those of the step that runs.
@@ -48,7 +50,7 @@ class StepArena final : public BufferOwner {
   // Contents are undefined. Throws Error when the arena is full.
   Tensor allocate(DType dtype, const Shape& shape);
 
-  size_t capacity() const { return memory_.bytes(); }
+  size_t capacity() const { return capacity_; }
   size_t used() const { return used_; }
   size_t peak() const { return peak_; }
   void reset_peak() { peak_ = used_; }
@@ -60,9 +62,9 @@ class StepArena final : public BufferOwner {
     size_t offset;
     size_t bytes;
   };
-  bool dry() const { return memory_.bytes() == 0; }
-
-  MappedMemory memory_;
+  MappedMemory memory_;  // empty: dry, or the caller's
+  std::byte* base_;      // null: dry
+  size_t capacity_;
   StepSizes sizing_;
   std::vector<Range> free_;  // sorted by offset, no two adjacent
   std::deque<Buffer> nodes_;
@@ -75,7 +77,8 @@ class StepArena final : public BufferOwner {
 // thread.
 class HeapStore final : public BufferOwner {
  public:
-  explicit HeapStore(BufferKind kind) : kind_(kind) {}
+  // `dry`: nothing is mapped, tensors have no address, bytes() counts all the same.
+  explicit HeapStore(BufferKind kind, bool dry = false) : kind_(kind), dry_(dry) {}
 
   // Zero-filled, 64-byte aligned. The shape must be constant. Throws Error when memory runs out, CaptureError
   // while this thread records.
@@ -87,7 +90,10 @@ class HeapStore final : public BufferOwner {
   void release(Buffer&) override {}  // freed with the store
 
  private:
+  MappedMemory map(size_t bytes);
+
   BufferKind kind_;
+  bool dry_;
   std::deque<Buffer> nodes_;
   std::vector<MappedMemory> mappings_;
   std::byte* slab_ = nullptr;

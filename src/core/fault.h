@@ -9,6 +9,9 @@ namespace reprise {
 
 enum class Fault : uint8_t {
   none,
+  // planner overlaps live buffers
+  plan_ends_at_first_use,    // a value dies with its first reader
+  plan_sizes_for_one_token,  // a value is as large as it is at T = S = 1
   // replay misses a wait
   replay_skips_waits_of_node,  // node `site` starts at once
   dependencies_ignore_write_after_read,

@@ -1,5 +1,5 @@
-// JSON for configurations, requests and reports. Reading is guarded: nesting is capped before a value is
-// built, and every error names the document. Large documents (tokenizer.json) are read with simdjson where
+// JSON for configurations, requests and reports. Reading is guarded: nesting is capped, the time is linear in
+// the text, and every error names the document. Large documents (tokenizer.json) are read with simdjson where
 // they are used.
 #pragma once
 

@@ -26,6 +26,10 @@ void Profiler::write_chrome_trace(const std::filesystem::path& path) const {
                 std::strerror(errno));
   out << "{\"traceEvents\":[";
   const char* separator = "\n";
+  int error = 0;  // the stream keeps that it failed, not why
+  const auto note = [&] {
+    if (!out && error == 0) error = errno;
+  };
   for (const Event& event : events_) {
     const Json line = {
         {"name", event.name},
@@ -37,14 +41,16 @@ void Profiler::write_chrome_trace(const std::filesystem::path& path) const {
         {"dur", microseconds(event.end - event.begin)},
         {"args", {{"layer", event.layer}, {"tokens", event.sizes.tokens}, {"seqs", event.sizes.seqs}}}};
     out << separator << to_json_text(line);
+    note();
     separator = ",\n";
   }
   out << "\n]}\n";
   out.close();
+  note();
   std::error_code failed;
   if (out) std::filesystem::rename(temporary, path, failed);
   if (!out || failed) {
-    const std::string reason = failed ? failed.message() : std::strerror(errno);
+    const std::string reason = failed ? failed.message() : std::strerror(error);
     std::error_code ignored;
     std::filesystem::remove(temporary, ignored);
     throw Error("[trace] cannot write {}: {}; free space or choose another --trace", path.string(), reason);

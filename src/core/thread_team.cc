@@ -82,24 +82,23 @@ bool ThreadTeam::work(uint32_t generation, int worker) {
     const auto function = job_.function.load(std::memory_order_acquire);
     void* argument = job_.argument.load(std::memory_order_acquire);
     const int64_t items = job_.items.load(std::memory_order_acquire);
-    const int64_t chunk = job_.chunk.load(std::memory_order_acquire);
-    const uint32_t chunks = job_.chunks.load(std::memory_order_acquire);
-    const auto index = static_cast<uint32_t>(claim);
-    if (index >= chunks) return true;
+    const Cut cut(items, job_.grain.load(std::memory_order_acquire));
+    const auto first = static_cast<uint32_t>(claim);
+    if (first >= cut.units) return true;
+    const uint32_t count = cut.share(first, size_);
     // Success proves that the job is still this one: run() closes the claim before it rewrites a field, so a
     // worker that has read a new field can't succeed with the old claim.
-    if (!claim_.compare_exchange_weak(claim, claim + 1, std::memory_order_acq_rel)) continue;
-    const int64_t begin = static_cast<int64_t>(index) * chunk;
-    function(argument, begin, std::min(items, begin + chunk), worker);
-    if (chunks_left_.fetch_sub(1, std::memory_order_acq_rel) == 1) chunks_left_.notify_one();
+    if (!claim_.compare_exchange_weak(claim, claim + count, std::memory_order_acq_rel)) continue;
+    function(argument, cut.begin(first), cut.end(first + count), worker);
+    if (units_left_.fetch_sub(count, std::memory_order_acq_rel) == count) units_left_.notify_one();
   }
 }
 
 void ThreadTeam::run(Function function, void* argument, int64_t items, int64_t grain) {
   if (items <= 0) return;
   const FlushDenormals flush;
-  const Cut cut(items, grain, size_);
-  if (size_ == 1 || cut.chunks == 1) {
+  const Cut cut(items, grain);
+  if (size_ == 1 || cut.units == 1) {
     function(argument, 0, items, 0);
     return;
   }
@@ -109,18 +108,17 @@ void ThreadTeam::run(Function function, void* argument, int64_t items, int64_t g
   job_.function.store(function, std::memory_order_release);
   job_.argument.store(argument, std::memory_order_release);
   job_.items.store(items, std::memory_order_release);
-  job_.chunk.store(cut.chunk, std::memory_order_release);
-  job_.chunks.store(cut.chunks, std::memory_order_release);
-  chunks_left_.store(cut.chunks, std::memory_order_relaxed);
+  job_.grain.store(cut.grain, std::memory_order_release);
+  units_left_.store(cut.units, std::memory_order_relaxed);
   claim_.store(static_cast<uint64_t>(generation) << 32, std::memory_order_release);
   announce(generation);
 
   work(generation, 0);
-  const auto done = [this] { return chunks_left_.load(std::memory_order_acquire) == 0; };
+  const auto done = [this] { return units_left_.load(std::memory_order_acquire) == 0; };
   if (!spin_until(done))
-    for (uint32_t left = chunks_left_.load(std::memory_order_acquire); left != 0;
-         left = chunks_left_.load(std::memory_order_acquire))
-      chunks_left_.wait(left, std::memory_order_acquire);
+    for (uint32_t left = units_left_.load(std::memory_order_acquire); left != 0;
+         left = units_left_.load(std::memory_order_acquire))
+      units_left_.wait(left, std::memory_order_acquire);
 }
 
 void ThreadTeam::announce(uint32_t generation) {

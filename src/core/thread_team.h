@@ -1,7 +1,8 @@
 // A fixed team of workers for fork-join over ranges of work items. The caller is worker 0 and works too.
 // Items are claimed in chunks from one atomic word, so a worker that the system has suspended before it
-// claimed anything holds nobody up. Workers spin briefly between jobs, then park; nothing is allocated per
-// job.
+// claimed anything holds nobody up. Chunks shrink with what is left: large ones first, which read memory as
+// one stream, small ones last, so that the workers finish together. Workers spin briefly between jobs, then
+// park; nothing is allocated per job.
 #pragma once
 
 #include <algorithm>
@@ -32,20 +33,24 @@ class FlushDenormals {
   unsigned saved_;
 };
 
-// How many chunks work items are cut into for some workers.
+// How work items are cut: units of `grain` items, of which a claim takes a share of what is left.
 struct Cut {
-  // Chunks per worker: enough that a slow worker costs little, few enough that claiming is cheap.
-  static constexpr int64_t kChunksPerWorker = 8;
+  static constexpr uint32_t kMostUnits = 0xffff;  // so that units and claims fit into parts of a word
 
-  int64_t chunk;    // items of each, but for the last
-  uint32_t chunks;  // at least 1
+  int64_t items;
+  int64_t grain;
+  uint32_t units;
 
-  Cut(int64_t items, int64_t grain, int workers) : chunk(std::max<int64_t>(items, 1)), chunks(1) {
-    if (items <= grain) return;
-    const int64_t wanted = workers * kChunksPerWorker;
-    chunk = std::max({(items + wanted - 1) / wanted, grain, int64_t{1}});
-    chunks = static_cast<uint32_t>((items + chunk - 1) / chunk);
+  Cut(int64_t of, int64_t least)
+      : items(of),
+        grain(std::max({int64_t{1}, least, (of + kMostUnits - 1) / kMostUnits})),
+        units(static_cast<uint32_t>((std::max<int64_t>(of, 1) + grain - 1) / grain)) {}
+
+  uint32_t share(uint32_t first, int workers) const {
+    return std::max<uint32_t>(1, (units - first) / static_cast<uint32_t>(2 * workers));
   }
+  int64_t begin(uint32_t unit) const { return unit * grain; }
+  int64_t end(uint32_t unit) const { return std::min(items, unit * grain); }  // of the units before `unit`
 };
 
 class ThreadTeam {
@@ -58,8 +63,8 @@ class ThreadTeam {
 
   using Function = void (*)(void* argument, int64_t begin, int64_t end, int worker);
 
-  // Calls function over [0, items) in chunks of at least `grain`, returns when all are done. Called by one
-  // thread at a time, never from inside a job. Kernels don't throw.
+  // Calls function over [0, items) in chunks of whole multiples of `grain`, returns when all are done. Called
+  // by one thread at a time, never from inside a job. Kernels don't throw.
   void run(Function function, void* argument, int64_t items, int64_t grain);
 
   template <typename F>
@@ -100,8 +105,7 @@ class ThreadTeam {
     std::atomic<Function> function{nullptr};
     std::atomic<void*> argument{nullptr};
     std::atomic<int64_t> items{0};
-    std::atomic<int64_t> chunk{1};
-    std::atomic<uint32_t> chunks{0};
+    std::atomic<int64_t> grain{1};
   };
 
   // What fork() hands out, copied word by word for the same reason.
@@ -123,10 +127,10 @@ class ThreadTeam {
   int size_;
   Job job_;
   Fork fork_;
-  alignas(64) std::atomic<uint64_t> claim_{0};       // generation << 32 | next chunk
+  alignas(64) std::atomic<uint64_t> claim_{0};       // generation << 32 | next unit
   alignas(64) std::atomic<uint32_t> generation_{0};  // what parked workers wait on
   alignas(64) std::atomic<uint32_t> parked_{0};
-  alignas(64) std::atomic<uint32_t> chunks_left_{0};
+  alignas(64) std::atomic<uint32_t> units_left_{0};
   alignas(64) std::atomic<uint32_t> inside_{0};  // workers in a fork's job
   std::atomic<bool> stopping_{false};
   std::vector<std::thread> threads_;

@@ -63,9 +63,13 @@ class Engine::Impl {
         config_(checked(config, *model_)),
         budget_(budget_of(config_)),
         sink_(std::move(sink)),
-        runner_(*model_, team, isa, config_),
-        pool_(runner_.kv_blocks()) {
+        runner_(*model_, team, isa, config_, available_memory() + model_->weight_bytes()),
+        pool_(runner_.planned().num_kv_blocks) {
     running_.reserve(static_cast<size_t>(config_.max_num_seqs));
+    if (config_.graph.capture_before_ready || config_.graph.verify.startup)
+      while (capture_next()) {
+      }
+    if (config_.graph.verify.startup) problems_ = runner_.verify_captures();
   }
 
   RequestId submit(Request request) {
@@ -80,6 +84,7 @@ class Engine::Impl {
     if (running_.empty() && waiting_.empty()) return !commands_.empty();
     decide();
     run_batch();
+    capture_next();
     return true;
   }
   bool idle() const { return commands_.empty() && running_.empty() && waiting_.empty(); }
@@ -87,6 +92,8 @@ class Engine::Impl {
   const EngineConfig& config() const { return config_; }
   const models::Model& model() const { return *model_; }
   const Runner& runner() const { return runner_; }
+  const std::vector<std::string>& problems() const { return problems_; }
+  bool capture_next() { return runner_.graph().capture_next(); }
   EngineStats stats() const {
     EngineStats out = stats_;
     out.running = static_cast<int64_t>(running_.size());
@@ -245,11 +252,11 @@ class Engine::Impl {
       return;
     }
     const PhaseScope phase(profiler_, "publish");
-    add(stats_.steps, counts);
+    stats_.steps += counts;
     const Clock::time_point now = Clock::now();
     for (size_t row = 0; row < batch_.size(); ++row) {
       Sequence& sequence = *batch_[row].sequence;
-      add(sequence.steps, counts);
+      sequence.steps += counts;
       publish(sequence, batch_[row].tokens, static_cast<int64_t>(row), now);
     }
   }
@@ -323,10 +330,6 @@ class Engine::Impl {
     return *requests_.at(id / SamplingParams::kMaxOutputs)->outputs[output];
   }
   static bool by_id(const Sequence* a, const Sequence* b) { return a->id < b->id; }
-  static void add(StepCounts& to, const StepCounts& from) {
-    to.replayed += from.replayed;
-    for (size_t i = 0; i < kNotReplayedReasons; ++i) to.not_replayed[i] += from.not_replayed[i];
-  }
 
   std::unique_ptr<const models::Model> model_;
   EngineConfig config_;
@@ -343,6 +346,7 @@ class Engine::Impl {
   std::vector<Sequence*> running_;  // by id
   std::deque<Sequence*> waiting_;   // by id
   EngineStats stats_;
+  std::vector<std::string> problems_;
 
   // Storage of a step, kept so that a steady step allocates nothing.
   std::vector<SeqState> running_view_, waiting_view_;
@@ -384,12 +388,22 @@ const models::Model& Engine::model() const {
   return impl_->model();
 }
 MemoryReport Engine::memory() const {
-  const Runner& runner = impl_->runner();
-  return {.kv_block_bytes = runner.block_bytes(),
-          .kv_blocks = runner.kv_blocks(),
-          .kv_bytes = runner.kv_bytes(),
-          .arena_bytes = runner.arena_bytes(),
-          .input_bytes = runner.input_bytes()};
+  return impl_->runner().memory();
+}
+MemoryReport Engine::planned_memory() const {
+  return impl_->runner().planned();
+}
+const GraphBackend& Engine::graph() const {
+  return impl_->runner().graph();
+}
+const std::vector<std::string>& Engine::problems() const {
+  return impl_->problems();
+}
+const VerifyStats& Engine::verified() const {
+  return impl_->runner().verified();
+}
+bool Engine::capture_next() {
+  return impl_->capture_next();
 }
 EngineStats Engine::stats() const {
   return impl_->stats();

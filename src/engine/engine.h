@@ -5,9 +5,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "core/isa.h"
 #include "engine/engine_config.h"
+#include "engine/memory_report.h"
 #include "engine/request.h"
 
 namespace reprise {
@@ -20,18 +23,12 @@ class Model;
 
 namespace reprise::engine {
 
+class GraphBackend;
+struct VerifyStats;
+
 // Called within step(), on its thread. The event is reused: copy what must last. Must not throw; may call
 // submit(), abort() and finish() of the engine, which take effect with the next step.
 using EventSink = std::function<void(const OutputEvent&)>;
-
-// Bytes by purpose, and how the KV cache was sized.
-struct MemoryReport {
-  size_t kv_block_bytes = 0;  // all layers, keys and values
-  int64_t kv_blocks = 0;      // that sequences can use; the null block comes on top
-  size_t kv_bytes = 0;
-  size_t arena_bytes = 0;
-  size_t input_bytes = 0;  // persistent step inputs and sampler state
-};
 
 struct EngineStats {
   StepCounts steps;
@@ -67,8 +64,15 @@ class Engine {
 
   const EngineConfig& config() const;  // resolved
   const models::Model& model() const;
-  MemoryReport memory() const;
+  MemoryReport planned_memory() const;  // before anything was allocated
+  MemoryReport memory() const;          // what the allocators hold
+  const GraphBackend& graph() const;
   EngineStats stats() const;
+  // --graph-verify: captures that differed at start and were given up, and steps sampled since.
+  const std::vector<std::string>& problems() const;
+  const VerifyStats& verified() const;
+  // One piece of pending graph captures, for a thread that has nothing else to do. False where none is left.
+  bool capture_next();
   // Times phases and launches of the steps that follow; null switches off.
   void set_profiler(Profiler* profiler);
 

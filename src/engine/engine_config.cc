@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/error.h"
+#include "kernels/cpu/attention.h"
 
 namespace reprise::engine {
 namespace {
@@ -52,21 +53,30 @@ EngineConfig EngineConfig::resolved() const {
     throw Error(
         "[config] --gpu-memory-utilization is {}, expected more than 0, at most 1; the default is 0.9",
         memory_utilization);
-  require(max_partition_size >= 16 && max_partition_size % 16 == 0, "max-partition-size", max_partition_size,
-          "a positive multiple of 16");
+  require(max_partition_size >= 1 && max_partition_size % kernels::cpu::kAttentionTile == 0,
+          "max-partition-size", max_partition_size, "a positive multiple of 64");
   require(max_logprobs >= -1, "max-logprobs", max_logprobs, "0 or more, or -1 for the whole vocabulary");
   return out;
 }
 
-int64_t max_partition_size_from_environment(int64_t fallback) {
+GraphLimits EngineConfig::graph_limits(bool has_compiler) const {
+  return {.max_num_seqs = max_num_seqs,
+          .max_num_batched_tokens = *max_num_batched_tokens,
+          .has_compiler = has_compiler};
+}
+
+int64_t choose_max_partition_size(int64_t asked) {
   const char* text = std::getenv("FLAGS_max_partition_size");
-  if (text == nullptr) return fallback;
+  if (text == nullptr) return asked != 0 ? asked : EngineConfig{}.max_partition_size;
   const std::string_view view(text);
   int64_t value = 0;
   const auto [end, status] = std::from_chars(view.data(), view.data() + view.size(), value);
   if (status != std::errc{} || end != view.data() + view.size() || value < 1)
     throw Error("[config] FLAGS_max_partition_size is '{}', expected a positive number; unset or mend it",
                 text);
+  if (asked != 0 && asked != value)
+    throw Error("[config] --max-partition-size {} contradicts FLAGS_max_partition_size={}; keep one of them",
+                asked, text);
   return value;
 }
 

@@ -6,6 +6,8 @@
 #include <optional>
 #include <vector>
 
+#include "engine/graph_config.h"
+
 namespace reprise::engine {
 
 struct EngineConfig {
@@ -25,12 +27,15 @@ struct EngineConfig {
   int32_t max_logprobs = 20;                                 // -1: the whole vocabulary
   uint64_t seed = 0;
   std::vector<int32_t> eos_token_ids = {};  // end an output unless ignore_eos
+  GraphConfig graph = {};
 
   // Copy with every optional of the schedule filled in. Throws Error that names flag, value, range and mend.
   EngineConfig resolved() const;
+  GraphLimits graph_limits(bool has_compiler) const;  // of a resolved config, for resolve_graph()
 };
 
-// FLAGS_max_partition_size of the environment, or `fallback`. Throws Error when it is no positive number.
-int64_t max_partition_size_from_environment(int64_t fallback);
+// `asked` (0: not given), else FLAGS_max_partition_size of the environment, else EngineConfig's default.
+// Throws Error when the variable is no positive number, or differs from what was asked.
+int64_t choose_max_partition_size(int64_t asked);
 
 }  // namespace reprise::engine

@@ -87,7 +87,8 @@ void EngineThread::loop(const MakeEngine& make) {
       for (Command& command : commands) execute(*engine, command);
       if (stopping)
         for (const auto& [id, receiver] : receivers_) engine->abort(id);
-      busy = broken_.empty() && engine->step();
+      // With nothing to serve it captures what is still to be captured.
+      busy = broken_.empty() && (engine->step() || (!stopping && engine->capture_next()));
     } catch (const std::exception& e) {
       broken_ = fmt::format("[engine] stopped by an internal error: {}", e.what());
       busy = false;

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "core/error.h"
 #include "kernels/cpu/kv_write.h"
@@ -48,7 +49,7 @@ size_t available_memory() {
   return std::min(available, cgroup_room());
 }
 
-int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t available, size_t reserved) {
+int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t memory, size_t reserved) {
   if (config.num_gpu_blocks_override.has_value()) return *config.num_gpu_blocks_override;
   const int64_t useful = config.max_num_seqs * blocks_per_sequence(config);
   if (config.kv_cache_memory.has_value()) {
@@ -58,7 +59,7 @@ int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t 
                   *config.kv_cache_memory, 2 * block_bytes);
     return std::min(fitting, useful);
   }
-  const auto share = static_cast<size_t>(static_cast<double>(available) * config.memory_utilization);
+  const auto share = static_cast<size_t>(static_cast<double>(memory) * config.memory_utilization);
   const size_t room = share > reserved ? share - reserved : 0;
   const int64_t fitting = static_cast<int64_t>(room / block_bytes) - 1;
   if (fitting < blocks_per_sequence(config))
@@ -70,18 +71,25 @@ int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t 
   return std::min(fitting, useful);
 }
 
-KvCache::KvCache(const weights::ModelConfig& model, DType dtype, const EngineConfig& config, int64_t blocks) {
+KvCache::KvCache(const weights::ModelConfig& model, DType dtype, const EngineConfig& config)
+    : dtype_(dtype), block_elements_(model.num_kv_heads * config.block_size * model.head_dim) {
   view_.block_size = config.block_size;
   view_.max_blocks_per_seq = blocks_per_sequence(config);
   view_.max_model_len = config.max_model_len;
   view_.partition_size = config.max_partition_size;
-  if ((blocks + 1) * config.block_size > std::numeric_limits<int32_t>::max())
+  view_.layers.resize(static_cast<size_t>(model.num_layers));
+  allocate(0);
+}
+
+void KvCache::allocate(int64_t blocks, bool dry) {
+  if ((blocks + 1) * view_.block_size > std::numeric_limits<int32_t>::max())
     throw Error("[kv cache] {} blocks of {} positions are more than 2^31 slots; use fewer", blocks,
-                config.block_size);
-  const Shape shape{blocks + 1, model.num_kv_heads * config.block_size * model.head_dim};
-  view_.layers.reserve(static_cast<size_t>(model.num_layers));
-  for (int64_t layer = 0; layer < model.num_layers; ++layer)
-    view_.layers.push_back({.keys = store_.allocate(dtype, shape), .values = store_.allocate(dtype, shape)});
+                view_.block_size);
+  auto store = std::make_unique<HeapStore>(BufferKind::state, dry);
+  const Shape shape{blocks + 1, block_elements_};
+  for (models::KvLayer& layer : view_.layers)
+    layer = {.keys = store->allocate(dtype_, shape), .values = store->allocate(dtype_, shape)};
+  store_ = std::move(store);
 }
 
 }  // namespace reprise::engine

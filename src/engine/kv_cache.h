@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "core/arena.h"
 #include "engine/engine_config.h"
@@ -16,22 +17,28 @@ size_t kv_block_bytes(const weights::ModelConfig& model, DType dtype, int64_t bl
 // Bytes that this process may still take: what the system calls available, cut by the cgroup's limit.
 size_t available_memory();
 
-// Blocks for sequences: the override; else what kv_cache_memory holds; else memory_utilization of
-// `available` bytes less `reserved` (arena and inputs, not touched yet). Never more than max_num_seqs
+// Blocks for sequences: the override; else what kv_cache_memory holds; else memory_utilization of `memory`
+// bytes less `reserved` (weights, arena and all else that is not KV cache). Never more than max_num_seqs
 // sequences of max_model_len can use. Throws Error where not one block fits, or, without an override and a
 // size, not one sequence of max_model_len.
-int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t available, size_t reserved);
+int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t memory, size_t reserved);
 
 class KvCache {
  public:
-  // `blocks` for sequences; the null block comes on top.
-  KvCache(const weights::ModelConfig& model, DType dtype, const EngineConfig& config, int64_t blocks);
+  // The geometry, over the null block alone: enough to trace a model and to size everything else.
+  KvCache(const weights::ModelConfig& model, DType dtype, const EngineConfig& config);
 
-  const models::PagedKvView& view() const { return view_; }
-  size_t bytes() const { return store_.bytes(); }
+  // Tensors of `blocks` blocks for sequences; the null block comes on top. `dry`: no memory, only its size.
+  // Throws Error where there are more slots than ids for them.
+  void allocate(int64_t blocks, bool dry = false);
+
+  const models::PagedKvView& view() const { return view_; }  // stays where it is
+  size_t bytes() const { return store_->bytes(); }
 
  private:
-  HeapStore store_{BufferKind::state};
+  DType dtype_;
+  int64_t block_elements_;
+  std::unique_ptr<HeapStore> store_;
   models::PagedKvView view_;
 };
 

@@ -28,15 +28,30 @@ enum class FinishReason : uint8_t {
 std::string_view name_of(FinishReason reason);  // "stop", "length", "abort", "error", "" for none
 
 // Why a step ran launch by launch instead of as a replay.
-enum class NotReplayed : uint8_t { cudagraph_off };
-inline constexpr size_t kNotReplayedReasons = 1;
-std::string_view text_of(NotReplayed reason);  // "eager: use_cudagraph is off"
+enum class NotReplayed : uint8_t {
+  cudagraph_off,
+  decode_not_captured,
+  prefill_not_captured,
+  mixed_not_captured,
+  above_largest_size,
+  above_max_capture_shape_prefill,
+  scores_prompt,
+  capture_pending,
+  capture_failed,
+};
+inline constexpr size_t kNotReplayedReasons = 9;
+std::string_view code_of(NotReplayed reason);  // "cudagraph_off": for JSON and metrics, never changed
+std::string_view text_of(NotReplayed reason);  // "use_cudagraph is off": for people
 
 // Steps by the path they took.
 struct StepCounts {
   int64_t replayed = 0;
+  int64_t split = 0;                                        // of these, replayed in parts
+  int64_t replayed_tokens = 0;                              // that somebody asked for
+  int64_t padding_tokens = 0;                               // replayed beside them
   std::array<int64_t, kNotReplayedReasons> not_replayed{};  // by NotReplayed
 
+  StepCounts& operator+=(const StepCounts& other);
   int64_t total() const {
     int64_t sum = replayed;
     for (int64_t count : not_replayed) sum += count;

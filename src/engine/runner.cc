@@ -42,16 +42,19 @@ size_t arena_capacity(size_t peak) {
   return 2 * peak + (size_t{1} << 20);
 }
 
-// Sizes that a step's tensors are laid out for: one class for steps that decode, one for all others, so that
-// the steps of a class have their intermediates at the same addresses.
-StepSizes class_of(const StepSizes& sizes, const StepLimits& limits) {
-  return {.tokens = sizes.tokens <= limits.rows ? limits.rows : limits.tokens, .seqs = limits.rows};
-}
-
 Tensor score_rows(HeapStore& store, int64_t rows) {
   Tensor tensor = store.allocate(DType::i32, Shape{rows});
   tensor.shape = Shape{kSeqs};
   return tensor;
+}
+
+StepShape shape_of(std::span<const BatchItem> items) {
+  StepShape shape;
+  for (const BatchItem& item : items) {
+    (item.tokens == 1 ? shape.decode_tokens : shape.prefill_tokens) += item.tokens;
+    shape.scores_prompt = shape.scores_prompt || item.sequence->wants_prompt_scores();
+  }
+  return shape;
 }
 
 StepLimits limits_of(const EngineConfig& config) {
@@ -61,38 +64,67 @@ StepLimits limits_of(const EngineConfig& config) {
 
 }  // namespace
 
-size_t measure_arena(const models::Model& model, Stream& stream, const EngineConfig& config,
-                     const StepLimits& limits, const Tensor& score_rows, const SampleBuffers& samples) {
-  const KvCache cache(model.config(), model.dtype(), config, 1);
-  const StepInputs inputs(limits.tokens, limits.rows, cache.view());
+// What runs launch by launch: at level 0 (and for checks) whole steps, else only the scoring of prompt tokens.
+size_t Runner::measure_eager_arena() {
+  HeapStore nowhere(BufferKind::arena, /*dry=*/true);
+  Tensor hidden;
+  if (!eager_steps_) {
+    hidden = nowhere.allocate(backend_.hidden_type().dtype, {1});
+    hidden.shape = backend_.hidden_type().shape;
+  }
   DiscardingSink sink;
-  const RecordingScope recording(stream, sink);
+  const RecordingScope recording(stream_, sink);
   StepArena arena(0);
-  ops::EagerDispatcher dispatcher(stream, arena);
+  ops::EagerDispatcher dispatcher(stream_, arena);
   const ops::DispatchScope scope(dispatcher);
-  for (const int64_t tokens : {limits.rows, limits.tokens}) {
-    const StepSizes sizes = class_of({.tokens = tokens, .seqs = limits.rows}, limits);
+  for (const int64_t tokens : {limits_.rows, limits_.tokens}) {
+    const StepSizes sizes = class_of({.tokens = tokens, .seqs = limits_.rows}, limits_);
     arena.set_sizing(sizes);
-    stream.set_sizes(sizes);
-    const models::ForwardOutput output = model.forward(inputs.forward());
-    ops::sample(model.logits(output.hidden, score_rows), samples.tensors());
-    ops::sample(output.logits, samples.tensors());
+    stream_.set_sizes(sizes);
+    models::ForwardOutput output;
+    if (eager_steps_) output = model_.forward(inputs_.forward());
+    ops::sample(model_.logits(eager_steps_ ? output.hidden : hidden, score_rows_), samples_.tensors());
+    if (eager_steps_) ops::sample(output.logits, samples_.tensors());
   }
   return arena.peak();
 }
 
-Runner::Runner(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config)
+Runner::Runner(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config, size_t memory,
+               bool dry)
     : model_(model),
       limits_(limits_of(config)),
+      level_(config.graph.graph_opt_level),
+      eager_steps_(level_ == 0 || config.graph.verify != GraphVerify{}),
+      verify_sample_(config.graph.verify.sample),
       stream_(team, isa),
       block_bytes_(kv_block_bytes(model.config(), model.dtype(), config.block_size)),
       score_rows_(score_rows(score_store_, limits_.rows)),
       samples_(limits_.rows, config.max_model_len, columns_for_logprobs(config, model.config().vocab_size)),
-      arena_bytes_(measure_arena(model, stream_, config, limits_, score_rows_, samples_)),
-      arena_(arena_capacity(arena_bytes_)),
-      kv_blocks_(choose_kv_blocks(config, block_bytes_, available_memory(), arena_bytes_ + samples_.bytes())),
-      cache_(model.config(), model.dtype(), config, kv_blocks_),
-      inputs_(limits_.tokens, limits_.rows, cache_.view()) {}
+      cache_(model.config(), model.dtype(), config),
+      inputs_(limits_.tokens, limits_.rows, cache_.view()),
+      backend_(model, stream_, config, limits_, inputs_, samples_),
+      eager_peak_(measure_eager_arena()),
+      // At level 0 captured steps and the model's own code never run at once and share the memory. Above, hidden
+      // states lie in the graph's arena while their prompt is scored beside it.
+      arena_(dry ? 0 : level_ == 0 ? std::max(arena_capacity(eager_peak_), backend_.arena_bytes())
+                                   : backend_.arena_bytes() + arena_capacity(eager_peak_)),
+      eager_arena_(dry ? nullptr : arena_.data() + (level_ == 0 ? 0 : backend_.arena_bytes()),
+                   arena_capacity(eager_peak_)) {
+  planned_ = {.weights_bytes = model.weight_bytes() + backend_.constant_bytes(),
+              .workspace_bytes = stream_.scratch_bytes(),
+              .input_buffer_bytes = score_store_.bytes() + samples_.bytes() + inputs_.bytes(),
+              .arena_bytes = level_ == 0 ? std::max(eager_peak_, backend_.arena_bytes())
+                                         : backend_.arena_bytes() + eager_peak_,
+              .graph_object_bytes = backend_.graph_object_bytes(),
+              .kv_block_bytes = block_bytes_,
+              .num_kv_blocks = 0,
+              .kv_bytes = 0};
+  planned_.arena_bytes += backend_.private_bytes();
+  planned_.num_kv_blocks = choose_kv_blocks(config, block_bytes_, memory, planned_.total());
+  cache_.allocate(planned_.num_kv_blocks, dry);
+  planned_.kv_bytes = cache_.bytes();
+  if (!dry) backend_.start(arena_.data());
+}
 
 void Runner::set_profiler(Profiler* profiler) {
   profiler_ = profiler;
@@ -141,20 +173,45 @@ void Runner::score_prompt(const BatchItem& item, int64_t first_row, const Tensor
 
 void Runner::run(std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids,
                  StepCounts& counts) {
+  const StepShape shape = shape_of(items);
+  StepPath path;
   {
     const PhaseScope phase(profiler_, "plan");
     plan_inputs(items);
+    path = backend_.choose(shape);
+    count(path, counts);
+    // The rows of a step that scores its prompt are used for that first.
+    if (!shape.scores_prompt) plan_samples(items, eos_token_ids);
   }
-  // The one path there is: launch by launch.
-  ++counts.not_replayed[static_cast<size_t>(NotReplayed::cudagraph_off)];
-  ops::EagerDispatcher dispatcher(stream_, arena_);
+  if (shape.scores_prompt) {
+    run_scoring(path, items, eos_token_ids);
+    return;
+  }
+  forward_and_sample(path, shape);
+  if (verify_sample_ > 0 && ++steps_ % verify_sample_ == 0) verify(path, shape);
+}
+
+void Runner::forward_and_sample(const StepPath& path, const StepShape& shape) {
+  const PhaseScope phase(profiler_, "forward");
+  if (path.path != Path::eager) {
+    backend_.run(path, shape, profiler_);
+    return;
+  }
+  ops::EagerDispatcher dispatcher(stream_, eager_arena_);
   const ops::DispatchScope scope(dispatcher);
-  arena_.set_sizing(class_of(inputs_.sizes(), limits_));
-  stream_.set_sizes(inputs_.sizes());
+  set_eager_sizes();
+  ops::sample(model_.forward(inputs_.forward()).logits, samples_.tensors());
+}
+
+void Runner::run_scoring(const StepPath& path, std::span<const BatchItem> items,
+                         std::span<const int32_t> eos_token_ids) {
+  ops::EagerDispatcher dispatcher(stream_, eager_arena_);
+  const ops::DispatchScope scope(dispatcher);
   models::ForwardOutput output;
   {
     const PhaseScope phase(profiler_, "forward");
-    output = model_.forward(inputs_.forward());
+    set_eager_sizes();
+    output = path.path == Path::eager ? model_.forward(inputs_.forward()) : backend_.run_scores();
   }
   const PhaseScope phase(profiler_, "sample");
   int64_t first_row = 0;
@@ -165,6 +222,56 @@ void Runner::run(std::span<const BatchItem> items, std::span<const int32_t> eos_
   stream_.set_sizes(inputs_.sizes());
   plan_samples(items, eos_token_ids);
   ops::sample(output.logits, samples_.tensors());
+}
+
+void Runner::set_eager_sizes() {
+  eager_arena_.set_sizing(class_of(inputs_.sizes(), limits_));
+  stream_.set_sizes(inputs_.sizes());
+}
+
+StepVerifier Runner::verifier() {
+  return StepVerifier({.model = model_,
+                       .stream = stream_,
+                       .limits = limits_,
+                       .inputs = inputs_,
+                       .samples = samples_,
+                       .cache = cache_,
+                       .kv_blocks = planned_.num_kv_blocks,
+                       .backend = backend_,
+                       .eager_arena = eager_arena_,
+                       .arena = arena_.data()});
+}
+
+std::vector<std::string> Runner::verify_captures() {
+  return verifier().check_captures();
+}
+
+void Runner::verify(const StepPath& path, const StepShape& shape) {
+  if (path.path == Path::eager) return;
+  ++verified_.checked;
+  if (std::optional<std::string> problem = verifier().check_step(path, shape)) {
+    ++verified_.differing;
+    verified_.last = std::move(*problem);
+  }
+}
+
+void Runner::run_idle(int64_t batch) {
+  const int32_t token = 0;
+  inputs_.clear();
+  for (int64_t row = 0; row < batch; ++row) {
+    const auto block = static_cast<BlockId>(1 + row % planned_.num_kv_blocks);
+    inputs_.add({&token, 1}, 0, 1, 1, {&block, 1});
+    samples_.plan_skip(row);
+  }
+  const StepShape shape{.decode_tokens = batch};
+  forward_and_sample(backend_.choose(shape), shape);
+}
+
+MemoryReport Runner::memory() const {
+  MemoryReport held = planned_;
+  held.graph_object_bytes = backend_.held_object_bytes();
+  held.kv_bytes = cache_.bytes();
+  return held;
 }
 
 }  // namespace reprise::engine

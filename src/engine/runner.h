@@ -1,5 +1,5 @@
-// Runs one step of the model over a batch of sequences: fills the persistent inputs, runs the forward pass,
-// scores prompt tokens where asked, and samples. The one place that decides by which path a step runs.
+// Runs one step of the model over a batch of sequences: fills the persistent inputs, runs the forward pass by
+// the path that the graph backend chooses, scores prompt tokens where asked, and samples.
 #pragma once
 
 #include <cstdint>
@@ -7,9 +7,12 @@
 
 #include "core/launch.h"
 #include "engine/engine_config.h"
+#include "engine/graph_backend.h"
 #include "engine/kv_cache.h"
+#include "engine/memory_report.h"
 #include "engine/sample_buffers.h"
 #include "engine/step_inputs.h"
+#include "engine/step_verifier.h"
 #include "models/model.h"
 
 namespace reprise {
@@ -23,54 +26,66 @@ struct BatchItem {
   int64_t tokens;  // computed by this step, from sequence->computed on
 };
 
-// The largest step, which every buffer is sized for.
-struct StepLimits {
-  int64_t tokens;
-  int64_t rows;  // sequences, and rows of a chunk of prompt log-probabilities
-};
-
-// Arena bytes of the largest step, found by running the model's code without its launches.
-size_t measure_arena(const models::Model& model, Stream& stream, const EngineConfig& config,
-                     const StepLimits& limits, const Tensor& score_rows, const SampleBuffers& samples);
-
 // Thread of the engine only.
 class Runner {
  public:
-  // Sizes arena and inputs by a dry run and takes the rest of the memory for the KV cache. Throws Error where
-  // it doesn't suffice. `model` outlives the runner.
-  Runner(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config);
+  // Sizes everything by dry runs, solves the budget for the KV cache, then allocates. `memory`: bytes that this
+  // process may use in all, weights among them. `dry`: nothing is allocated and nothing can run; memory() tells
+  // what would be. Throws Error where the memory doesn't suffice. `model` outlives the runner.
+  Runner(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config, size_t memory,
+         bool dry = false);
 
   // Plan, forward, sample. Results are in samples() until the next step: row i belongs to items[i]. Prompt
   // scores go to their sequences. Counts the step by its path in `counts`. Throws whatever the model's code
   // throws.
   void run(std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids, StepCounts& counts);
 
+  // A decode step of made-up sequences of one token, a KV block each, by the path that it would take: for timing.
+  void run_idle(int64_t batch);
+
+  // Compares every capture with the model's own code, its padding poisoned; what differs is given up and told.
+  // No request may hold KV blocks.
+  std::vector<std::string> verify_captures();
+  const VerifyStats& verified() const { return verified_; }  // of steps sampled while serving
+
   const SampleBuffers& samples() const { return samples_; }
   void set_profiler(Profiler* profiler);
-  int64_t kv_blocks() const { return kv_blocks_; }
-  size_t block_bytes() const { return block_bytes_; }
-  size_t kv_bytes() const { return cache_.bytes(); }
-  size_t arena_bytes() const { return arena_bytes_; }
-  size_t input_bytes() const { return inputs_.bytes() + samples_.bytes(); }
+  MemoryReport planned() const { return planned_; }
+  MemoryReport memory() const;  // what the allocators hold
+  GraphBackend& graph() { return backend_; }
+  const GraphBackend& graph() const { return backend_; }
 
  private:
   void plan_inputs(std::span<const BatchItem> items);
   void plan_samples(std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids);
+  void forward_and_sample(const StepPath& path, const StepShape& shape);
+  void run_scoring(const StepPath& path, std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids);
+  void set_eager_sizes();
+  StepVerifier verifier();
+  void verify(const StepPath& path, const StepShape& shape);
   void score_prompt(const BatchItem& item, int64_t first_row, const Tensor& hidden);
+  size_t measure_eager_arena();
 
   const models::Model& model_;
   StepLimits limits_;
+  int level_;
+  bool eager_steps_;  // whole steps may run by the model's own code
+  int64_t verify_sample_;
+  int64_t steps_ = 0;
+  VerifyStats verified_;
   Stream stream_;
   Profiler* profiler_ = nullptr;
   size_t block_bytes_;
   HeapStore score_store_{BufferKind::input};
   Tensor score_rows_;  // [S] i32, rows of hidden states
   SampleBuffers samples_;
-  size_t arena_bytes_;  // as the dry run found
-  StepArena arena_;
-  int64_t kv_blocks_;
   KvCache cache_;
   StepInputs inputs_;
+  GraphBackend backend_;
+  size_t eager_peak_;  // arena of what runs launch by launch, as a dry run found
+  MappedMemory arena_;
+  StepArena eager_arena_;
+  MemoryReport planned_;
 };
 
 }  // namespace reprise::engine

@@ -49,4 +49,21 @@ void StepInputs::add(std::span<const int32_t> tokens, int64_t begin, int64_t end
   sizes_ = {t, sizes_.seqs + 1};
 }
 
+void StepInputs::pad(const StepSizes& padded) {
+  REPRISE_CHECK(padded.tokens <= max_tokens_ && padded.seqs <= max_rows_, "padding to {} tokens in {} sequences",
+                padded.tokens, padded.seqs);
+  for (int64_t t = sizes_.tokens; t < padded.tokens; ++t) {
+    forward_.token_ids.as<int32_t>()[t] = 0;
+    forward_.positions.as<int32_t>()[t] = 0;
+    forward_.rope_lengths.as<int32_t>()[t] = 1;
+    forward_.slots.as<int32_t>()[t] = 0;
+    forward_.seq_of_token.as<int32_t>()[t] = -1;
+  }
+  const int64_t columns = forward_.kv->max_blocks_per_seq;
+  for (int64_t row = sizes_.seqs; row < padded.seqs; ++row) {
+    std::fill_n(forward_.block_tables.as<int32_t>() + row * columns, columns, 0);
+    forward_.logit_rows.as<int32_t>()[row] = static_cast<int32_t>(std::min(row, padded.tokens - 1));
+  }
+}
+
 }  // namespace reprise::engine

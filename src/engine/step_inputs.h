@@ -22,6 +22,9 @@ class StepInputs {
   void add(std::span<const int32_t> tokens, int64_t begin, int64_t end, int64_t prompt_length,
            std::span<const BlockId> blocks);
 
+  // Rows of padding up to these sizes: id 0 at position 0, no slot, no sequence. They don't count in sizes().
+  void pad(const StepSizes& padded);
+
   StepSizes sizes() const { return sizes_; }
   const models::ForwardInput& forward() const { return forward_; }
   size_t bytes() const { return store_.bytes(); }

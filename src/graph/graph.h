@@ -29,11 +29,11 @@ enum class ValueKind : uint8_t {
 };
 
 struct Value {
-  std::string name;  // unique in the graph: "token_ids", "model.norm.weight", "12"
+  std::string name = {};  // unique in the graph: "token_ids", "model.norm.weight", "12"
   ValueKind kind = ValueKind::result;
   DType dtype = DType::f32;
   Layout layout = Layout::row_major;
-  Shape shape;
+  Shape shape = {};
   // Results: who defines it, as which output.
   NodeId producer = kNone;
   int output = 0;
@@ -43,16 +43,16 @@ struct Value {
   // Passes that move a value to another node keep it; shadow checks compare by it.
   int32_t traced = kNone;
   // Inputs, weights and state: where it lies. Empty in graphs that were parsed.
-  Tensor tensor;
+  Tensor tensor = {};
 };
 
 struct Node {
   const ops::OpSchema* schema = nullptr;
-  std::vector<ValueId> inputs;        // in the order of the schema's names; kNone: an optional one is absent
-  std::vector<ops::AttrValue> attrs;  // in the order of the schema's names
-  std::vector<ValueId> outputs;       // what the schema infers, then a new version for each mutated input
-  std::string layer;                  // "model.layers.3.mlp"
-  std::string source;                 // "src/models/layers/mlp.h:21", of the model's code
+  std::vector<ValueId> inputs = {};  // in the order of the schema's names; kNone: an optional one is absent
+  std::vector<ops::AttrValue> attrs = {};  // in the order of the schema's names
+  std::vector<ValueId> outputs = {};  // what the schema infers, then a new version for each mutated input
+  std::string layer = {};             // "model.layers.3.mlp"
+  std::string source = {};            // "src/models/layers/mlp.h:21", of the model's code
   // In place: output i takes the storage of this input, whose last use this node is; kNone: storage of its
   // own.
   std::array<int8_t, ops::Outputs::kMax> shares = {kNone, kNone, kNone, kNone};
@@ -68,16 +68,26 @@ struct Graph {
   std::vector<Value> values;
   std::vector<Node> nodes;
   std::vector<GraphOutput> outputs;
+  int64_t next_name = 0;  // numbers that name values are below it
 
   const Value& value(ValueId id) const { return values[static_cast<size_t>(id)]; }
   Value& value(ValueId id) { return values[static_cast<size_t>(id)]; }
   const Node& node(NodeId id) const { return nodes[static_cast<size_t>(id)]; }
 };
 
+// Appends a value; one without a name gets a number that no other value has.
+ValueId add_value(Graph& graph, Value value);
+
 // The root of a version chain: the state itself; any other value is its own root.
 ValueId root_of(const Graph& graph, ValueId value);
 
-// Nodes that read each value, ascending, and whether the graph returns it.
+// Outputs that the op computes; what follows them in Node::outputs are new versions of inputs.
+int computed_outputs(const Node& node);
+// The input (its position) whose new version this output is; kNone for an output that the op computes.
+// Inputs that are absent have no version.
+int written_input(const Node& node, int output);
+
+// Nodes that read each value, ascending, one entry a use, and whether the graph returns it.
 struct Uses {
   std::vector<std::vector<NodeId>> nodes;  // by ValueId
   std::vector<bool> returned;
@@ -88,6 +98,10 @@ Uses uses_of(const Graph& graph);
 // The op call that `node` stands for, over tensors that the caller holds by ValueId (infer and launch take
 // it). Valid as long as `tensors` is.
 ops::OpCall call_of(const Graph& graph, const Node& node, const std::vector<Tensor>& tensors);
+
+// Dtypes and shapes of what the op computes, from the types of the node's inputs. Throws what its infer
+// throws.
+ops::OutputSpecs infer(const Graph& graph, const Node& node);
 
 // Drops nodes marked dead and values that nothing names any more, and renumbers both. Producers are set anew.
 void compact(Graph& graph, const std::vector<bool>& dead_nodes);

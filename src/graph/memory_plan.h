@@ -12,7 +12,8 @@
 
 namespace reprise::graph {
 
-// Memory that one node needs while it runs, beside its outputs (attention's partial sums).
+// Memory that one node needs while it runs, beside its outputs (attention's partial sums). A node that asks
+// more than once has as many entries, in the order in which it asks.
 struct Workspace {
   NodeId node;
   size_t bytes;
@@ -30,11 +31,16 @@ struct MemoryPlan {
   StepSizes largest;
   size_t bytes = 0;                   // of the arena
   std::vector<Placement> placements;  // of values with storage of their own, and workspaces
-  std::vector<int32_t>
-      placement_of;  // by ValueId: the placement whose storage it has; kNone: not in the arena
+  // By ValueId: the placement whose storage it has; kNone: not in the arena (what comes from outside, and
+  // versions of it).
+  std::vector<int32_t> placement_of;
 };
 
+// `graph` is sound (verify.h).
 MemoryPlan plan_memory(const Graph& graph, StepSizes largest, const std::vector<Workspace>& workspaces);
+
+// The most bytes that any one node finds alive: no plan needs fewer.
+size_t live_bytes(const MemoryPlan& plan);
 
 // Lines of what is wrong: two placements that live at once and overlap, one that is too small, misaligned or
 // beyond the arena, a result without storage. Independent of how the plan was made.

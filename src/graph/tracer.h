@@ -20,8 +20,9 @@ using TensorNamer = std::function<std::string(const Tensor&)>;
 
 // `body` is the model's code; what it returns becomes the graph's outputs. Tensors from outside become
 // inputs, weights or state by their buffer's kind. Throws CaptureError where the code looks at a value
-// (data-dependent control flow), naming the op that made it, its layer and the mend; throws whatever the code
-// throws.
+// (data-dependent control flow), naming the op that made it, its layer and the mend; Error where it takes a
+// view of an intermediate, writes what isn't state, or uses what another step computed; and whatever the code
+// throws. Tensors that ops give to `body` must not outlive it.
 Graph trace(std::string name, const std::vector<NamedTensor>& inputs, const TensorNamer& namer,
             const std::function<std::vector<NamedTensor>()>& body);
 

@@ -16,7 +16,7 @@ std::unique_ptr<Model> make(const weights::ModelConfig& config, const weights::C
   auto store = std::make_unique<HeapStore>(BufferKind::weight);
   WeightLoader loader(source, *store, team, dtype);
   std::unique_ptr<Model> model = find_family(config.architecture).make(config, loader);
-  model->own(std::move(store));
+  model->own(std::move(store), loader.names());
   if (requested != nullptr) *requested = loader.requested();
   return model;
 }

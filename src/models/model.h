@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -29,7 +31,7 @@ struct PagedKvView {
 
 // Inputs of one step; T tokens of S sequences. All are persistent buffers (BufferKind::input or state), so
 // that a recording may name them. Rows beyond the real tokens (padding) have id 0, position 0, slot 0 (block
-// 0, the null block, belongs to nobody) and sequence 0.
+// 0, the null block, belongs to nobody) and sequence -1.
 struct ForwardInput {
   Tensor token_ids;     // [T] i32
   Tensor positions;     // [T] i32, 0-based in the sequence
@@ -46,6 +48,9 @@ struct ForwardOutput {
   Tensor logits;  // [S, vocab_size] f32
 };
 
+// What the tensors of a checkpoint are called, for reports.
+using WeightNames = std::unordered_map<const Buffer*, std::string>;
+
 class Model {
  public:
   virtual ~Model() = default;
@@ -57,8 +62,16 @@ class Model {
   const weights::ModelConfig& config() const { return config_; }
   DType dtype() const { return dtype_; }  // of activations, weights and KV cache
 
-  // The store that the weights live in.
-  void own(std::unique_ptr<HeapStore> weights) { weights_ = std::move(weights); }
+  // The store that the weights live in, and the checkpoint's names of them.
+  void own(std::unique_ptr<HeapStore> weights, WeightNames names) {
+    weights_ = std::move(weights);
+    names_ = std::move(names);
+  }
+  // Name of a weight in the checkpoint; "" where it has none.
+  std::string weight_name(const Tensor& weight) const {
+    const auto found = names_.find(weight.buffer.get());
+    return found == names_.end() ? std::string() : found->second;
+  }
   size_t weight_bytes() const { return weights_ ? weights_->bytes() : 0; }
 
  protected:
@@ -67,6 +80,7 @@ class Model {
  private:
   weights::ModelConfig config_;
   DType dtype_;
+  WeightNames names_;
   std::unique_ptr<HeapStore> weights_;  // outlives the tensors of derived classes
 };
 

@@ -3,9 +3,15 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "models/families.h"
 
 namespace reprise::models {
+
+Family llama_family();     // llama.cc
+Family mistral_family();   // mistral.cc
+Family qwen2_family();     // qwen2.cc
+Family qwen3_family();     // qwen3.cc
+Family ernie4_5_family();  // ernie4_5.cc
+
 namespace {
 
 // An explicit list: a static library would drop registrars that nothing names.

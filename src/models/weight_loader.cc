@@ -20,6 +20,7 @@ Tensor WeightLoader::matrix(const std::string& name, int64_t n, int64_t k) {
   requested_.emplace_back(name, std::vector<int64_t>{n, k});
   const Tensor packed =
       store_.allocate_bytes(ops::packed_bytes(dtype_, n, k), dtype_, Shape{n, k}, Layout::panels);
+  names_.emplace(packed.buffer.get(), name);
   if (source_ == nullptr) return packed;
   const weights::TensorInfo& info = source_->expect(name, std::array{n, k});
   // bf16 to bf16 is packed straight from the mapped file.
@@ -54,6 +55,7 @@ Tensor WeightLoader::matrix(const std::string& name, int64_t n, int64_t k) {
 Tensor WeightLoader::vector(const std::string& name, int64_t n) {
   requested_.emplace_back(name, std::vector<int64_t>{n});
   const Tensor vector = store_.allocate(DType::f32, Shape{n});
+  names_.emplace(vector.buffer.get(), name);
   if (source_ == nullptr) return vector;
   source_->expect(name, std::array{n});
   source_->read_rows_f32(name, 0, 1, vector.as<float>());
@@ -61,8 +63,9 @@ Tensor WeightLoader::vector(const std::string& name, int64_t n) {
   return vector;
 }
 
-Tensor WeightLoader::constant(const std::vector<float>& values) {
+Tensor WeightLoader::constant(const std::string& name, const std::vector<float>& values) {
   const Tensor vector = store_.allocate(DType::f32, Shape{static_cast<int64_t>(values.size())});
+  names_.emplace(vector.buffer.get(), name);
   std::copy(values.begin(), values.end(), vector.as<float>());
   return vector;
 }

@@ -11,6 +11,7 @@
 #include "core/arena.h"
 #include "core/tensor.h"
 #include "core/thread_team.h"
+#include "models/model.h"
 #include "weights/checkpoint.h"
 
 namespace reprise::models {
@@ -26,9 +27,11 @@ class WeightLoader {
   // f32 [n].
   Tensor vector(const std::string& name, int64_t n);
   // f32 [n] that the host computed.
-  Tensor constant(const std::vector<float>& values);
+  Tensor constant(const std::string& name, const std::vector<float>& values);
 
   DType dtype() const { return dtype_; }
+  // Names of the tensors handed out so far, by their buffers.
+  WeightNames names() const { return names_; }
   // Names and shapes asked for so far.
   const std::vector<std::pair<std::string, std::vector<int64_t>>>& requested() const { return requested_; }
 
@@ -37,6 +40,7 @@ class WeightLoader {
   HeapStore& store_;
   ThreadTeam& team_;
   DType dtype_;
+  WeightNames names_;
   std::vector<std::pair<std::string, std::vector<int64_t>>> requested_;
 };
 

@@ -104,16 +104,18 @@ const OpSchema kPagedAttention{.name = "paged_attention",
                                .launch = launch_attention};
 
 void kv_write(const Tensor& k, const Tensor& v, const Tensor& slots, const Tensor& keys, const Tensor& values,
-              const AttentionParams& params) {
+              const AttentionParams& params, Where where) {
   dispatch(OpCall(kKvWrite, {&k, &v, &slots, &keys, &values},
-                  {params.kv_heads, params.head_dim, params.block_size}));
+                  {params.kv_heads, params.head_dim, params.block_size}, where));
 }
 
 Tensor paged_attention(const Tensor& q, const Tensor& keys, const Tensor& values, const Tensor& block_tables,
-                       const Tensor& seq_of_token, const Tensor& positions, const AttentionParams& params) {
+                       const Tensor& seq_of_token, const Tensor& positions, const AttentionParams& params,
+                       Where where) {
   return dispatch_one(OpCall(kPagedAttention, {&q, &keys, &values, &block_tables, &seq_of_token, &positions},
                              {params.heads, params.kv_heads, params.head_dim, params.scale, params.window,
-                              params.block_size, params.partition_size, params.max_model_len}));
+                              params.block_size, params.partition_size, params.max_model_len},
+                             where));
 }
 
 }  // namespace reprise::ops

@@ -20,11 +20,12 @@ struct AttentionParams {
 
 // k, v [T, kv_heads * head_dim]; slots i32 [T]; keys and values are one layer's cache (state).
 void kv_write(const Tensor& k, const Tensor& v, const Tensor& slots, const Tensor& keys, const Tensor& values,
-              const AttentionParams& params);
+              const AttentionParams& params, Where where = Where::current());
 
 // q [T, heads * head_dim]; block_tables i32 [S, n]; seq_of_token, positions i32 [T] -> [T, heads * head_dim].
 Tensor paged_attention(const Tensor& q, const Tensor& keys, const Tensor& values, const Tensor& block_tables,
-                       const Tensor& seq_of_token, const Tensor& positions, const AttentionParams& params);
+                       const Tensor& seq_of_token, const Tensor& positions, const AttentionParams& params,
+                       Where where = Where::current());
 
 extern const OpSchema kKvWrite;
 extern const OpSchema kPagedAttention;

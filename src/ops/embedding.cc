@@ -53,6 +53,7 @@ void launch_gather(const OpCall& call, Stream& stream, std::span<const Tensor> o
 const OpSchema kEmbedding{.name = "embedding",
                           .kind = OpKind::data_movement,
                           .input_names = kEmbeddingInputs,
+                          .row_wise = true,
                           .infer = infer_embedding,
                           .launch = launch_embedding};
 const OpSchema kGatherRows{.name = "gather_rows",
@@ -61,11 +62,11 @@ const OpSchema kGatherRows{.name = "gather_rows",
                            .infer = infer_gather,
                            .launch = launch_gather};
 
-Tensor embedding(const Tensor& ids, const Tensor& weight) {
-  return dispatch_one(OpCall(kEmbedding, {&ids, &weight}));
+Tensor embedding(const Tensor& ids, const Tensor& weight, Where where) {
+  return dispatch_one(OpCall(kEmbedding, {&ids, &weight}, {}, where));
 }
-Tensor gather_rows(const Tensor& x, const Tensor& rows) {
-  return dispatch_one(OpCall(kGatherRows, {&x, &rows}));
+Tensor gather_rows(const Tensor& x, const Tensor& rows, Where where) {
+  return dispatch_one(OpCall(kGatherRows, {&x, &rows}, {}, where));
 }
 
 }  // namespace reprise::ops

@@ -7,33 +7,83 @@
 namespace reprise::ops {
 namespace {
 
+using kernels::cpu::kMaxSegments;
+
 constexpr std::string_view kInputs[] = {"x", "weight", "bias"};
+constexpr std::string_view kGroupInputs[] = {"x",       "weight0", "bias0",   "weight1", "bias1",
+                                             "weight2", "bias2",   "weight3", "bias3"};
 constexpr std::string_view kAttrs[] = {"out"};
+static_assert(std::size(kGroupInputs) == 1 + 2 * kMaxSegments && kMaxSegments <= Outputs::kMax);
+
+// Segment i of a call: a matmul is a group of one.
+const Tensor& weight_of(const OpCall& call, int i) {
+  return call.optional(1 + 2 * i);
+}
+const Tensor& bias_of(const OpCall& call, int i) {
+  return call.optional(2 + 2 * i);
+}
+int segments_of(const OpCall& call) {
+  int count = 1;
+  while (call.has(1 + 2 * count)) ++count;
+  return count;
+}
 
 void infer(const OpCall& call, OutputSpecs& outputs) {
   const Tensor& x = call.input(0);
-  const Tensor& weight = call.input(1);
-  if (x.shape.rank() != 2 || weight.shape.rank() != 2 || x.shape[1] != weight.shape[1] ||
-      x.dtype != weight.dtype || weight.layout != Layout::panels)
-    throw Error(
-        "[matmul] x is {} {}, the packed weight {} {}; x must be [rows, K] and the weight [N, K] of the same "
-        "dtype",
-        name_of(x.dtype), to_string(x.shape), name_of(weight.dtype), to_string(weight.shape));
-  if (call.has(2) && (call.input(2).dtype != DType::f32 || call.input(2).shape != Shape{weight.shape[0]}))
-    throw Error("[matmul] the bias is {} {}, expected float32 [{}]", name_of(call.input(2).dtype),
-                to_string(call.input(2).shape), to_string(weight.shape[0]));
-  outputs.add(call.dtype(0), Shape{x.shape[0], weight.shape[0]});
+  const int segments = segments_of(call);
+  for (int i = 0; i < segments; ++i) {
+    const Tensor& weight = weight_of(call, i);
+    const Tensor& bias = bias_of(call, i);
+    if (x.shape.rank() != 2 || weight.shape.rank() != 2 || x.shape[1] != weight.shape[1] ||
+        x.dtype != weight.dtype || weight.layout != Layout::panels)
+      throw Error(
+          "[{}] x is {} {}, the packed weight {} {}; x must be [rows, K] and the weight [N, K] of the same "
+          "dtype",
+          call.schema.name, name_of(x.dtype), to_string(x.shape), name_of(weight.dtype),
+          to_string(weight.shape));
+    if (bias && (bias.dtype != DType::f32 || bias.shape != Shape{weight.shape[0]}))
+      throw Error("[{}] the bias is {} {}, expected float32 [{}]", call.schema.name, name_of(bias.dtype),
+                  to_string(bias.shape), to_string(weight.shape[0]));
+    outputs.add(call.dtype(0), Shape{x.shape[0], weight.shape[0]});
+  }
+  for (int i = 1 + 2 * segments; i < call.input_count; ++i)
+    if (call.has(i))
+      throw Error("[{}] {} stands behind an absent weight; those absent come last", call.schema.name,
+                  call.schema.input_names[static_cast<size_t>(i)]);
 }
 
 void launch(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {
   const Tensor& x = call.input(0);
-  const Tensor& weight = call.input(1);
-  const int64_t n = weight.shape[0].constant;
-  const kernels::cpu::MatmulScalars scalars{
-      .rows = x.shape[0], .k = weight.shape[1].constant, .out = call.dtype(0), .segments = 1, .n = {n}};
-  stream.launch(kernels::cpu::matmul_kernel(stream.isa(), x.dtype),
-                kernels::cpu::matmul_dims({&n, 1}, stream.team().size()),
-                {reads(x), reads_packed(weight), reads(call.optional(2)), writes(outputs[0])}, scalars);
+  const size_t segments = outputs.size();
+  kernels::cpu::MatmulScalars scalars{.rows = x.shape[0],
+                                      .k = x.shape[1].constant,
+                                      .out = call.dtype(0),
+                                      .segments = static_cast<int32_t>(segments)};
+  std::array<BufferArg, 1 + 3 * kMaxSegments> buffers;
+  buffers[0] = reads(x);
+  for (size_t i = 0; i < segments; ++i) {
+    const Tensor& weight = weight_of(call, static_cast<int>(i));
+    scalars.n[i] = weight.shape[0].constant;
+    buffers[1 + 3 * i] = reads_packed(weight);
+    buffers[2 + 3 * i] = reads(bias_of(call, static_cast<int>(i)));
+    buffers[3 + 3 * i] = writes(outputs[i]);
+  }
+  stream.launch({.kernel = kernels::cpu::matmul_kernel(stream.isa(), x.dtype),
+                 .op = OpScope::current(),
+                 .layer = LayerScope::current(),
+                 .dims = kernels::cpu::matmul_dims({scalars.n.data(), segments}, stream.team().size()),
+                 .buffers = {buffers.data(), 1 + 3 * segments},
+                 .scalars = &scalars,
+                 .scalar_bytes = sizeof(scalars)});
+}
+
+Outputs decompose(const OpCall& call) {
+  Outputs outputs;
+  for (const int segments = segments_of(call); outputs.count < segments; ++outputs.count)
+    outputs.tensors[static_cast<size_t>(outputs.count)] =
+        matmul(call.input(0), weight_of(call, outputs.count), bias_of(call, outputs.count), call.dtype(0),
+               call.where);
+  return outputs;
 }
 
 }  // namespace
@@ -42,11 +92,20 @@ const OpSchema kMatmul{.name = "matmul",
                        .kind = OpKind::matmul,
                        .input_names = kInputs,
                        .attr_names = kAttrs,
+                       .row_wise = true,
                        .infer = infer,
                        .launch = launch};
+const OpSchema kMatmulGroup{.name = "matmul_group",
+                            .kind = OpKind::matmul,
+                            .input_names = kGroupInputs,
+                            .attr_names = kAttrs,
+                            .row_wise = true,
+                            .infer = infer,
+                            .launch = launch,
+                            .decompose = decompose};
 
-Tensor matmul(const Tensor& x, const Tensor& weight, const Tensor& bias, DType out) {
-  return dispatch_one(OpCall(kMatmul, {&x, &weight, &bias}, {out}));
+Tensor matmul(const Tensor& x, const Tensor& weight, const Tensor& bias, DType out, Where where) {
+  return dispatch_one(OpCall(kMatmul, {&x, &weight, &bias}, {out}, where));
 }
 
 }  // namespace reprise::ops

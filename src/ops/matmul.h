@@ -7,8 +7,14 @@ namespace reprise::ops {
 
 // x [rows, K], weight packed [N, K], bias f32 [N] or empty -> [rows, N] of dtype `out`.
 // Sum over k in the ISA level's one order, then + bias, then one rounding to `out`.
-Tensor matmul(const Tensor& x, const Tensor& weight, const Tensor& bias, DType out);
+Tensor matmul(const Tensor& x, const Tensor& weight, const Tensor& bias, DType out,
+              Where where = Where::current());
 
 extern const OpSchema kMatmul;
+
+// Fused, made by passes: one pass over x for several weights. (x, weight0, bias0 .. weight3, bias3) {out} ->
+// one output for each weight that is there, matmul(x, weight, bias, out). Those absent stand at the end; any
+// bias may be absent.
+extern const OpSchema kMatmulGroup;
 
 }  // namespace reprise::ops

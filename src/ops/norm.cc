@@ -1,42 +1,75 @@
 #include "ops/norm.h"
 
 #include "kernels/cpu/norm.h"
+#include "ops/elementwise.h"
 
 namespace reprise::ops {
 namespace {
 
 constexpr std::string_view kRmsInputs[] = {"x", "weight"};
 constexpr std::string_view kLayerInputs[] = {"x", "weight", "bias"};
+constexpr std::string_view kAddRmsInputs[] = {"x", "residual", "weight"};
 constexpr std::string_view kAttrs[] = {"eps"};
 
-void infer(const OpCall& call, OutputSpecs& outputs) {
-  const Tensor& x = call.input(0);
-  const Tensor& weight = call.input(1);
+void check(const OpCall& call, const Tensor& x, const Tensor& weight) {
   const int64_t dim = weight.shape.elements().constant;
   if (weight.dtype != DType::f32 || weight.shape.rank() != 1 || dim == 0 || x.shape.row_elements() % dim != 0)
     throw Error("[{}] x is {}, the weight {} {}; x's rows must be whole groups of the weight's elements",
                 call.schema.name, to_string(x.shape), name_of(weight.dtype), to_string(weight.shape));
+}
+
+void infer(const OpCall& call, OutputSpecs& outputs) {
+  const Tensor& x = call.input(0);
+  check(call, x, call.input(1));
   outputs.add(x.dtype, x.shape);
 }
 
-kernels::cpu::NormScalars scalars_of(const OpCall& call) {
-  return {.dim = call.input(1).shape[0].constant, .eps = static_cast<float>(call.real(0))};
+void infer_add(const OpCall& call, OutputSpecs& outputs) {
+  const Tensor& x = call.input(0);
+  const Tensor& residual = call.input(1);
+  check(call, x, call.input(2));
+  if (residual.shape != x.shape || residual.dtype != x.dtype)
+    throw Error("[add_rms_norm] x is {} {}, the residual {} {}; both must have one shape and dtype",
+                name_of(x.dtype), to_string(x.shape), name_of(residual.dtype), to_string(residual.shape));
+  outputs.add(x.dtype, x.shape);
+  outputs.add(x.dtype, x.shape);
 }
 
-LaunchDims dims_of(const OpCall& call) {
-  const Shape& shape = call.input(0).shape;
-  return kernels::cpu::row_dims(shape[0] * (shape.row_elements() / call.input(1).shape[0].constant));
+kernels::cpu::NormScalars scalars_of(const OpCall& call, const Tensor& weight) {
+  return {.dim = weight.shape[0].constant, .eps = static_cast<float>(call.real(0))};
+}
+
+LaunchDims dims_of(const Tensor& x, const Tensor& weight) {
+  return kernels::cpu::row_dims(x.shape[0] * (x.shape.row_elements() / weight.shape[0].constant));
 }
 
 void launch_rms(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {
-  stream.launch(kernels::cpu::rms_norm_kernel(stream.isa(), call.input(0).dtype), dims_of(call),
-                {reads(call.input(0)), reads(call.input(1)), writes(outputs[0])}, scalars_of(call));
+  const Tensor& x = call.input(0);
+  const Tensor& weight = call.input(1);
+  stream.launch(kernels::cpu::rms_norm_kernel(stream.isa(), x.dtype), dims_of(x, weight),
+                {reads(x), reads(weight), writes(outputs[0])}, scalars_of(call, weight));
 }
 
 void launch_layer(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {
-  stream.launch(kernels::cpu::layer_norm_kernel(stream.isa(), call.input(0).dtype), dims_of(call),
-                {reads(call.input(0)), reads(call.input(1)), reads(call.optional(2)), writes(outputs[0])},
-                scalars_of(call));
+  const Tensor& x = call.input(0);
+  const Tensor& weight = call.input(1);
+  stream.launch(kernels::cpu::layer_norm_kernel(stream.isa(), x.dtype), dims_of(x, weight),
+                {reads(x), reads(weight), reads(call.optional(2)), writes(outputs[0])},
+                scalars_of(call, weight));
+}
+
+void launch_add(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {
+  const Tensor& x = call.input(0);
+  const Tensor& weight = call.input(2);
+  stream.launch(kernels::cpu::add_rms_norm_kernel(stream.isa(), x.dtype), dims_of(x, weight),
+                {reads(x), reads(call.input(1)), reads(weight), writes(outputs[0]), writes(outputs[1])},
+                scalars_of(call, weight));
+}
+
+Outputs decompose_add(const OpCall& call) {
+  Tensor sum = add(call.input(0), call.input(1), call.where);
+  Tensor y = rms_norm(sum, call.input(2), call.real(0), call.where);
+  return {.tensors = {std::move(sum), std::move(y)}, .count = 2};
 }
 
 }  // namespace
@@ -45,20 +78,33 @@ const OpSchema kRmsNorm{.name = "rms_norm",
                         .kind = OpKind::reduction,
                         .input_names = kRmsInputs,
                         .attr_names = kAttrs,
+                        .row_wise = true,
+                        .may_share = {0b1},
                         .infer = infer,
                         .launch = launch_rms};
 const OpSchema kLayerNorm{.name = "layer_norm",
                           .kind = OpKind::reduction,
                           .input_names = kLayerInputs,
                           .attr_names = kAttrs,
+                          .row_wise = true,
+                          .may_share = {0b1},
                           .infer = infer,
                           .launch = launch_layer};
+const OpSchema kAddRmsNorm{.name = "add_rms_norm",
+                           .kind = OpKind::reduction,
+                           .input_names = kAddRmsInputs,
+                           .attr_names = kAttrs,
+                           .row_wise = true,
+                           .may_share = {0b11, 0b11},
+                           .infer = infer_add,
+                           .launch = launch_add,
+                           .decompose = decompose_add};
 
-Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
-  return dispatch_one(OpCall(kRmsNorm, {&x, &weight}, {eps}));
+Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps, Where where) {
+  return dispatch_one(OpCall(kRmsNorm, {&x, &weight}, {eps}, where));
 }
-Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
-  return dispatch_one(OpCall(kLayerNorm, {&x, &weight, &bias}, {eps}));
+Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps, Where where) {
+  return dispatch_one(OpCall(kLayerNorm, {&x, &weight, &bias}, {eps}, where));
 }
 
 }  // namespace reprise::ops

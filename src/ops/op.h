@@ -84,12 +84,16 @@ struct OpSchema {
   OpKind kind;
   std::span<const std::string_view> input_names = {};
   std::span<const std::string_view> attr_names = {};
-  uint32_t mutated_inputs = 0;  // bit i: input i is written (KV cache, sampler state)
+  // Bit i: input i is written (KV cache, sampler state). Each write makes a new version of that state: a
+  // graph's node has, after the outputs that `infer` adds, one more for each mutated input, in the order of
+  // the inputs.
+  uint32_t mutated_inputs = 0;
   // Row r of each output depends on row r of those inputs that have the output's first dimension, and on the
-  // others as a whole: so an output of which few rows are read may be computed for these alone.
+  // others as a whole: so an output of which few rows are read may be computed for these alone. `launch` then
+  // takes the rows from its inputs' shapes, not from T; an op that mutates is never row-wise.
   bool row_wise = false;
   // For output i, the inputs (bits) whose storage it may take, because the kernel reads an element before it
-  // writes there.
+  // writes there. Each output may do so at the same time, with an input of its own.
   std::array<uint16_t, Outputs::kMax> may_share = {};
   // Its launches can be recorded. Without it the op runs between two recorded parts of a step.
   bool capturable = true;

@@ -8,6 +8,7 @@
 #include "ops/matmul.h"
 #include "ops/norm.h"
 #include "ops/rotary.h"
+#include "ops/rotary_kv_write.h"
 #include "ops/sampling.h"
 
 namespace reprise::ops {
@@ -15,13 +16,18 @@ namespace {
 
 std::vector<const OpSchema*>& list() {
   static std::vector<const OpSchema*> schemas = {
-      &kAdd,    &kMul,       &kSilu,   &kGelu,         &kGeluTanh, &kEmbedding,      &kGatherRows, &kRmsNorm,
-      &kMatmul, &kLayerNorm, &kRotary, &kRotaryAngles, &kKvWrite,  &kPagedAttention, &kSample,
+      &kAdd,         &kMul,       &kSilu,         &kGelu,          &kGeluTanh,  &kSiluMul,        &kGeluMul,
+      &kGeluTanhMul, &kEmbedding, &kGatherRows,   &kRmsNorm,       &kLayerNorm, &kAddRmsNorm,     &kMatmul,
+      &kMatmulGroup, &kRotary,    &kRotaryAngles, &kRotaryKvWrite, &kKvWrite,   &kPagedAttention, &kSample,
   };
   return schemas;
 }
 
 }  // namespace
+
+std::span<const OpSchema* const> all_ops() {
+  return list();
+}
 
 const OpSchema* find_op(std::string_view name) {
   for (const OpSchema* schema : list())

@@ -2,12 +2,15 @@
 // registrars that nothing names; a program that embeds Reprise may add ops of its own.
 #pragma once
 
+#include <span>
 #include <string_view>
 
 #include "ops/op.h"
 
 namespace reprise::ops {
 
+// Those of Reprise, then those registered.
+std::span<const OpSchema* const> all_ops();
 // Null where there is none.
 const OpSchema* find_op(std::string_view name);
 // `schema` must outlive the program. Not safe while another thread traces or parses a graph.

@@ -63,7 +63,8 @@ void launch_rotary(const OpCall& call, Stream& stream, std::span<const Tensor> o
       .y_stride = width,
       .interleaved = call.integer(1) == static_cast<int64_t>(RotaryStyle::interleaved),
       .round_products = call.integer(2) != 0};
-  stream.launch(kernels::cpu::rotary_kernel(stream.isa(), x.dtype), kernels::cpu::rotary_dims(scalars.heads),
+  stream.launch(kernels::cpu::rotary_kernel(stream.isa(), x.dtype),
+                kernels::cpu::rotary_dims(x.shape[0], scalars.heads),
                 {reads(x), reads(call.input(1)), reads(call.input(2)), writes(outputs[0])}, scalars);
 }
 
@@ -73,28 +74,32 @@ const OpSchema kRotaryAngles{.name = "rotary_angles",
                              .kind = OpKind::elementwise,
                              .input_names = kAnglesInputs,
                              .attr_names = kAnglesAttrs,
+                             .row_wise = true,
                              .infer = infer_angles,
                              .launch = launch_angles};
 const OpSchema kRotary{.name = "rotary",
                        .kind = OpKind::elementwise,
                        .input_names = kRotaryInputs,
                        .attr_names = kRotaryAttrs,
+                       .row_wise = true,
+                       .may_share = {0b1},
                        .infer = infer_rotary,
                        .launch = launch_rotary};
 
 RotaryAngles rotary_angles(const Tensor& positions, const Tensor& rope_lengths, const Tensor& inv_freq,
-                           const RotaryParams& params) {
+                           const RotaryParams& params, Where where) {
   Outputs outputs =
       dispatch(OpCall(kRotaryAngles, {&positions, &rope_lengths, &inv_freq},
                       {params.rot_dim, params.attention_scaling, params.rounded_to, int64_t{params.dynamic},
-                       params.base, params.factor, params.original_max}));
+                       params.base, params.factor, params.original_max},
+                      where));
   return {.cos = std::move(outputs.tensors[0]), .sin = std::move(outputs.tensors[1])};
 }
 
 Tensor rotary(const Tensor& x, const RotaryAngles& angles, int64_t head_dim, RotaryStyle style,
-              bool round_products) {
+              bool round_products, Where where) {
   return dispatch_one(OpCall(kRotary, {&x, &angles.cos, &angles.sin},
-                             {head_dim, static_cast<int64_t>(style), int64_t{round_products}}));
+                             {head_dim, static_cast<int64_t>(style), int64_t{round_products}}, where));
 }
 
 }  // namespace reprise::ops

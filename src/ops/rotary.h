@@ -29,13 +29,13 @@ struct RotaryAngles {
 
 // positions and rope_lengths i32 [T], inv_freq f32 [rot_dim / 2].
 RotaryAngles rotary_angles(const Tensor& positions, const Tensor& rope_lengths, const Tensor& inv_freq,
-                           const RotaryParams& params);
+                           const RotaryParams& params, Where where = Where::current());
 
 // x [T, heads * head_dim] -> same; the first rot_dim elements of each head turn. `round_products`: the two
 // products are rounded to the activations' dtype before they are added (families that rotate in bf16), or
 // only the sum is.
 Tensor rotary(const Tensor& x, const RotaryAngles& angles, int64_t head_dim, RotaryStyle style,
-              bool round_products);
+              bool round_products, Where where = Where::current());
 
 extern const OpSchema kRotaryAngles;
 extern const OpSchema kRotary;

@@ -42,9 +42,10 @@ const OpSchema kSample{.name = "sample",
                        .infer = infer,
                        .launch = launch};
 
-void sample(const Tensor& logits, const SampleBuffers& b) {
-  dispatch(OpCall(kSample, {&logits, &b.plan, &b.biases, &b.counts, &b.tokens, &b.logprobs, &b.top_ids,
-                            &b.top_logprobs}));
+void sample(const Tensor& logits, const SampleBuffers& b, Where where) {
+  dispatch(OpCall(
+      kSample, {&logits, &b.plan, &b.biases, &b.counts, &b.tokens, &b.logprobs, &b.top_ids, &b.top_logprobs},
+      {}, where));
 }
 
 }  // namespace reprise::ops

@@ -19,7 +19,7 @@ struct SampleBuffers {
 };
 
 // logits f32 [S, vocab]
-void sample(const Tensor& logits, const SampleBuffers& buffers);
+void sample(const Tensor& logits, const SampleBuffers& buffers, Where where = Where::current());
 
 extern const OpSchema kSample;
 

@@ -43,7 +43,8 @@ class Checkpoint {
   // in order.
   virtual std::optional<std::span<const std::byte>> raw(std::string_view name) const = 0;
 
-  // The tensor's pages leave resident memory; reading it again brings them back.
+  // The end of reading a tensor: its pages leave resident memory, and reading it again brings them back.
+  // Throws Error when the file was cut in the meantime, so that nothing read from it is believed.
   virtual void release(std::string_view name) const = 0;
 
   // Where the weights come from, for messages.

@@ -71,7 +71,9 @@ GgufContents parse_gguf(std::span<const std::byte> data, const std::string& what
 class GgufFile {
  public:
   explicit GgufFile(const std::filesystem::path& path)
-      : file_(path), contents_(parse_gguf(file_.bytes(), file_.path())) {}
+      : file_(path), contents_(parse_gguf(file_.bytes(), file_.path())) {
+    file_.check();
+  }
   const GgufMetadata& metadata() const { return contents_.metadata; }
   const std::map<std::string, FileTensor, std::less<>>& tensors() const { return contents_.tensors; }
   uint32_t version() const { return contents_.version; }

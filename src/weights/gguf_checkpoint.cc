@@ -151,6 +151,7 @@ std::optional<std::span<const std::byte>> GgufCheckpoint::raw(std::string_view n
 }
 
 void GgufCheckpoint::release(std::string_view name) const {
+  file_.file().check();
   file_.file().release(at(name).tensor->data);
 }
 

@@ -8,48 +8,50 @@
 #include <cerrno>
 #include <cstdint>
 #include <system_error>
-#include <utility>
 
 #include "core/error.h"
 
 namespace reprise::weights {
+namespace {
 
-MappedFile::MappedFile(const std::filesystem::path& path) : path_(path.string()) {
-  const auto fail = [&](int code) {
-    throw Error("cannot open {}: {}", path_, std::generic_category().message(code));
-  };
-  const int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) fail(errno);
+[[noreturn]] void cannot_open(const std::string& path, std::string_view reason) {
+  throw Error("cannot open {}: {}", path, reason);
+}
+
+}  // namespace
+
+MappedFile::Descriptor::~Descriptor() {
+  if (fd >= 0) ::close(fd);
+}
+
+MappedFile::MappedFile(const std::filesystem::path& path)
+    : path_(path.string()), file_{::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)} {
   struct stat info {};
-  if (::fstat(fd, &info) != 0) {
-    const int code = errno;
-    ::close(fd);
-    fail(code);
-  }
-  if (!S_ISREG(info.st_mode)) {
-    ::close(fd);
-    throw Error("cannot open {}: it is not a regular file", path_);
-  }
+  if (file_.fd < 0 || ::fstat(file_.fd, &info) != 0)
+    cannot_open(path_, std::generic_category().message(errno));
+  if (!S_ISREG(info.st_mode)) cannot_open(path_, "it is not a regular file");
   size_ = static_cast<size_t>(info.st_size);
-  if (size_ > 0) {
-    void* mapping = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
-    const int code = errno;
-    ::close(fd);
-    if (mapping == MAP_FAILED) fail(code);
-    data_ = static_cast<const std::byte*>(mapping);
-  } else {
-    ::close(fd);
-  }
+  if (size_ == 0) return;
+  void* mapping = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file_.fd, 0);
+  if (mapping == MAP_FAILED) cannot_open(path_, std::generic_category().message(errno));
+  data_ = static_cast<const std::byte*>(mapping);
+  guard_ = std::make_unique<ShrinkGuard>(data_, size_);
 }
 
 MappedFile::~MappedFile() {
+  guard_.reset();
   if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
-MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)),
-      data_(std::exchange(other.data_, nullptr)),
-      size_(std::exchange(other.size_, 0)) {}
+void MappedFile::check() const {
+  struct stat info {};
+  const bool shorter = ::fstat(file_.fd, &info) != 0 || static_cast<size_t>(info.st_size) < size_;
+  if (shorter || (guard_ && guard_->lost()))
+    throw Error(
+        "{} was cut or became unreadable while it was read ({} bytes at first); let whoever writes it finish "
+        "and load again",
+        path_, size_);
+}
 
 void MappedFile::release(std::span<const std::byte> range) const {
   if (range.empty()) return;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "core/error.h"
 #include "weights/config_check.h"
@@ -30,6 +31,11 @@ std::string architecture_of(const JsonFields& fields, std::string_view what) {
     throw Error("{}: no 'architectures', and model_type '{}' is not known; known are {}", what, *model_type,
                 known_model_types());
   return std::string(architecture);
+}
+
+std::map<std::string, ConfigHook, std::less<>>& config_hooks() {
+  static std::map<std::string, ConfigHook, std::less<>> hooks;
+  return hooks;
 }
 
 // Negative ids stand for "none" in older configs.
@@ -87,9 +93,12 @@ int64_t ModelConfig::window_of_layer(int64_t layer) const {
 }
 
 ModelConfig parse_model_config(const Json& json, std::string_view what) {
-  const JsonFields fields(json, what);
   ModelConfig config;
+  config.document = json;
+  const JsonFields fields(config.document, what);
   config.architecture = architecture_of(fields, what);
+  if (const auto hook = config_hooks().find(config.architecture); hook != config_hooks().end())
+    hook->second(config.document, what);
   const FamilyDefaults& family = family_of_architecture(config.architecture);
   if (fields.has("quantization_config"))
     throw Error(
@@ -145,6 +154,11 @@ void check_config(const ModelConfig& config, std::string_view what) {
   if (!(config.rms_norm_eps >= 0.0f && config.rms_norm_eps < 1.0f))
     throw Error("{}: rms_norm_eps is {}, expected a number from 0 to 1", what, config.rms_norm_eps);
   check_rope(config.rope, what);
+}
+
+void set_config_hook(const std::string& architecture, ConfigHook hook) {
+  config_hooks().erase(architecture);
+  if (hook) config_hooks().emplace(architecture, std::move(hook));
 }
 
 ModelConfig load_model_config(const std::filesystem::path& path) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -66,6 +67,8 @@ struct ModelConfig {
   std::optional<int64_t> bos_token_id;
   std::vector<int64_t> eos_token_ids;
   std::optional<int64_t> pad_token_id;
+  // config.json as it was read, for what a family from outside the tree reads itself; null for GGUF.
+  Json document;
 
   // The window of a layer, 0 where it sees everything.
   int64_t window_of_layer(int64_t layer) const;
@@ -78,5 +81,10 @@ ModelConfig parse_model_config(const Json& json, std::string_view what);
 ModelConfig model_config_of_gguf(const GgufFile& file);
 // `path`: a Hugging Face folder, its config.json, or a .gguf file.
 ModelConfig load_model_config(const std::filesystem::path& path);
+
+// Changes the document of an architecture before it is read: a family from outside the tree may call its
+// sizes by names of its own. An empty one removes it. Not safe while another thread reads a config.
+using ConfigHook = std::function<void(Json& document, std::string_view what)>;
+void set_config_hook(const std::string& architecture, ConfigHook hook);
 
 }  // namespace reprise::weights

@@ -150,6 +150,8 @@ std::map<std::string, FileTensor, std::less<>> parse_safetensors(std::span<const
 }
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
-    : file_(path), tensors_(parse_safetensors(file_.bytes(), file_.path())) {}
+    : file_(path), tensors_(parse_safetensors(file_.bytes(), file_.path())) {
+  file_.check();
+}
 
 }  // namespace reprise::weights

@@ -70,6 +70,7 @@ class SafetensorsCheckpoint : public Checkpoint {
 
   void release(std::string_view name) const override {
     const Entry& entry = at(name);
+    entry.file->check();
     entry.file->release(entry.tensor->data);
   }
 

@@ -56,6 +56,25 @@ TEST(LanguageModel, StreamedTextIsTheResultsText) {
   EXPECT_GT(result.metrics.time_to_first_token_s, 0);
 }
 
+TEST(LanguageModel, GraphSettingsAreCheckedAtLoad) {
+  const auto with = [](LoadOptions options) {
+    options.model = REPRISE_SOURCE_DIR "/models/tiny";
+    return options;
+  };
+  EXPECT_THAT(message_of([&] {
+                LanguageModel::load(with(
+                    {.graph_optimization_config = R"({"use_cudagraph": false})", .use_cudagraph = true}));
+              }),
+              HasSubstr("--use-cudagraph contradicts"));
+  EXPECT_THAT(message_of([&] { LanguageModel::load(with({.graph_verify = "never"})); }),
+              HasSubstr("--graph-verify"));
+  const ModelInfo info =
+      LanguageModel::load(with({.graph_optimization_config = R"({"cudagraph_capture_sizes": [4]})"})).info();
+  ASSERT_EQ(info.warnings.size(), 1u);
+  EXPECT_THAT(info.warnings[0], HasSubstr("without effect"));
+  EXPECT_TRUE(tiny().info().warnings.empty());
+}
+
 TEST(LanguageModel, StopStringCutsTheTextAndEndsTheOutput) {
   const std::string full = tiny().generate({greedy("It was a", 40)})[0].outputs[0].text;
   const std::string stop = full.substr(full.size() / 2, 4);

@@ -57,6 +57,22 @@ error 1 "top-p" "$reprise" generate --model "$tiny" --prompt x --top-p big
 error 1 "isa" "$reprise" generate --model "$tiny" --prompt x --isa mmx
 error 1 "block" "$reprise" generate --model "$tiny" --prompt x --block-size 7
 
+# Graph settings: refused, or warned of, before the weights are read.
+graph() { echo "$reprise" generate --model "$tiny" --prompt-ids 1,2,3 --max-tokens 2; }
+error 1 'did you mean "use_cudagraph"?' $(graph) --graph-optimization-config '{"use_cudagrap": true}'
+error 1 '"use_cudagraph" is given twice' $(graph) --graph-optimization-config '{"use_cudagraph": true, "use_cudagraph": true}'
+error 1 '--use-cudagraph contradicts "use_cudagraph": false' $(graph) --graph-optimization-config '{"use_cudagraph": false}' --use-cudagraph
+error 1 '--use-cudagraph=false contradicts "use_cudagraph": true' $(graph) --graph-optimization-config '{"use_cudagraph": true}' --use-cudagraph=false
+error 1 'all above --max-num-seqs (8)' $(graph) --graph-optimization-config '{"use_cudagraph": true, "cudagraph_capture_sizes": [9, 16]}'
+error 1 'expected an object' $(graph) --graph-optimization-config '[1, 2]'
+error 1 'no compiler' $(graph) --graph-optimization-config '{"graph_opt_level": 2}'
+error 1 'startup' $(graph) --graph-verify sometimes
+error 1 'auto chooses the level' $(graph) --graph-opt auto --graph-optimization-config '{"graph_opt_level": 0}'
+error 1 'FLAGS_max_partition_size=128' env FLAGS_max_partition_size=128 $(graph) --max-partition-size 64
+error 2 'give a JSON object' $(graph) --graph-optimization-config ''
+error 0 'reprise: warning: cudagraph_capture_sizes without effect' $(graph) --graph-optimization-config '{"cudagraph_capture_sizes": [8]}' --json
+says '"not_replayed":{"cudagraph_off":2}' $(graph) --ignore-eos --json
+
 # Models that aren't there or are damaged.
 error 1 "/no/such/model" "$reprise" generate --model /no/such/model --prompt x
 broken; rm "$work/model/config.json"; error 1 "config.json" $(generate)
@@ -80,6 +96,19 @@ error 1 "chat template" "$reprise" generate --model "$tiny" --chat --prompt x --
 printf '{%% if %%}' >"$work/syntax.jinja"; error 1 "line 1" "$reprise" generate --model "$tiny" --chat --prompt x --chat-template "$work/syntax.jinja"
 error 1 "--prompts-file" "$reprise" generate --model "$tiny" --prompts-file "$work/none.jsonl"
 error 1 "[trace]" "$reprise" generate --model "$tiny" --prompt x --max-tokens 1 --trace "$work/no/such/folder/t.json"
+# A trace that doesn't fit: past a limit on the size of files, and on a file system that is full. No part of it stays.
+no_part() { [ -z "$(find "$work" -name '*.part' -o -name 'big.json')" ] || fail "left behind: $(find "$work" -name '*.part' -o -name 'big.json')"; }
+trace_to() { echo "'$reprise' generate --model '$tiny' --prompt It --max-tokens 8 --temperature 0 --ignore-eos --trace '$1/big.json'"; }
+error 1 "[trace] cannot write $work/big.json: File too large" bash -c "trap '' XFSZ; ulimit -f 16; $(trace_to "$work")"
+no_part
+mkdir "$work/full"
+if unshare -rm mount -t tmpfs -o size=64k none "$work/full" 2>/dev/null; then
+  error 1 "[trace] cannot write $work/full/big.json: No space left on device" unshare -rm bash -c "
+    mount -t tmpfs -o size=64k none '$work/full'; $(trace_to "$work/full"); code=\$?
+    [ -z \"\$(ls '$work/full')\" ] || { echo 'a part was left'; exit 9; }; exit \$code"
+else
+  echo "skipped: a full file system for --trace (this machine allows no private mounts); the limit on file sizes was tried"
+fi
 if [ -w /dev/full ]; then error 1 "standard output" sh -c "'$reprise' generate --model '$tiny' --prompt It --max-tokens 1 --json >/dev/full"; fi
 
 [ "$failures" = 0 ] && echo "all passed"

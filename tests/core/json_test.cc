@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include "core/error.h"
 
 namespace reprise {
@@ -28,7 +30,24 @@ TEST(Json, ErrorsNameTheDocument) {
   EXPECT_THAT(error_of(""), testing::HasSubstr("malformed"));
 }
 
-TEST(Json, DepthIsCappedBeforeAnythingIsBuilt) {
+TEST(Json, OfEqualKeysTheLastCounts) {
+  EXPECT_EQ(to_json_text(parse_json(R"({"a":1,"b":[{"a":2}],"a":{"c":3,"c":4}})", "x")),
+            R"({"a":{"c":4},"b":[{"a":2}]})");
+}
+
+// Minutes where each new key was compared with all before it; now they are some tens of milliseconds.
+TEST(Json, ManyKeysInOneObjectTakeLinearTime) {
+  std::string text = "{";
+  for (int i = 0; i < 200'000; ++i) text += fmt::format("\"key{}\":{},", i, i);
+  text.back() = '}';
+  const auto begin = std::chrono::steady_clock::now();
+  const Json json = parse_json(text, "document");
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+  EXPECT_EQ(json.size(), 200'000u);
+  EXPECT_EQ(json.back(), 199'999);
+}
+
+TEST(Json, DepthIsCapped) {
   EXPECT_THAT(error_of(std::string(1'000'000, '[')), testing::HasSubstr("nested deeper than 256"));
   EXPECT_EQ(error_of("\"" + std::string(1000, '[') + "\""), "");  // brackets in a string are text
   EXPECT_EQ(error_of(std::string(256, '[') + std::string(256, ']')), "");

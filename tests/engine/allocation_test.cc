@@ -1,47 +1,8 @@
-// A steady step allocates nothing on the heap: counted by replacing operator new in this test program.
+// A steady step allocates nothing on the heap.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
+#include "tests/count_new.h"
 #include "tests/engine/small_model.h"
-
-namespace {
-
-std::atomic<int64_t> allocations{0};
-
-void* counted(std::size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  void* memory = std::malloc(size == 0 ? 1 : size);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-
-}  // namespace
-
-void* operator new(std::size_t size) {
-  return counted(size);
-}
-void* operator new[](std::size_t size) {
-  return counted(size);
-}
-// std::stable_sort asks for its buffer this way, and gives it back by the delete below.
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return counted(size);
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
 
 namespace reprise::engine {
 namespace {
@@ -58,11 +19,11 @@ TEST(Allocation, ASteadyStepAllocatesNothing) {
     engine.submit({small_prompt(10 + i, i), params});
   }
   for (int i = 0; i < 10; ++i) engine.step();  // prompts, and storage that grows once
-  const int64_t before = allocations;
+  const int64_t before = allocations();
   for (int i = 0; i < 60; ++i) engine.step();  // crosses block edges
-  EXPECT_EQ(allocations - before, 0);
+  EXPECT_EQ(allocations() - before, 0);
   engine.submit({small_prompt(3), {}});
-  EXPECT_GT(allocations, before) << "the count works";
+  EXPECT_GT(allocations(), before) << "the count works";
 }
 
 }  // namespace

@@ -6,7 +6,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 version=14
 tool=$(command -v clang-format-$version || command -v clang-format || true)
 if [ -z "$tool" ] || ! "$tool" --version | grep -q "version $version\."; then
-  echo "skipped: clang-format $version is not installed (apt-get install clang-format-$version)"
+  echo "skipped: clang-format $version is missing; install it with apt-get install clang-format-$version or, where the" \
+    "system has it no more (Debian 13), with pip install clang-format==$version.0.6, and have it on PATH"
   exit 77
 fi
 sources() { find src include tests bench fuzz examples \( -name '*.h' -o -name '*.cc' \) -print0 2>/dev/null || true; }

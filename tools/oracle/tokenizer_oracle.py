@@ -45,12 +45,8 @@ class Program:
         with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
             file.write(b"\n".join(requests) + b"\n")
             file.flush()
-            if os.path.basename(self.command) == "tokenizer_batch":
-                with open(file.name, "rb") as lines:
-                    run = subprocess.run([self.command, folder], stdin=lines, capture_output=True)
-            else:
-                run = subprocess.run([self.command, "tokenizer", "--model", folder, "--batch", file.name],
-                                     capture_output=True)
+            run = subprocess.run([self.command, "tokenizer", "--model", folder, "--batch", file.name],
+                                 capture_output=True)
         if run.returncode != 0 and not run.stdout:
             sys.exit(f"{self.command} failed on {folder}: {run.stderr.decode(errors='replace')}")
         answers = run.stdout.decode().split("\n")

@@ -33,10 +33,11 @@ struct GateScalars {
   int64_t up_stride = 0;
   int64_t y_stride = 0;
 };
-// y = round(round(silu(gate)) * up): the bits of silu and mul one after the other; gelu_tanh alike. Items are
-// the rows * columns elements.
+// y = round(round(silu(gate)) * up): the bits of silu and mul one after the other; gelu, gelu_tanh alike.
+// Items are the rows * columns elements.
 //   0 gate [rows, columns]   1 up [rows, columns]   2 y [rows, columns], may be gate or up with its stride
 const Kernel& silu_mul_kernel(Isa isa, DType dtype);
+const Kernel& gelu_mul_kernel(Isa isa, DType dtype);
 const Kernel& gelu_tanh_mul_kernel(Isa isa, DType dtype);
 
 inline LaunchDims element_dims(Dim elements) {

@@ -7,21 +7,28 @@
 
 namespace reprise::kernels::cpu::REPRISE_VEC_NAMESPACE {
 
+// k and v of one head [dim] into their slot, which is not in block 0.
+template <typename E>
+REPRISE_VEC_INLINE void write_slot(const E* k, const E* v, int64_t head, int32_t slot, int64_t kv_heads,
+                                   int64_t dim, int64_t block_size, E* k_cache, E* v_cache) {
+  const int64_t block = slot / block_size, offset = slot % block_size;
+  const int64_t start = (block * kv_heads + head) * dim * block_size;
+  E* k_block = k_cache + start + offset;
+  for (int64_t d = 0; d < dim; ++d) k_block[d * block_size] = k[d];
+  std::memcpy(v_cache + start + offset * dim, v, static_cast<size_t>(dim) * sizeof(E));
+}
+
 template <typename E>
 void kv_write(const KernelContext& context, int64_t begin, int64_t end) {
   const auto& scalars = context.get_scalars<KvWriteScalars>();
-  const int64_t dim = scalars.head_dim, block_size = scalars.block_size;
   const int32_t* slots = context.buffer<int32_t>(2);
   for (int64_t item = begin; item < end; ++item) {
     const int64_t head = item / context.sizes.tokens, token = item % context.sizes.tokens;
-    const int64_t block = slots[token] / block_size, offset = slots[token] % block_size;
-    if (block <= 0) continue;
-    const int64_t start = (block * scalars.kv_heads + head) * dim * block_size;
-    const E* k = context.buffer<E>(0) + token * scalars.k_stride + head * dim;
-    const E* v = context.buffer<E>(1) + token * scalars.v_stride + head * dim;
-    E* k_block = context.buffer<E>(3) + start + offset;
-    for (int64_t d = 0; d < dim; ++d) k_block[d * block_size] = k[d];
-    std::memcpy(context.buffer<E>(4) + start + offset * dim, v, static_cast<size_t>(dim) * sizeof(E));
+    if (slots[token] < scalars.block_size) continue;
+    write_slot(context.buffer<E>(0) + token * scalars.k_stride + head * scalars.head_dim,
+               context.buffer<E>(1) + token * scalars.v_stride + head * scalars.head_dim, head, slots[token],
+               scalars.kv_heads, scalars.head_dim, scalars.block_size, context.buffer<E>(3),
+               context.buffer<E>(4));
   }
 }
 

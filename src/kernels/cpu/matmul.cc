@@ -65,7 +65,7 @@ int64_t matmul_panels(int64_t n) {
 LaunchDims matmul_dims(std::span<const int64_t> n, int workers) {
   int64_t panels = 0;
   for (int64_t outputs : n) panels += matmul_panels(outputs);
-  return {.items = panels, .grain = std::clamp<int64_t>(panels / (4 * workers), 1, 4)};
+  return {.items = panels, .grain = std::clamp<int64_t>(panels / (64 * workers), 1, 4)};
 }
 
 }  // namespace reprise::kernels::cpu

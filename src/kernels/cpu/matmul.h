@@ -44,8 +44,8 @@ const Kernel& matmul_kernel(Isa isa, DType dtype);
 // Work items of a segment with n outputs.
 int64_t matmul_panels(int64_t n);
 
-// Dims of a launch over segments of n outputs on a team of `workers`: chunks large enough that turning x into
-// floats stays small beside the products, small enough that the workers finish together.
+// Dims of a launch over segments of n outputs on a team of `workers`: the last claims are small, so that the
+// workers finish together.
 LaunchDims matmul_dims(std::span<const int64_t> n, int workers);
 
 }  // namespace reprise::kernels::cpu

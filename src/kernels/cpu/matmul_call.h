@@ -84,16 +84,13 @@ struct Panel {
 // sums [rows][32] -> rows [row0, row0 + rows) of the panel's columns, bias added.
 [[maybe_unused]] inline void store_panel(const Panel& panel, bool bf16_out, const float* sums, int64_t row0,
                                          int64_t rows) {
-  alignas(64) float bias[kPanel] = {};
-  if (panel.bias != nullptr)
-    for (int c = 0; c < panel.columns; ++c) bias[c] = panel.bias[c];
-  for (int64_t r = 0; r < rows; ++r) {
-    alignas(64) float row[kPanel];
+  for (int64_t r = 0; r < rows; ++r, sums += kPanel) {
+    const float* row = sums;
+    alignas(64) float biased[kPanel];
     // Without a bias nothing is added: -0 + 0 would change a bit.
     if (panel.bias != nullptr) {
-      for (int c = 0; c < kPanel; ++c) row[c] = sums[r * kPanel + c] + bias[c];
-    } else {
-      for (int c = 0; c < kPanel; ++c) row[c] = sums[r * kPanel + c];
+      for (int c = 0; c < kPanel; ++c) biased[c] = sums[c] + (c < panel.columns ? panel.bias[c] : 0.0f);
+      row = biased;
     }
     const int64_t offset = (row0 + r) * panel.stride;
     if (bf16_out) {
@@ -107,7 +104,7 @@ struct Panel {
     } else {
       unsigned char* to = panel.out + offset * 4;
       if (panel.columns == kPanel)
-        __builtin_memcpy(to, row, sizeof(row));
+        __builtin_memcpy(to, row, kPanel * 4);
       else
         __builtin_memcpy(to, row, static_cast<unsigned long>(panel.columns) * 4);
     }

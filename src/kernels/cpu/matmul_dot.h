@@ -9,9 +9,13 @@ namespace reprise::kernels::cpu {
 namespace {
 
 inline constexpr int kDotRows = 12;
-inline constexpr int64_t kDotBlock = 512;        // k of a block: 32 columns of it are 32 KiB
-inline constexpr int64_t kDotSmallBlock = 128;   // while memory is the limit: the weights come as one stream
-inline constexpr int64_t kDotFetchAhead = 4096;  // bytes
+inline constexpr int kDotStreamRows = 2;
+inline constexpr int64_t kDotBlock = 1024;      // k of a block: 32 columns of it stay in the L2 cache
+inline constexpr int64_t kDotSmallBlock = 128;  // while memory is the limit
+// Bytes of weights to prefetch ahead into the L2 cache where they are one stream (measured on Zen 4; the L1
+// cache's own queue of misses is too short for the whole way to memory).
+inline constexpr int64_t kDotFetchAhead = 8192;
+inline constexpr int64_t kDotStreamFetchAhead = 3072;
 
 inline __attribute__((always_inline)) __m512bh weights_at(const unsigned char* from) {
   return (__m512bh)_mm512_loadu_si512(from);
@@ -23,10 +27,50 @@ inline __attribute__((always_inline)) __m512bh pair_at(const uint16_t* from) {
   return (__m512bh)_mm512_set1_epi32(pair);
 }
 
-// sums[r][0..32) += x[r] * w over `pairs` pairs of k, for MR rows.
-template <int MR, bool kFetch>
+inline __attribute__((always_inline)) void fetch_line(const unsigned char* at) {
+  __builtin_prefetch(at, 0, 2);
+}
+
+// sums[r][0..32) = x[r] * w over all pairs of k, for MR rows. The two halves of a block come one after the
+// other, as they lie in memory.
+template <int MR>
+__attribute__((noinline)) void dot_stream(const uint16_t* x, int64_t stride, const unsigned char* w,
+                                          int64_t pairs, float* sums) {
+  __m512 acc[MR][2];
+#pragma GCC unroll 4
+  for (int r = 0; r < MR; ++r) acc[r][0] = acc[r][1] = _mm512_setzero_ps();
+  for (; pairs >= 16; pairs -= 16, w += 2048, x += 32) {
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half)
+#pragma GCC unroll 16
+      for (int pair = 0; pair < 16; ++pair) {
+        const unsigned char* at = w + half * 1024 + pair * 64;
+        fetch_line(at + kDotStreamFetchAhead);
+        const __m512bh wk = weights_at(at);
+#pragma GCC unroll 4
+        for (int r = 0; r < MR; ++r)
+          acc[r][half] = _mm512_dpbf16_ps(acc[r][half], pair_at(x + r * stride + pair * 2), wk);
+      }
+  }
+  for (int64_t pair = 0; pair < pairs; ++pair)
+#pragma GCC unroll 4
+    for (int r = 0; r < MR; ++r) {
+      const __m512bh xr = pair_at(x + r * stride + pair * 2);
+      acc[r][0] = _mm512_dpbf16_ps(acc[r][0], xr, weights_at(w + pair * 64));
+      acc[r][1] = _mm512_dpbf16_ps(acc[r][1], xr, weights_at(w + 1024 + pair * 64));
+    }
+#pragma GCC unroll 4
+  for (int r = 0; r < MR; ++r) {
+    _mm512_storeu_ps(sums + r * kPanel, acc[r][0]);
+    _mm512_storeu_ps(sums + r * kPanel + 16, acc[r][1]);
+  }
+}
+
+// sums[r][0..32) += x[r] * w over `pairs` pairs of k, for MR rows; on the way `kLines` lines a pair are
+// fetched from `next` on.
+template <int MR, int kLines>
 __attribute__((noinline)) void dot_rows(const uint16_t* x, int64_t stride, const unsigned char* w,
-                                        int64_t pairs, float* sums, bool resume, int64_t fetch) {
+                                        int64_t pairs, float* sums, bool resume, const unsigned char* next) {
   __m512 acc[MR][2];
 #pragma GCC unroll 16
   for (int r = 0; r < MR; ++r) {
@@ -35,10 +79,8 @@ __attribute__((noinline)) void dot_rows(const uint16_t* x, int64_t stride, const
   }
   for (int64_t pair = 0; pair < pairs; ++pair) {
     const unsigned char* at = w + pair / 16 * 2048 + pair % 16 * 64;
-    if constexpr (kFetch) {
-      __builtin_prefetch(w + pair * 128 + fetch, 0, 3);
-      __builtin_prefetch(w + pair * 128 + 64 + fetch, 0, 3);
-    }
+    if constexpr (kLines > 0) fetch_line(next + pair * kLines * 64);
+    if constexpr (kLines > 1) fetch_line(next + pair * kLines * 64 + 64);
     const __m512bh left = weights_at(at);
     const __m512bh right = weights_at(at + 1024);
 #pragma GCC unroll 16
@@ -55,14 +97,52 @@ __attribute__((noinline)) void dot_rows(const uint16_t* x, int64_t stride, const
   }
 }
 
-template <bool kFetch, int MR>
-void dot_tail(int64_t rows, const uint16_t* x, int64_t stride, const unsigned char* w, int64_t pairs,
-              float* sums, bool resume, int64_t fetch) {
+// The same for a number of rows that is known only now, up to kDotRows.
+template <int kLines, int MR = kDotRows>
+void dot_group(int64_t rows, const uint16_t* x, int64_t stride, const unsigned char* w, int64_t pairs,
+               float* sums, bool resume, const unsigned char* next) {
   if constexpr (MR > 0) {
     if (rows == MR)
-      dot_rows<MR, kFetch>(x, stride, w, pairs, sums, resume, fetch);
+      dot_rows<MR, kLines>(x, stride, w, pairs, sums, resume, next);
     else
-      dot_tail<kFetch, MR - 1>(rows, x, stride, w, pairs, sums, resume, fetch);
+      dot_group<kLines, MR - 1>(rows, x, stride, w, pairs, sums, resume, next);
+  }
+}
+
+template <int MR = kDotStreamRows>
+void dot_few(int64_t rows, const uint16_t* x, int64_t stride, const unsigned char* w, int64_t pairs,
+             float* sums) {
+  if constexpr (MR > 0) {
+    if (rows == MR)
+      dot_stream<MR>(x, stride, w, pairs, sums);
+    else
+      dot_few<MR - 1>(rows, x, stride, w, pairs, sums);
+  }
+}
+
+// One panel for `rows` rows: sums[rows][32].
+void dot_panel(int64_t rows, const uint16_t* x, int64_t stride, const unsigned char* w, int64_t pairs,
+               float* sums) {
+  if (rows <= kDotStreamRows) return dot_few(rows, x, stride, w, pairs, sums);
+  if (rows <= kDotRows) return dot_group<2>(rows, x, stride, w, pairs, sums, false, w + kDotFetchAhead);
+  // Groups of about the same number of rows, because a group of one or two is slow: a product waits for the
+  // one before it. The first two groups share the work of fetching the next block.
+  const int64_t groups = (rows + kDotRows - 1) / kDotRows;
+  const int64_t block = (rows <= 64 ? kDotSmallBlock : kDotBlock) / 2;
+  for (int64_t at = 0; at < pairs; at += block) {
+    const int64_t count = smaller(block, pairs - at);
+    const unsigned char* from = w + at * 128;
+    const unsigned char* next = from + count * 128;
+    for (int64_t group = 0; group < groups; ++group) {
+      const int64_t row = group * rows / groups;
+      const int64_t size = (group + 1) * rows / groups - row;
+      const uint16_t* x_rows = x + row * stride + at * 2;
+      float* to = sums + row * kPanel;
+      if (group < 2)
+        dot_group<1>(size, x_rows, stride, from, count, to, at > 0, next + group * count * 64);
+      else
+        dot_group<0>(size, x_rows, stride, from, count, to, at > 0, nullptr);
+    }
   }
 }
 
@@ -76,10 +156,6 @@ void dot_panels(const MatmulCall& call, int64_t begin, int64_t end) {
   auto* sums = reinterpret_cast<float*>(call.scratch);
   auto* padded = reinterpret_cast<uint16_t*>(sums + block_rows * kPanel);
 
-  const bool one_pass = call.rows <= kDotRows;
-  const int64_t k_block = one_pass ? even_k : call.rows <= 64 ? kDotSmallBlock : kDotBlock;
-  const int64_t fetch = one_pass ? kDotFetchAhead : k_block * kPanel * 2;
-
   for (int64_t row0 = 0; row0 < call.rows; row0 += block_rows) {
     const int64_t rows = smaller(block_rows, call.rows - row0);
     const uint16_t* x = static_cast<const uint16_t*>(call.x) + row0 * call.k;
@@ -92,17 +168,7 @@ void dot_panels(const MatmulCall& call, int64_t begin, int64_t end) {
     }
     for (int64_t index = begin; index < end; ++index) {
       const Panel panel = find_panel(call, index, panel_bytes);
-      for (int64_t k0 = 0; k0 < even_k; k0 += k_block) {
-        const int64_t pairs = smaller(k_block, even_k - k0) / 2;
-        const unsigned char* w = panel.weights + k0 * kPanel * 2;
-        dot_tail<true, kDotRows>(smaller(rows, kDotRows), x + k0, even_k, w, pairs, sums, k0 > 0, fetch);
-        int64_t r = kDotRows;
-        for (; r + kDotRows <= rows; r += kDotRows)
-          dot_rows<kDotRows, false>(x + r * even_k + k0, even_k, w, pairs, sums + r * kPanel, k0 > 0, 0);
-        if (r < rows)
-          dot_tail<false, kDotRows - 1>(rows - r, x + r * even_k + k0, even_k, w, pairs, sums + r * kPanel,
-                                        k0 > 0, 0);
-      }
+      dot_panel(rows, x, even_k, panel.weights, even_k / 2, sums);
       store_panel(panel, call.bf16_out, sums, row0, rows);
     }
   }

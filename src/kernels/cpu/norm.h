@@ -20,7 +20,7 @@ const Kernel& rms_norm_kernel(Isa isa, DType dtype);
 
 // sum = round(x + residual); y = rms_norm(sum): the bits of add and rms_norm one after the other.
 //   0 x [rows, dim]   1 residual [rows, dim]   2 weight f32 [dim]   3 sum [rows, dim], may be x or residual
-//   4 y [rows, dim], may be x
+//   4 y [rows, dim], may be x or residual, not sum
 const Kernel& add_rms_norm_kernel(Isa isa, DType dtype);
 
 // y = round((x - mean) * rsqrt(variance + eps) * weight + bias)

@@ -29,7 +29,7 @@ const Kernel& rotary_angles_kernel(Isa isa, DType dtype);
 
 struct RotaryScalars {
   int64_t heads = 0;
-  int64_t head_dim = 0;  // <= 512
+  int64_t head_dim = 0;
   int64_t rot_dim = 0;   // even, <= head_dim: elements beyond are copied
   int64_t x_stride = 0;  // elements from token to token, >= heads * head_dim
   int64_t y_stride = 0;
@@ -41,8 +41,8 @@ struct RotaryScalars {
 //   0 x [T, heads, head_dim]   1 cos f32 [T, rot_dim / 2]   2 sin   3 y [T, heads, head_dim], may be x
 const Kernel& rotary_kernel(Isa isa, DType dtype);
 
-inline LaunchDims rotary_dims(int64_t heads) {
-  return {.items = kTokens * heads, .grain = 4};
+inline LaunchDims rotary_dims(Dim tokens, int64_t heads) {
+  return {.items = tokens * heads, .grain = 4};
 }
 
 }  // namespace reprise::kernels::cpu

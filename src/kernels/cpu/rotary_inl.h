@@ -69,33 +69,41 @@ REPRISE_VEC_INLINE void rotate_runs(const E* a, const E* b, const float* cos, co
   }
 }
 
+// x and y: one head, y may be x. cos and sin: the token's rows. pairs: room for rot_dim elements.
+template <typename E, bool kRound>
+REPRISE_VEC_INLINE void rotate_head(const E* x, const float* cos, const float* sin, E* y, int64_t head_dim,
+                                    int64_t rot_dim, bool interleaved, E* pairs) {
+  const int64_t half = rot_dim / 2;
+  if (interleaved) {
+    E* even = pairs;
+    E* odd = pairs + half;
+    for (int64_t i = 0; i < half; ++i) {
+      even[i] = x[2 * i];
+      odd[i] = x[2 * i + 1];
+    }
+    rotate_runs<E, kRound>(even, odd, cos, sin, even, odd, half);
+    for (int64_t i = 0; i < half; ++i) {
+      y[2 * i] = even[i];
+      y[2 * i + 1] = odd[i];
+    }
+  } else {
+    rotate_runs<E, kRound>(x, x + half, cos, sin, y, y + half, half);
+  }
+  if (x != y && rot_dim < head_dim)
+    std::memcpy(y + rot_dim, x + rot_dim, static_cast<size_t>(head_dim - rot_dim) * sizeof(E));
+}
+
 template <typename E, bool kRound>
 REPRISE_VEC_INLINE void rotate_heads(const KernelContext& context, int64_t begin, int64_t end) {
   const auto& scalars = context.get_scalars<RotaryScalars>();
   const int64_t half = scalars.rot_dim / 2;
-  E even[256], odd[256];
   for (int64_t item = begin; item < end; ++item) {
     const int64_t token = item / scalars.heads, head = item % scalars.heads;
-    const E* x = context.buffer<E>(0) + token * scalars.x_stride + head * scalars.head_dim;
-    E* y = context.buffer<E>(3) + token * scalars.y_stride + head * scalars.head_dim;
-    const float* cos = context.buffer<float>(1) + token * half;
-    const float* sin = context.buffer<float>(2) + token * half;
-    if (scalars.interleaved) {
-      for (int64_t i = 0; i < half; ++i) {
-        even[i] = x[2 * i];
-        odd[i] = x[2 * i + 1];
-      }
-      rotate_runs<E, kRound>(even, odd, cos, sin, even, odd, half);
-      for (int64_t i = 0; i < half; ++i) {
-        y[2 * i] = even[i];
-        y[2 * i + 1] = odd[i];
-      }
-    } else {
-      rotate_runs<E, kRound>(x, x + half, cos, sin, y, y + half, half);
-    }
-    if (x != y && scalars.rot_dim < scalars.head_dim)
-      std::memcpy(y + scalars.rot_dim, x + scalars.rot_dim,
-                  static_cast<size_t>(scalars.head_dim - scalars.rot_dim) * sizeof(E));
+    rotate_head<E, kRound>(context.buffer<E>(0) + token * scalars.x_stride + head * scalars.head_dim,
+                           context.buffer<float>(1) + token * half, context.buffer<float>(2) + token * half,
+                           context.buffer<E>(3) + token * scalars.y_stride + head * scalars.head_dim,
+                           scalars.head_dim, scalars.rot_dim, scalars.interleaved,
+                           reinterpret_cast<E*>(context.scratch));
   }
 }
 

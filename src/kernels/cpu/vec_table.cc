@@ -8,6 +8,7 @@
 #include "kernels/cpu/kv_write.h"
 #include "kernels/cpu/norm.h"
 #include "kernels/cpu/rotary.h"
+#include "kernels/cpu/rotary_kv_write.h"
 #include "kernels/cpu/softmax.h"
 
 namespace reprise::kernels::cpu {
@@ -42,65 +43,11 @@ const Kernel& pick(const Kernel& kernel, DType dtype) {
 
 }  // namespace
 
-const Kernel& rms_norm_kernel(Isa isa, DType dtype) {
-  return pick(table_of(isa).rms_norm, dtype);
-}
-const Kernel& add_rms_norm_kernel(Isa isa, DType dtype) {
-  return pick(table_of(isa).add_rms_norm, dtype);
-}
-const Kernel& layer_norm_kernel(Isa isa, DType dtype) {
-  return pick(table_of(isa).layer_norm, dtype);
-}
-const Kernel& rotary_kernel(Isa isa, DType dtype) {
-  return pick(table_of(isa).rotary, dtype);
-}
-const Kernel& add_kernel(Isa isa, DType dtype) {
-  return pick(table_of(isa).add, dtype);
-}
-const Kernel& mul_kernel(Isa isa, DType dtype) {
-  return pick(table_of(isa).mul, dtype);
-}
-const Kernel& silu_kernel(Isa isa, DType dtype) {
-  return pick(table_of(isa).silu, dtype);
-}
-const Kernel& gelu_kernel(Isa isa, DType dtype) {
-  return pick(table_of(isa).gelu, dtype);
-}
-const Kernel& gelu_tanh_kernel(Isa isa, DType dtype) {
-  return pick(table_of(isa).gelu_tanh, dtype);
-}
-const Kernel& scale_kernel(Isa isa, DType dtype) {
-  return pick(table_of(isa).scale, dtype);
-}
-const Kernel& silu_mul_kernel(Isa isa, DType dtype) {
-  return pick(table_of(isa).silu_mul, dtype);
-}
-const Kernel& gelu_tanh_mul_kernel(Isa isa, DType dtype) {
-  return pick(table_of(isa).gelu_tanh_mul, dtype);
-}
-const Kernel& gather_rows_kernel(Isa isa, DType dtype) {
-  return pick(table_of(isa).gather_rows, dtype);
-}
-const Kernel& kv_write_kernel(Isa isa, DType dtype) {
-  return pick(table_of(isa).kv_write, dtype);
-}
-const Kernel& paged_attention_kernel(Isa isa, DType dtype) {
-  return pick(table_of(isa).paged_attention, dtype);
-}
-const Kernel& attention_merge_kernel(Isa isa, DType dtype) {
-  return pick(table_of(isa).attention_merge, dtype);
-}
-const Kernel& rotary_angles_kernel(Isa isa, DType dtype) {
-  return pick(table_of(isa).rotary_angles, dtype);
-}
-const Kernel& log_sum_exp_kernel(Isa isa, DType dtype) {
-  return pick(table_of(isa).log_sum_exp, dtype);
-}
-const Kernel& log_softmax_kernel(Isa isa, DType dtype) {
-  return pick(table_of(isa).log_softmax, dtype);
-}
-const Kernel& argmax_kernel(Isa isa, DType dtype) {
-  return pick(table_of(isa).argmax, dtype);
-}
+#define REPRISE_VEC_PAIR(name, ...)                   \
+  const Kernel& name##_kernel(Isa isa, DType dtype) { \
+    return pick(table_of(isa).name, dtype);           \
+  }
+#define REPRISE_VEC_F32 REPRISE_VEC_PAIR
+#include "kernels/cpu/vec_kernels.inc"
 
 }  // namespace reprise::kernels::cpu

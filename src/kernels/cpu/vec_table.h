@@ -1,5 +1,5 @@
-// The kernels that are written on vec.h, one table for each level of the ISA. A new kernel is a line here,
-// one in vec_table_inl.h, and its getter in vec_table.cc.
+// The kernels that are written on vec.h, one table for each level of the ISA. A new kernel is a row of
+// vec_kernels.inc.
 #pragma once
 
 #include "core/dtype.h"
@@ -12,11 +12,9 @@ struct KernelPair {
 };
 
 struct VecTable {
-  KernelPair rms_norm, add_rms_norm, layer_norm;
-  KernelPair rotary;
-  KernelPair add, mul, silu, gelu, gelu_tanh, scale, silu_mul, gelu_tanh_mul;
-  KernelPair gather_rows, kv_write, paged_attention, attention_merge;
-  Kernel rotary_angles, log_sum_exp, log_softmax, argmax;  // f32 only
+#define REPRISE_VEC_PAIR(name, ...) KernelPair name;
+#define REPRISE_VEC_F32(name) Kernel name;
+#include "kernels/cpu/vec_kernels.inc"
 };
 
 const VecTable& vec_table_scalar();

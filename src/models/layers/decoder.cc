@@ -14,7 +14,7 @@ Decoder::Decoder(const weights::ModelConfig& config, WeightLoader& loader, const
   const Rope rope = make_rope(config.rope, config.head_dim, config.max_position_embeddings);
   rotary_ = rope.params;
   rotary_.rounded_to = options.attention.rotary_in_f32 ? DType::f32 : loader.dtype();
-  inv_freq_ = loader.constant(rope.inv_freq);
+  inv_freq_ = loader.constant("rope.inv_freq", rope.inv_freq);
   embedding_ = loader.matrix("model.embed_tokens.weight", config.vocab_size, config.hidden_size);
   layers_.reserve(static_cast<size_t>(config.num_layers));
   for (int64_t i = 0; i < config.num_layers; ++i) {
@@ -54,6 +54,14 @@ ForwardOutput Decoder::forward(const ForwardInput& input) const {
 Tensor Decoder::logits(const Tensor& hidden, const Tensor& rows) const {
   const LayerScope scope("lm_head");
   return ops::matmul(ops::gather_rows(hidden, rows), head_, Tensor{}, DType::f32);
+}
+
+Family decoder_family(std::string architecture, DecoderOptions (*options)(const weights::ModelConfig&)) {
+  return {.architecture = std::move(architecture),
+          .supports_graph_optimization = true,
+          .make = [options](const weights::ModelConfig& config, WeightLoader& loader) {
+            return std::make_unique<Decoder>(config, loader, options(config));
+          }};
 }
 
 }  // namespace reprise::models

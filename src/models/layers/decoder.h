@@ -8,6 +8,7 @@
 #include "models/layers/attention.h"
 #include "models/layers/mlp.h"
 #include "models/model.h"
+#include "models/registry.h"
 
 namespace reprise::models {
 
@@ -41,5 +42,8 @@ class Decoder final : public Model {
   Tensor norm_;  // f32 [hidden]
   Tensor head_;  // packed [vocab, hidden]; the embedding's own where tied
 };
+
+// The entry of a family that is this decoder with the options that `options` reads from its config.
+Family decoder_family(std::string architecture, DecoderOptions (*options)(const weights::ModelConfig&));
 
 }  // namespace reprise::models

@@ -16,8 +16,10 @@ class Linear {
       : weight_(loader.matrix(prefix + ".weight", out, in)),
         bias_(bias ? loader.vector(prefix + ".bias", out) : Tensor{}) {}
 
-  // [rows, in] -> [rows, out]
-  Tensor operator()(const Tensor& x) const { return ops::matmul(x, weight_, bias_, x.dtype); }
+  // [rows, in] -> [rows, out]. `where` is the caller's line: this one says nothing about a graph's node.
+  Tensor operator()(const Tensor& x, ops::Where where = ops::Where::current()) const {
+    return ops::matmul(x, weight_, bias_, x.dtype, where);
+  }
 
  private:
   Tensor weight_;

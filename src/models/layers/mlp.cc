@@ -5,7 +5,7 @@
 namespace reprise::models {
 namespace {
 
-Tensor (*activation_named(const std::string& name))(const Tensor&) {
+Tensor (*activation_named(const std::string& name))(const Tensor&, ops::Where) {
   if (name == "silu" || name == "swish") return ops::silu;
   if (name == "gelu") return ops::gelu;
   if (name == "gelu_pytorch_tanh" || name == "gelu_new" || name == "gelu_tanh") return ops::gelu_tanh;

@@ -14,10 +14,12 @@ class Mlp {
   // Throws Error when config.hidden_act is none of silu, gelu, gelu_pytorch_tanh (and their other names).
   Mlp(WeightLoader& loader, const std::string& prefix, const weights::ModelConfig& config, bool bias);
 
-  Tensor operator()(const Tensor& x) const { return down_(ops::mul(activation_(gate_(x)), up_(x))); }
+  Tensor operator()(const Tensor& x) const {
+    return down_(ops::mul(activation_(gate_(x), ops::Where::current()), up_(x)));
+  }
 
  private:
-  Tensor (*activation_)(const Tensor&);
+  Tensor (*activation_)(const Tensor&, ops::Where);
   Linear gate_, up_, down_;
 };
 

@@ -321,8 +321,18 @@ bool ExpressionParser::at_tuple_end() const {
          current().is_operator(")");
 }
 
-ExprPtr ExpressionParser::finish_tuple(std::vector<ExprPtr> items, bool is_tuple, bool in_parentheses,
-                                       int line) {
+template <typename ParseItem>
+ExprPtr ExpressionParser::parse_items(ParseItem parse_item, bool in_parentheses) {
+  int line = current().line;
+  std::vector<ExprPtr> items;
+  bool is_tuple = false;
+  while (true) {
+    if (!items.empty()) expect_operator(",");
+    if (at_tuple_end()) break;
+    items.push_back(parse_item());
+    if (!current().is_operator(",")) break;
+    is_tuple = true;
+  }
   if (!is_tuple) {
     if (!items.empty()) return std::move(items[0]);
     if (!in_parentheses) fail_at(current().line, "Expected an expression, got '{}'", describe_current());
@@ -331,31 +341,11 @@ ExprPtr ExpressionParser::finish_tuple(std::vector<ExprPtr> items, bool is_tuple
 }
 
 ExprPtr ExpressionParser::parse_tuple(bool with_conditional, bool in_parentheses) {
-  int line = current().line;
-  std::vector<ExprPtr> items;
-  bool is_tuple = false;
-  while (true) {
-    if (!items.empty()) expect_operator(",");
-    if (at_tuple_end()) break;
-    items.push_back(parse_expression(with_conditional));
-    if (!current().is_operator(",")) break;
-    is_tuple = true;
-  }
-  return finish_tuple(std::move(items), is_tuple, in_parentheses, line);
+  return parse_items([&] { return parse_expression(with_conditional); }, in_parentheses);
 }
 
 ExprPtr ExpressionParser::parse_target_tuple(bool with_namespace) {
-  int line = current().line;
-  std::vector<ExprPtr> items;
-  bool is_tuple = false;
-  while (true) {
-    if (!items.empty()) expect_operator(",");
-    if (at_tuple_end()) break;
-    items.push_back(parse_primary(with_namespace));
-    if (!current().is_operator(",")) break;
-    is_tuple = true;
-  }
-  return finish_tuple(std::move(items), is_tuple, false, line);
+  return parse_items([&] { return parse_primary(with_namespace); }, false);
 }
 
 void ExpressionParser::make_target(Expr& node, Access access) {

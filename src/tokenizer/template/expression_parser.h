@@ -56,7 +56,9 @@ class ExpressionParser {
   ExprPtr parse_test(ExprPtr node);
   CallArguments parse_arguments();
   std::string parse_dotted_name();
-  ExprPtr finish_tuple(std::vector<ExprPtr> items, bool is_tuple, bool in_parentheses, int line);
+  // Items between commas: the item itself where there is one and no comma, else a tuple.
+  template <typename ParseItem>
+  ExprPtr parse_items(ParseItem parse_item, bool in_parentheses);
   bool at_tuple_end() const;
   std::string describe_current() const;
   // Recomputes the depth of a node after its arguments were set.

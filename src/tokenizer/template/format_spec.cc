@@ -191,6 +191,7 @@ std::string format_integer(Runtime& runtime, int64_t number, Spec spec) {
 std::string format_float(Runtime& runtime, double number, Spec spec) {
   bool negative = std::signbit(number) && !std::isnan(number);
   double magnitude = std::fabs(number);
+  const int precision_or_6 = spec.precision < 0 ? 6 : static_cast<int>(spec.precision);
   std::string digits;
   switch (spec.type) {
     case 0:
@@ -214,23 +215,18 @@ std::string format_float(Runtime& runtime, double number, Spec spec) {
         }
       }
       break;
-    case 'n':
-      digits = float_digits(runtime, magnitude, 'g',
-                            spec.precision < 0 ? 6 : static_cast<int>(spec.precision), spec.alternate);
-      break;
     case '%':
-      digits = float_digits(runtime, magnitude * 100, 'f',
-                            spec.precision < 0 ? 6 : static_cast<int>(spec.precision), spec.alternate) +
-               "%";
+      digits = float_digits(runtime, magnitude * 100, 'f', precision_or_6, spec.alternate) + "%";
       break;
+    case 'n':
     case 'e':
     case 'E':
     case 'f':
     case 'F':
     case 'g':
     case 'G':
-      digits = float_digits(runtime, magnitude, spec.type,
-                            spec.precision < 0 ? 6 : static_cast<int>(spec.precision), spec.alternate);
+      digits = float_digits(runtime, magnitude, spec.type == 'n' ? 'g' : spec.type, precision_or_6,
+                            spec.alternate);
       break;
     default:
       fail_type(runtime, spec, "float");

@@ -1,0 +1,104 @@
+// Ops from outside the tree: a function over rows becomes an op like any other, with a schema in the registry
+// and a kernel that goes through the launch door.
+#include <algorithm>
+#include <deque>
+#include <limits>
+
+#include "api/model_access.h"
+#include "core/error.h"
+#include "ops/registry.h"
+
+namespace reprise {
+namespace {
+
+using RowFunction = void (*)(const float*, float*, int64_t, int64_t) noexcept;
+
+constexpr std::string_view kInputs[] = {"x"};
+
+struct RowSchema : ops::OpSchema {
+  std::string own_name;  // what `name` views
+  RowFunction run;
+};
+
+struct RowScalars {
+  RowFunction run;
+  int64_t columns;
+};
+
+void run_f32(const KernelContext& context, int64_t begin, int64_t end) {
+  const auto& [run, columns] = context.get_scalars<RowScalars>();
+  run(context.buffer<const float>(0) + begin * columns, context.buffer<float>(1) + begin * columns,
+      end - begin, columns);
+}
+
+// As many rows at a time as fit the worker's scratch memory as f32, in and out.
+void run_bf16(const KernelContext& context, int64_t begin, int64_t end) {
+  const auto& [run, columns] = context.get_scalars<RowScalars>();
+  const auto capacity = static_cast<int64_t>(Stream::kScratchBytes / (2 * sizeof(float)));
+  auto* const in = reinterpret_cast<float*>(context.scratch);
+  float* const out = in + capacity;
+  for (int64_t rows; begin < end; begin += rows) {
+    rows = std::min(end - begin, capacity / columns);
+    const uint16_t* const x = context.buffer<const uint16_t>(0) + begin * columns;
+    uint16_t* const y = context.buffer<uint16_t>(1) + begin * columns;
+    std::transform(x, x + rows * columns, in, bf16_to_f32);
+    run(in, out, rows, columns);
+    std::transform(out, out + rows * columns, y, f32_to_bf16);
+  }
+}
+
+void infer(const ops::OpCall& call, ops::OutputSpecs& outputs) {
+  const Tensor& x = call.input(0);
+  const int64_t columns = x.shape.rank() == 2 ? x.shape[1].constant : 0;
+  if ((x.dtype != DType::f32 && x.dtype != DType::bf16) || x.layout != Layout::row_major || columns < 1 ||
+      columns * 2 * sizeof(float) > Stream::kScratchBytes)
+    throw Error("[{}] x is {} {}; expected float32 or bfloat16 [rows, 1 to {}] that an op computed",
+                call.schema.name, name_of(x.dtype), to_string(x.shape),
+                Stream::kScratchBytes / (2 * sizeof(float)));
+  outputs.add(x.dtype, x.shape);
+}
+
+void launch(const ops::OpCall& call, Stream& stream, std::span<const Tensor> outputs,
+            ops::WorkspaceAllocator&) {
+  const auto& schema = static_cast<const RowSchema&>(call.schema);
+  const Tensor& x = call.input(0);
+  const int64_t columns = x.shape[1].constant;
+  // A job that is no larger than its grain is one call on the thread that launches.
+  const int64_t grain =
+      schema.capturable ? std::max<int64_t>(1, 4096 / columns) : std::numeric_limits<int64_t>::max();
+  stream.launch(Kernel{schema.name, x.dtype == DType::f32 ? run_f32 : run_bf16},
+                {.items = x.shape[0], .grain = grain}, {reads(x), writes(outputs[0])},
+                RowScalars{.run = schema.run, .columns = columns});
+}
+
+}  // namespace
+
+Op register_op(CustomOp op) {
+  if (op.name.empty() || op.run == nullptr)
+    throw Error("[register_op] '{}' has no {}; an op needs both a name and a function", op.name,
+                op.name.empty() ? "name" : "function");
+  if (ops::find_op(op.name) != nullptr)
+    throw Error("[register_op] there is an op '{}' already; choose another name", op.name);
+  static std::deque<RowSchema> schemas;  // where they are, they stay
+  RowSchema& schema = schemas.emplace_back();
+  schema.own_name = std::move(op.name);
+  schema.run = op.run;
+  schema.name = schema.own_name;
+  schema.kind = ops::OpKind::opaque;
+  schema.input_names = kInputs;
+  schema.row_wise = true;
+  schema.capturable = op.capturable;
+  schema.infer = infer;
+  schema.launch = launch;
+  ops::register_op(schema);
+  return Op(static_cast<const ops::OpSchema*>(&schema));
+}
+
+Value Op::operator()(const Value& x, Where where) const {
+  const auto& schema = *static_cast<const ops::OpSchema*>(schema_);
+  if (!x)
+    throw Error("[{}] x is an empty value; give it the result of an op, an input or a weight", schema.name);
+  return ValueAccess::value(ops::dispatch_one(ops::OpCall(schema, {&ValueAccess::tensor(x)}, {}, where)));
+}
+
+}  // namespace reprise

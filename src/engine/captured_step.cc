@@ -1,0 +1,89 @@
+#include "engine/captured_step.h"
+
+#include <utility>
+
+#include "core/capture_rules.h"
+
+namespace reprise::engine {
+namespace {
+
+class RecordingScope {
+ public:
+  RecordingScope(Stream& stream, LaunchSink& sink) : stream_(stream) { stream_.begin_recording(sink); }
+  ~RecordingScope() { stream_.end_recording(); }
+  RecordingScope(const RecordingScope&) = delete;
+  RecordingScope& operator=(const RecordingScope&) = delete;
+
+ private:
+  Stream& stream_;
+};
+
+}  // namespace
+
+CapturedStep::CapturedStep(graph::Executor& executor, Stream& stream, StepSizes largest, bool split_attention)
+    : executor_(executor), stream_(stream), largest_(largest) {
+  const graph::Graph& graph = executor.graph();
+  stream.set_sizes(largest);
+  capture::Recorder recorder;
+  for (graph::NodeId id = 0; id < static_cast<graph::NodeId>(graph.nodes.size()); ++id) {
+    const graph::Node& node = graph.node(id);
+    std::string why;
+    const bool asked_for = split_attention && node.schema->kind == ops::OpKind::attention;
+    if (asked_for) {
+      why = "attention runs between the replayed parts (full_cuda_graph is false)";
+    } else if (!node.schema->capturable) {
+      why = "the op is declared as not capturable";
+    } else {
+      const size_t before = recorder.recording.launches().size();
+      try {
+        const RecordingScope scope(stream, recorder);
+        executor.run(id, id + 1);
+        continue;
+      } catch (const CaptureError& error) {
+        // What it launched before it broke the rule runs with the rest of it, eagerly.
+        recorder.recording.truncate(before);
+        why = error.what();
+      }
+    }
+    close(std::exchange(recorder.recording, {}));
+    splits_.push_back({id, std::string(node.schema->name), node.layer, std::move(why), asked_for});
+    if (!parts_.empty() && parts_.back().replay == nullptr && parts_.back().end == id)
+      parts_.back().end = id + 1;
+    else
+      parts_.push_back({.replay = nullptr, .begin = id, .end = id + 1});
+  }
+  close(std::exchange(recorder.recording, {}));
+}
+
+void CapturedStep::close(capture::Recording recording) {
+  if (recording.empty()) return;
+  replays_.push_back(std::make_unique<capture::Replay>(std::move(recording), largest_, stream_));
+  parts_.push_back({.replay = replays_.back().get()});
+}
+
+void CapturedStep::run(StepSizes captured, StepSizes real, Profiler* profiler) {
+  for (const Part& part : parts_) {
+    if (part.replay == nullptr) {
+      stream_.set_sizes(real);
+      executor_.run(part.begin, part.end);
+    } else if (profiler != nullptr) {
+      part.replay->run_profiled(captured, *profiler);
+    } else {
+      part.replay->run(captured, part.replay->suggested_workers(captured));
+    }
+  }
+}
+
+size_t CapturedStep::launches() const {
+  size_t sum = 0;
+  for (const auto& replay : replays_) sum += replay->recording().launches().size();
+  return sum;
+}
+
+size_t CapturedStep::bytes() const {
+  size_t sum = 0;
+  for (const auto& replay : replays_) sum += replay->bytes();
+  return sum;
+}
+
+}  // namespace reprise::engine

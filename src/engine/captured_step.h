@@ -1,0 +1,77 @@
+// A step captured once, to be replayed: recordings of the graph's nodes, cut where a node can't or shall not be
+// recorded. Such a node runs eagerly between two replayed parts, and the reason is kept.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "capture/replay.h"
+#include "graph/executor.h"
+
+namespace reprise {
+class Profiler;
+}
+
+namespace reprise::engine {
+
+// A node that runs eagerly inside a captured step.
+struct Split {
+  graph::NodeId node = graph::kNone;
+  std::string op, layer;
+  std::string why;
+  bool asked_for = false;  // by split mode
+};
+
+// Thread of the engine only.
+class CapturedStep {
+ public:
+  // Records the executor's nodes for sizes up to `largest`; runs none. `split_attention`: attention stays
+  // eager (split mode). `executor` and `stream` outlive this.
+  CapturedStep(graph::Executor& executor, Stream& stream, StepSizes largest, bool split_attention);
+
+  // Replays for the captured sizes; eager nodes run for the real ones.
+  void run(StepSizes captured, StepSizes real, Profiler* profiler);
+
+  const std::vector<Split>& splits() const { return splits_; }
+  size_t launches() const;
+  size_t bytes() const;  // of heap: recordings and what replays them
+  // For checks: all parts in order, launch by launch on the caller; `after` is told of each.
+  template <typename After>
+  void run_slowly(StepSizes captured, StepSizes real, After&& after);
+  const std::vector<std::unique_ptr<capture::Replay>>& replays() const { return replays_; }
+
+ private:
+  struct Part {
+    capture::Replay* replay = nullptr;  // null: nodes [begin, end) run eagerly
+    graph::NodeId begin = 0, end = 0;
+  };
+  void close(capture::Recording recording);
+
+  graph::Executor& executor_;
+  Stream& stream_;
+  StepSizes largest_;
+  std::vector<std::unique_ptr<capture::Replay>> replays_;
+  std::vector<Part> parts_;
+  std::vector<Split> splits_;
+};
+
+template <typename After>
+void CapturedStep::run_slowly(StepSizes captured, StepSizes real, After&& after) {
+  for (const Part& part : parts_) {
+    if (part.replay == nullptr) {
+      stream_.set_sizes(real);
+      executor_.run(part.begin, part.end);
+      continue;
+    }
+    const capture::Recording& recording = part.replay->recording();
+    for (size_t i = 0; i < recording.launches().size(); ++i) {
+      part.replay->run_node(i, captured);
+      after(recording, recording.launches()[i]);
+    }
+  }
+}
+
+}  // namespace reprise::engine

@@ -1,0 +1,256 @@
+#include "engine/graph_backend.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "core/capture_rules.h"
+#include "core/profiler.h"
+#include "models/registry.h"
+
+namespace reprise::engine {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+StepSizes class_of(const StepSizes& sizes, const StepLimits& limits) {
+  return {.tokens = sizes.tokens <= limits.rows ? limits.rows : limits.tokens, .seqs = limits.rows};
+}
+
+GraphBackend::GraphBackend(const models::Model& model, Stream& stream, const EngineConfig& config,
+                           const StepLimits& limits, StepInputs& inputs, SampleBuffers& samples)
+    : model_(model),
+      stream_(stream),
+      limits_(limits),
+      config_(resolve_graph(config.graph, config.graph_limits(/*has_compiler=*/false))),
+      inputs_(inputs),
+      samples_(samples),
+      folder_(stream) {
+  const std::string& architecture = model.config().architecture;
+  require_graph_support(config_.config, architecture,
+                        models::find_family(architecture).supports_graph_optimization);
+  const int level = config_.config.graph_opt_level;
+  if (level == 0 && !config_.config.use_cudagraph) return;
+  try {
+    graphs_ = build_step_graphs(model, inputs.forward(), samples.tensors(),
+                                {.level = level, .max_model_len = config.max_model_len, .folder = &folder_});
+  } catch (const CaptureError& error) {
+    if (level > 0) throw;
+    // At level 0 the model's own code serves all the same.
+    stats_.failure = error.what();
+    stats_.capture_failures = 1;
+    decode_captures_.states.assign(config_.decode.sizes.size(), CaptureState::failed);
+    prefill_captures_.states.assign(config_.prefill.sizes.size(), CaptureState::failed);
+    return;
+  }
+  const StepSizes small{.tokens = limits.rows, .seqs = limits.rows};
+  const StepSizes large{.tokens = limits.tokens, .seqs = limits.rows};
+  if (level > 0 || !config_.decode.sizes.empty()) decode_ = lay_out(graphs_.step, small);
+  if (level > 0 || !config_.prefill.sizes.empty()) general_ = lay_out(graphs_.step, large);
+  if (level > 0) scores_ = lay_out(graphs_.scores, large);
+  for (const std::optional<Program>* program : {&decode_, &general_, &scores_})
+    if (program->has_value()) arena_bytes_ = std::max(arena_bytes_, (*program)->plan.bytes);
+  plan_captures(config_.decode, false, decode_captures_);
+  plan_captures(config_.prefill, true, prefill_captures_);
+}
+
+GraphBackend::~GraphBackend() = default;
+
+GraphBackend::Program GraphBackend::lay_out(const graph::Graph& graph, StepSizes largest) const {
+  Program program{.graph = graph, .plan = {}, .executor = nullptr};
+  program.plan = graph::plan_memory(graph, largest, graph::measure_workspaces(graph, largest, stream_));
+  return program;
+}
+
+void GraphBackend::plan_captures(const SizeList& sizes, bool prefill, Captures& captures) {
+  captures.split = prefill && config_.split_at_attention();
+  captures.states.assign(sizes.sizes.size(), CaptureState::pending);
+  for (const int64_t size : sizes.sizes) {
+    Capture capture{.size = size,
+                    .warmups_left = config_.config.cudagraph_num_of_warmups,
+                    .program = prefill ? &*general_ : &*decode_,
+                    .own = nullptr,
+                    .own_arena = {},
+                    .step = nullptr};
+    if (!config_.config.use_unique_memory_pool) {
+      capture.own = std::make_unique<Program>(
+          lay_out(graphs_.step, {.tokens = size, .seqs = prefill ? limits_.rows : size}));
+      capture.program = capture.own.get();
+      private_bytes_ += capture.own->plan.bytes;
+    }
+    graph_object_bytes_ += dry_capture_bytes(*capture.program, captures.split);
+    captures.list.push_back(std::move(capture));
+    ++stats_.pending;
+  }
+}
+
+// The same recording without memory: what it will hold is known before anything is allocated.
+size_t GraphBackend::dry_capture_bytes(const Program& program, bool split) {
+  const MappedMemory untouched(program.plan.bytes);  // addresses, of which no page is ever used
+  graph::Executor executor(program.graph, program.plan, untouched.data(), stream_);
+  return CapturedStep(executor, stream_, program.plan.largest, split).bytes();
+}
+
+void GraphBackend::start(std::byte* arena) {
+  const std::vector<graph::NamedTensor> bound = named_inputs(inputs_.forward(), samples_.tensors());
+  const auto build = [&](Program& program, std::byte* memory) {
+    rebind(program.graph, bound);
+    program.executor =
+        std::make_unique<graph::Executor>(std::move(program.graph), program.plan, memory, stream_);
+  };
+  for (std::optional<Program>* program : {&decode_, &general_, &scores_})
+    if (program->has_value()) build(**program, arena);
+  for (Captures* captures : {&decode_captures_, &prefill_captures_})
+    for (Capture& capture : captures->list) {
+      if (capture.own == nullptr) continue;
+      capture.own_arena = MappedMemory(capture.own->plan.bytes);
+      build(*capture.own, capture.own_arena.data());
+    }
+}
+
+StepPath GraphBackend::choose(const StepShape& step) const {
+  return choose_path(config_, {.decode = decode_captures_.states, .prefill = prefill_captures_.states}, step);
+}
+
+// Rows between the real sizes and the padded ones, in every input that a replay reads.
+void GraphBackend::pad(const StepSizes& real, const StepSizes& padded) {
+  inputs_.pad(padded);
+  for (int64_t row = real.seqs; row < padded.seqs; ++row) samples_.plan_skip(row);
+}
+
+GraphBackend::Captures& GraphBackend::captures_of(const StepShape& shape) {
+  return shape.prefill_tokens == 0 ? decode_captures_ : prefill_captures_;
+}
+
+CapturedStep* GraphBackend::captured(const StepPath& path, const StepShape& shape) {
+  return path.replayed() ? captures_of(shape).list[path.recording].step.get() : nullptr;
+}
+
+graph::Executor& GraphBackend::executor(const StepPath& path, const StepShape& shape) {
+  if (path.replayed()) return *captures_of(shape).list[path.recording].program->executor;
+  return shape.tokens() <= limits_.rows ? *decode_->executor : *general_->executor;
+}
+
+const Tensor& GraphBackend::logits(const StepPath& path, const StepShape& shape) {
+  return executor(path, shape).output("logits");
+}
+
+CapturedStep GraphBackend::capture_afresh(const StepPath& path, const StepShape& shape) {
+  graph::Executor& made_from = executor(path, shape);
+  return CapturedStep(made_from, stream_, made_from.plan().largest, captures_of(shape).split);
+}
+
+StepSizes GraphBackend::prepare(const StepPath& path, const StepShape& shape) {
+  const StepSizes real = inputs_.sizes();
+  const StepSizes padded{.tokens = path.captured_size,
+                         .seqs = shape.prefill_tokens == 0 ? path.captured_size : real.seqs};
+  pad(real, padded);
+  return padded;
+}
+
+void GraphBackend::run(const StepPath& path, const StepShape& shape, Profiler* profiler) {
+  if (path.replayed()) {
+    const StepSizes padded = prepare(path, shape);
+    captured(path, shape)->run(padded, inputs_.sizes(), profiler);
+  } else {
+    stream_.set_sizes(inputs_.sizes());
+    executor(path, shape).run();
+  }
+}
+
+void GraphBackend::give_up(bool prefill, size_t index, const std::string& why) {
+  (prefill ? prefill_captures_ : decode_captures_).states[index] = CaptureState::failed;
+  ++stats_.capture_failures;
+  stats_.failure = why;
+}
+
+bool GraphBackend::is_captured(bool prefill, size_t index) const {
+  const CaptureState state = (prefill ? prefill_captures_ : decode_captures_).states[index];
+  return state == CaptureState::captured || state == CaptureState::in_parts;
+}
+
+models::ForwardOutput GraphBackend::run_scores() {
+  stream_.set_sizes(inputs_.sizes());
+  scores_->executor->run();
+  return {.hidden = scores_->executor->output("hidden"), .logits = scores_->executor->output("logits")};
+}
+
+const graph::Value& GraphBackend::hidden_type() const {
+  for (const graph::GraphOutput& output : graphs_.scores.outputs)
+    if (output.name == "hidden") return graphs_.scores.value(output.value);
+  REPRISE_CHECK(false, "the graph of scores has no hidden states");
+  return graphs_.scores.values.front();
+}
+
+// Like a step of the largest size whose rows all are padding: nothing but the null block is touched.
+void GraphBackend::warm_up(Capture& capture, bool prefill) {
+  const auto start = std::chrono::steady_clock::now();
+  const StepSizes sizes{.tokens = capture.size, .seqs = prefill ? 1 : capture.size};
+  inputs_.clear();
+  pad({}, sizes);
+  stream_.set_sizes(sizes);
+  capture.program->executor->run();
+  --capture.warmups_left;
+  stats_.warmup_s += seconds_since(start);
+}
+
+void GraphBackend::capture(Captures& captures, size_t index) {
+  const auto start = std::chrono::steady_clock::now();
+  Capture& capture = captures.list[index];
+  CaptureState& state = captures.states[index];
+  try {
+    capture.step = std::make_unique<CapturedStep>(*capture.program->executor, stream_,
+                                                  capture.program->plan.largest, captures.split);
+    // Splits at attention are what split mode is; one that nobody asked for is news.
+    const bool broken = std::any_of(capture.step->splits().begin(), capture.step->splits().end(),
+                                    [](const Split& split) { return !split.asked_for; });
+    state = broken ? CaptureState::in_parts : CaptureState::captured;
+    ++stats_.captures;
+    stats_.launches = static_cast<int64_t>(capture.step->launches());
+  } catch (const std::exception& error) {
+    // The steps that it would have served run as before.
+    state = CaptureState::failed;
+    ++stats_.capture_failures;
+    stats_.failure = error.what();
+  }
+  --stats_.pending;
+  stats_.capture_s += seconds_since(start);
+}
+
+// The largest first: it serves every batch, if with more padding.
+bool GraphBackend::capture_next(Captures& captures) {
+  for (size_t i = captures.list.size(); i-- > 0;) {
+    if (captures.states[i] != CaptureState::pending) continue;
+    if (captures.list[i].warmups_left > 0)
+      warm_up(captures.list[i], &captures == &prefill_captures_);
+    else
+      capture(captures, i);
+    return true;
+  }
+  return false;
+}
+
+bool GraphBackend::capture_next() {
+  return stats_.pending > 0 && (capture_next(decode_captures_) || capture_next(prefill_captures_));
+}
+
+size_t GraphBackend::held_object_bytes() const {
+  size_t sum = 0;
+  for (const Captures* captures : {&decode_captures_, &prefill_captures_})
+    for (const Capture& capture : captures->list)
+      if (capture.step != nullptr) sum += capture.step->bytes();
+  return sum;
+}
+
+std::vector<Split> GraphBackend::splits() const {
+  for (const Captures* captures : {&decode_captures_, &prefill_captures_})
+    for (const Capture& capture : captures->list)
+      if (capture.step != nullptr && !capture.step->splits().empty()) return capture.step->splits();
+  return {};
+}
+
+}  // namespace reprise::engine

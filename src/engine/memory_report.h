@@ -1,0 +1,25 @@
+// Bytes by purpose: what a plan predicts and what the allocators hold.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace reprise::engine {
+
+struct MemoryReport {
+  size_t weights_bytes = 0;       // packed, and what constant folding added
+  size_t workspace_bytes = 0;     // scratch memory of the workers
+  size_t input_buffer_bytes = 0;  // persistent step inputs and sampler state
+  size_t arena_bytes = 0;         // intermediates of a step; captures share it, or the sum of private ones
+  size_t graph_object_bytes = 0;  // recordings and what replays them
+  size_t kv_block_bytes = 0;      // of one block over all layers, keys and values
+  int64_t num_kv_blocks = 0;      // that sequences can use; the null block comes on top
+  size_t kv_bytes = 0;            // the whole cache, null block included
+
+  size_t total() const {
+    return weights_bytes + workspace_bytes + input_buffer_bytes + arena_bytes + graph_object_bytes + kv_bytes;
+  }
+  bool operator==(const MemoryReport&) const = default;
+};
+
+}  // namespace reprise::engine

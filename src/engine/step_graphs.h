@@ -1,0 +1,45 @@
+// The static graphs of a step: the model's forward pass and the choice of the next tokens, traced once from the
+// model's own code and rewritten by the passes of the level.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+#include "graph/passes/pass.h"
+#include "graph/tracer.h"
+#include "models/model.h"
+#include "ops/sampling.h"
+
+namespace reprise::engine {
+
+struct StepGraphs {
+  graph::Graph traced;  // forward and sample, as the model's code says it
+  graph::Graph step;    // the same after the passes
+  graph::Graph scores;  // forward alone, hidden states kept: steps that score prompt tokens (level >= 1)
+  std::vector<graph::PassRun> passes;  // of `step`
+  double trace_us = 0;                 // of `traced`
+  double pass_us = 0;
+};
+
+struct StepGraphOptions {
+  int level = 0;  // 0: no passes
+  int64_t max_model_len = 0;
+  graph::ConstantFolder* folder = nullptr;
+  graph::PassOptions passes = {};
+};
+
+// What the host fills before a step and what survives it, by name: token_ids, positions, ..., keys.0, values.0,
+// ..., sample.plan, ...
+std::vector<graph::NamedTensor> named_inputs(const models::ForwardInput& input, const ops::SampleBuffers& samples);
+
+// Throws Error where the model's code can't be traced.
+StepGraphs build_step_graphs(const models::Model& model, const models::ForwardInput& input,
+                             const ops::SampleBuffers& samples, const StepGraphOptions& options);
+
+// Puts tensors of the same names in the place of a graph's inputs and state: the real KV cache for the one that
+// was traced with.
+void rebind(graph::Graph& graph, const std::vector<graph::NamedTensor>& tensors);
+
+}  // namespace reprise::engine

@@ -1,0 +1,54 @@
+#include "graph/constant_folder.h"
+
+#include <cstring>
+
+#include "core/capture_rules.h"
+
+namespace reprise::graph {
+namespace {
+
+// Lives as long as the one launch needs it.
+class TemporaryWorkspace final : public ops::WorkspaceAllocator {
+ public:
+  Tensor workspace(DType dtype, const Shape& shape) override { return store_.allocate(dtype, shape); }
+
+ private:
+  HeapStore store_{BufferKind::state};
+};
+
+}  // namespace
+
+std::vector<Tensor> EagerFolder::fold(const Graph& graph, const Node& node) {
+  REPRISE_CHECK(node.schema->mutated_inputs == 0, "{} writes an input and is folded", node.schema->name);
+  std::array<const Tensor*, ops::OpCall::kMaxInputs> inputs{};
+  const Tensor absent;
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    inputs[i] = node.inputs[i] == kNone ? &absent : &graph.value(node.inputs[i]).tensor;
+    if (node.inputs[i] != kNone && (!*inputs[i] || inputs[i]->buffer->kind != BufferKind::weight))
+      throw Error("[fold] the input %{} of {} is no constant with a tensor", graph.value(node.inputs[i]).name,
+                  node.schema->name);
+  }
+  const ops::OpCall call(*node.schema, {inputs.data(), node.inputs.size()}, node.attrs);
+  ops::OutputSpecs specs;
+  node.schema->infer(call, specs);
+  std::vector<Tensor> outputs;
+  for (int i = 0; i < specs.count; ++i) {
+    const ops::OutputSpec& spec = specs.specs[static_cast<size_t>(i)];
+    if (!spec.shape.elements().is_constant())
+      throw Error("[fold] {} gives {}, which depends on the step", node.schema->name, to_string(spec.shape));
+    outputs.push_back(store_.allocate(spec.dtype, spec.shape));
+  }
+  TemporaryWorkspace workspace;
+  const LayerScope layer(node.layer);
+  const OpScope op(node.schema->name);
+  node.schema->launch(call, stream_, outputs, workspace);
+  return outputs;
+}
+
+Tensor EagerFolder::constant(DType dtype, const Shape& shape, const void* bytes) {
+  Tensor tensor = store_.allocate(dtype, shape);
+  std::memcpy(tensor.data(), bytes, static_cast<size_t>(tensor.extent().constant));
+  return tensor;
+}
+
+}  // namespace reprise::graph

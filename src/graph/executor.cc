@@ -1,0 +1,168 @@
+#include "graph/executor.h"
+
+#include <algorithm>
+
+#include "core/capture_rules.h"
+#include "graph/no_storage.h"
+
+namespace reprise::graph {
+namespace {
+
+// Takes launches that never run.
+class DiscardingSink final : public LaunchSink {
+ public:
+  void append(const Launch& launch) override { last_ = launch.kernel.name; }
+  std::string_view last_kernel() const override { return last_; }
+
+ private:
+  std::string_view last_;
+};
+
+class RecordingScope {
+ public:
+  RecordingScope(Stream& stream, LaunchSink& sink) : stream_(stream) { stream_.begin_recording(sink); }
+  ~RecordingScope() { stream_.end_recording(); }
+  RecordingScope(const RecordingScope&) = delete;
+  RecordingScope& operator=(const RecordingScope&) = delete;
+
+ private:
+  Stream& stream_;
+};
+
+// Notes what an op asks for.
+class WorkspaceMeter final : public ops::WorkspaceAllocator {
+ public:
+  WorkspaceMeter(StepSizes largest, NoStorage& nothing) : largest_(largest), nothing_(nothing) {}
+
+  Tensor workspace(DType dtype, const Shape& shape) override {
+    const Tensor tensor = nothing_.tensor({.dtype = dtype, .shape = shape});
+    found.push_back({node, static_cast<size_t>(tensor.extent().eval(largest_))});
+    return tensor;
+  }
+
+  NodeId node = 0;
+  std::vector<Workspace> found;
+
+ private:
+  StepSizes largest_;
+  NoStorage& nothing_;
+};
+
+}  // namespace
+
+std::vector<Workspace> measure_workspaces(const Graph& graph, StepSizes largest, Stream& stream) {
+  NoStorage nothing;
+  std::vector<Tensor> tensors;
+  tensors.reserve(graph.values.size());
+  for (const Value& value : graph.values) tensors.push_back(nothing.tensor(value));
+  DiscardingSink sink;
+  stream.set_sizes(largest);
+  const RecordingScope recording(stream, sink);
+  WorkspaceMeter meter(largest, nothing);
+  for (const Node& node : graph.nodes) {
+    if (node.schema->capturable) {
+      std::array<Tensor, ops::Outputs::kMax> outputs;
+      const auto count = static_cast<size_t>(computed_outputs(node));
+      for (size_t k = 0; k < count; ++k) outputs[k] = tensors[static_cast<size_t>(node.outputs[k])];
+      const LayerScope layer(node.layer);
+      const OpScope op(node.schema->name);
+      node.schema->launch(call_of(graph, node, tensors), stream, {outputs.data(), count}, meter);
+    }
+    ++meter.node;
+  }
+  return std::move(meter.found);
+}
+
+Executor::Executor(Graph graph, MemoryPlan plan, std::byte* arena, Stream& stream)
+    : graph_(std::move(graph)), plan_(std::move(plan)), stream_(stream), dry_(arena == nullptr) {
+  std::vector<BufferRef> places;
+  places.reserve(plan_.placements.size());
+  for (const Placement& placement : plan_.placements) places.push_back(place(placement, arena));
+  tensors_.resize(graph_.values.size());
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    const Value& value = graph_.values[i];
+    const Value& root = graph_.value(root_of(graph_, static_cast<ValueId>(i)));
+    if (root.kind != ValueKind::result) {
+      REPRISE_CHECK(root.tensor, "%{} has no tensor: a parsed graph can't run", root.name);
+      tensors_[i] = root.tensor;
+    } else {
+      tensors_[i] = {.buffer = places[static_cast<size_t>(plan_.placement_of[i])],
+                     .offset = 0,
+                     .dtype = value.dtype,
+                     .layout = value.layout,
+                     .shape = value.shape};
+    }
+  }
+  // Workspaces stand behind the values in the order in which they were measured.
+  std::vector<std::vector<BufferRef>> of_node(graph_.nodes.size());
+  for (size_t i = 0; i < places.size(); ++i)
+    if (plan_.placements[i].value == kNone)
+      of_node[static_cast<size_t>(plan_.placements[i].first)].push_back(places[i]);
+  steps_.reserve(graph_.nodes.size());
+  for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+    const Node& node = graph_.nodes[i];
+    Step& step = steps_.emplace_back(Step{.call = call_of(graph_, node, tensors_),
+                                          .outputs = {},
+                                          .output_count = static_cast<size_t>(computed_outputs(node)),
+                                          .first_workspace = workspaces_.size()});
+    for (size_t k = 0; k < step.output_count; ++k)
+      step.outputs[k] = tensors_[static_cast<size_t>(node.outputs[k])];
+    workspaces_.insert(workspaces_.end(), of_node[i].begin(), of_node[i].end());
+  }
+}
+
+Executor::~Executor() = default;
+
+BufferRef Executor::place(const Placement& placement, std::byte* arena) {
+  Buffer& buffer = buffers_.emplace_back();
+  buffer.data = arena == nullptr ? nullptr : arena + placement.offset;
+  buffer.bytes = placement.bytes;
+  buffer.kind = BufferKind::arena;
+  buffer.id = placement.offset;
+  buffer.owner = this;
+  return BufferRef(&buffer);
+}
+
+void Executor::run() {
+  run(0, static_cast<NodeId>(graph_.nodes.size()));
+}
+
+void Executor::run(NodeId begin, NodeId end) {
+  const StepSizes sizes = stream_.sizes();
+  REPRISE_CHECK(sizes.tokens <= plan_.largest.tokens && sizes.seqs <= plan_.largest.seqs,
+                "a step of {} tokens in {} sequences; the plan holds {} in {}", sizes.tokens, sizes.seqs,
+                plan_.largest.tokens, plan_.largest.seqs);
+  REPRISE_CHECK(!dry_ || stream_.recording(), "a dry executor runs outside of a recording");
+  for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+    Step& step = steps_[i];
+    next_workspace_ = step.first_workspace;
+    end_workspace_ = i + 1 < steps_.size() ? steps_[i + 1].first_workspace : workspaces_.size();
+    const LayerScope layer(graph_.nodes[i].layer);
+    const OpScope op(step.call.schema.name);
+    step.call.schema.launch(step.call, stream_, {step.outputs.data(), step.output_count}, *this);
+  }
+}
+
+Tensor Executor::workspace(DType dtype, const Shape& shape) {
+  REPRISE_CHECK(next_workspace_ < end_workspace_, "{} asks for a workspace of {} that wasn't planned",
+                OpScope::current(), to_string(shape));
+  const Tensor tensor{.buffer = workspaces_[next_workspace_++],
+                      .offset = 0,
+                      .dtype = dtype,
+                      .layout = Layout::row_major,
+                      .shape = shape};
+  REPRISE_CHECK(static_cast<size_t>(tensor.extent().eval(stream_.sizes())) <= tensor.buffer->bytes,
+                "{} asks for a workspace of {}, {} bytes were planned", OpScope::current(), to_string(shape),
+                tensor.buffer->bytes);
+  return tensor;
+}
+
+const Tensor& Executor::output(std::string_view name) const {
+  for (const GraphOutput& output : graph_.outputs)
+    if (output.name == name) return tensor(output.value);
+  std::string known;
+  for (const GraphOutput& output : graph_.outputs) known += (known.empty() ? "" : ", ") + output.name;
+  throw Error("[graph] '{}' returns no '{}'; it returns {}", graph_.name, name, known);
+}
+
+}  // namespace reprise::graph

@@ -1,0 +1,28 @@
+// Tensors that have a type and no bytes: what ops are asked about types, launches and workspaces with.
+#pragma once
+
+#include "graph/graph.h"
+
+namespace reprise::graph {
+
+class NoStorage final : public BufferOwner {
+ public:
+  NoStorage() { buffer_.owner = this; }
+  NoStorage(const NoStorage&) = delete;
+  NoStorage& operator=(const NoStorage&) = delete;
+  void release(Buffer&) override {}
+
+  // Not to outlive this.
+  Tensor tensor(const Value& value) {
+    return {.buffer = BufferRef(&buffer_),
+            .offset = 0,
+            .dtype = value.dtype,
+            .layout = value.layout,
+            .shape = value.shape};
+  }
+
+ private:
+  Buffer buffer_;
+};
+
+}  // namespace reprise::graph
