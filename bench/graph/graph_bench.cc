@@ -2,6 +2,7 @@
 // checks and planning once; the executor's walk without its kernels in every step.
 #include <benchmark/benchmark.h>
 
+#include "graph/constant_folder.h"
 #include "graph/executor.h"
 #include "graph/text.h"
 #include "graph/verify.h"
@@ -65,6 +66,22 @@ void measure_and_plan(benchmark::State& state) {
   state.counters["live_bytes"] = static_cast<double>(live);
 }
 BENCHMARK(measure_and_plan)->Unit(benchmark::kMicrosecond);
+
+// All that level 1 does before it can run: trace, passes with their checks, workspaces, plan, executor.
+void everything(benchmark::State& state) {
+  size_t nodes = 0;
+  for (auto _ : state) {
+    EagerFolder folder(model().stream);
+    Graph graph = trace_model(*model().hollow.model, model().buffers);
+    PassContext context{.folder = &folder, .max_model_len = kLargest.tokens};
+    run_passes(graph, context);
+    nodes = graph.nodes.size();
+    MemoryPlan plan = plan_memory(graph, kLargest, measure_workspaces(graph, kLargest, model().stream));
+    benchmark::DoNotOptimize(Executor(std::move(graph), std::move(plan), nullptr, model().stream));
+  }
+  state.counters["nodes"] = static_cast<double>(nodes);
+}
+BENCHMARK(everything)->Unit(benchmark::kMicrosecond);
 
 void prepare_executor(benchmark::State& state) {
   const MemoryPlan plan = plan_memory(model().graph, kLargest, {});

@@ -37,10 +37,10 @@ Value value(Tensor tensor) {
 }
 
 Value matmul(std::string_view op, const Value& x, const Value& weight, const Value& bias,
-             std::optional<DType> out) {
+             std::optional<DType> out, Where where) {
   const Tensor& rows = activations(op, "x", x);
   return value(ops::matmul(rows, given(op, "the weight", weight), ValueAccess::tensor(bias),
-                           out.value_or(rows.dtype)));
+                           out.value_or(rows.dtype), where));
 }
 
 const Tensor& cached(const models::ForwardInput& forward, int64_t layer, bool values) {
@@ -67,45 +67,47 @@ ops::AttentionParams attention_params(const KvCache& cache, const AttentionOptio
 
 }  // namespace
 
-Value embedding(const Value& ids, const Value& table, Where) {
-  return value(ops::embedding(given("embedding", "ids", ids), given("embedding", "the table", table)));
+Value embedding(const Value& ids, const Value& table, Where where) {
+  return value(ops::embedding(given("embedding", "ids", ids), given("embedding", "the table", table), where));
 }
-Value linear(const Value& x, const Value& weight, const Value& bias, Where) {
-  return matmul("linear", x, weight, bias, std::nullopt);
+Value linear(const Value& x, const Value& weight, const Value& bias, Where where) {
+  return matmul("linear", x, weight, bias, std::nullopt, where);
 }
-Value logits(const Value& x, const Value& weight, Where) {
-  return matmul("logits", x, weight, {}, DType::f32);
+Value logits(const Value& x, const Value& weight, Where where) {
+  return matmul("logits", x, weight, {}, DType::f32, where);
 }
-Value gather_rows(const Value& x, const Value& rows, Where) {
-  return value(ops::gather_rows(activations("gather_rows", "x", x), given("gather_rows", "rows", rows)));
+Value gather_rows(const Value& x, const Value& rows, Where where) {
+  return value(
+      ops::gather_rows(activations("gather_rows", "x", x), given("gather_rows", "rows", rows), where));
 }
 
-Value rms_norm(const Value& x, const Value& weight, double eps, Where) {
-  return value(ops::rms_norm(activations("rms_norm", "x", x), given("rms_norm", "the weight", weight), eps));
+Value rms_norm(const Value& x, const Value& weight, double eps, Where where) {
+  return value(
+      ops::rms_norm(activations("rms_norm", "x", x), given("rms_norm", "the weight", weight), eps, where));
 }
-Value layer_norm(const Value& x, const Value& weight, const Value& bias, double eps, Where) {
+Value layer_norm(const Value& x, const Value& weight, const Value& bias, double eps, Where where) {
   const Tensor& scale = given("layer_norm", "the weight", weight);
   const Tensor& shift = ValueAccess::tensor(bias);
   if (bias && (shift.dtype != DType::f32 || shift.shape != scale.shape))
     throw Error("[layer_norm] the bias is {}, the weight {}; they must be alike", bias.to_string(),
                 weight.to_string());
-  return value(ops::layer_norm(activations("layer_norm", "x", x), scale, shift, eps));
+  return value(ops::layer_norm(activations("layer_norm", "x", x), scale, shift, eps, where));
 }
 
-Value add(const Value& a, const Value& b, Where) {
-  return value(ops::add(activations("add", "a", a), activations("add", "b", b)));
+Value add(const Value& a, const Value& b, Where where) {
+  return value(ops::add(activations("add", "a", a), activations("add", "b", b), where));
 }
-Value mul(const Value& a, const Value& b, Where) {
-  return value(ops::mul(activations("mul", "a", a), activations("mul", "b", b)));
+Value mul(const Value& a, const Value& b, Where where) {
+  return value(ops::mul(activations("mul", "a", a), activations("mul", "b", b), where));
 }
-Value silu(const Value& x, Where) {
-  return value(ops::silu(activations("silu", "x", x)));
+Value silu(const Value& x, Where where) {
+  return value(ops::silu(activations("silu", "x", x), where));
 }
-Value gelu(const Value& x, Where) {
-  return value(ops::gelu(activations("gelu", "x", x)));
+Value gelu(const Value& x, Where where) {
+  return value(ops::gelu(activations("gelu", "x", x), where));
 }
-Value gelu_tanh(const Value& x, Where) {
-  return value(ops::gelu_tanh(activations("gelu_tanh", "x", x)));
+Value gelu_tanh(const Value& x, Where where) {
+  return value(ops::gelu_tanh(activations("gelu_tanh", "x", x), where));
 }
 
 struct Rotary::Impl {
@@ -128,34 +130,34 @@ Rotary::Rotary(WeightReader& weights, const RotaryOptions& options) {
 Rotary::Angles::Angles(const Rotary& rotary, Value cos, Value sin)
     : rotary_(rotary), cos_(std::move(cos)), sin_(std::move(sin)) {}
 
-Rotary::Angles Rotary::angles(const ModelInputs& inputs, Where) const {
+Rotary::Angles Rotary::angles(const ModelInputs& inputs, Where where) const {
   ops::RotaryAngles angles =
       ops::rotary_angles(inputs.impl().input("positions"), inputs.impl().input("rope_lengths"),
-                         ValueAccess::tensor(impl_->inv_freq), impl_->params);
+                         ValueAccess::tensor(impl_->inv_freq), impl_->params, where);
   return {*this, value(std::move(angles.cos)), value(std::move(angles.sin))};
 }
 
-Value Rotary::Angles::turn(const Value& x, Where) const {
+Value Rotary::Angles::turn(const Value& x, Where where) const {
   const Impl& impl = *rotary_.impl_;
   return value(ops::rotary(
       activations("rotary", "x", x), {.cos = ValueAccess::tensor(cos_), .sin = ValueAccess::tensor(sin_)},
       impl.head_dim, impl.options.interleaved ? ops::RotaryStyle::interleaved : ops::RotaryStyle::half,
-      !impl.options.in_f32));
+      !impl.options.in_f32, where));
 }
 
-void kv_write(const Value& k, const Value& v, const KvCache& cache, Where) {
+void kv_write(const Value& k, const Value& v, const KvCache& cache, Where where) {
   const models::ForwardInput& forward = cache.inputs().forward;
   ops::kv_write(activations("kv_write", "k", k), activations("kv_write", "v", v),
                 cache.inputs().input("slots"), cached(forward, cache.layer(), false),
-                cached(forward, cache.layer(), true), attention_params(cache, {}));
+                cached(forward, cache.layer(), true), attention_params(cache, {}), where);
 }
 
-Value paged_attention(const Value& q, const KvCache& cache, const AttentionOptions& options, Where) {
+Value paged_attention(const Value& q, const KvCache& cache, const AttentionOptions& options, Where where) {
   const ModelInputs::Impl& inputs = cache.inputs();
   return value(ops::paged_attention(
       activations("paged_attention", "q", q), cached(inputs.forward, cache.layer(), false),
       cached(inputs.forward, cache.layer(), true), inputs.input("block_tables"), inputs.input("seq_of_token"),
-      inputs.input("positions"), attention_params(cache, options)));
+      inputs.input("positions"), attention_params(cache, options), where));
 }
 
 Value attention(const Value& q, const Value& k, const Value& v, const KvCache& cache,

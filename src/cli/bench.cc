@@ -1,9 +1,8 @@
 // `reprise bench latency|throughput`: how fast this model is on this machine, beside what the memory allows.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
-#include <random>
 
+#include "cli/bench_batch.h"
 #include "cli/commands.h"
 #include "cli/machine.h"
 #include "cli/model_flags.h"
@@ -14,80 +13,6 @@
 
 namespace reprise::cli {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds(Clock::duration d) {
-  return std::chrono::duration<double>(d).count();
-}
-
-struct Flags {
-  LoadOptions load;
-  int64_t input_len = 512;
-  int64_t output_len = 64;
-  std::vector<int64_t> batch_sizes = {1};
-  int repeat = 5;
-  int64_t num_prompts = 64;
-  bool json = false;
-};
-
-double median_of(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t n = values.size();
-  return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
-Json spread(const std::vector<double>& values) {
-  return {{"median", median_of(values)},
-          {"min", *std::min_element(values.begin(), values.end())},
-          {"max", *std::max_element(values.begin(), values.end())}};
-}
-
-std::vector<Prompt> random_prompts(const LanguageModel& model, int64_t count, int64_t input_len,
-                                   int64_t output_len, uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::vector<Prompt> prompts(static_cast<size_t>(count));
-  for (Prompt& prompt : prompts) {
-    for (int64_t i = 0; i < input_len; ++i)
-      prompt.token_ids.push_back(
-          static_cast<int32_t>(random() % static_cast<uint64_t>(model.info().vocab_size)));
-    prompt.sampling.temperature = 0;
-    prompt.sampling.ignore_eos = true;
-    prompt.sampling.max_tokens = static_cast<int>(output_len);
-  }
-  return prompts;
-}
-
-// Times of one batch: prefill is from the call to the last first token, decode everything after.
-struct BatchTimes {
-  double prefill_s = 0;
-  double decode_s = 0;
-  int64_t decode_tokens = 0;
-  double first_token_s = 0;  // of the first prompt
-};
-
-BatchTimes time_batch(LanguageModel& model, const std::vector<Prompt>& prompts) {
-  BatchTimes times;
-  std::vector<bool> started(prompts.size(), false);
-  size_t waiting = prompts.size();
-  const auto start = Clock::now();
-  auto all_started = start;
-  const std::vector<Result> results = model.generate(prompts, [&](const StreamEvent& event) {
-    if (event.token_ids.empty()) return true;
-    if (waiting == 0) times.decode_tokens += static_cast<int64_t>(event.token_ids.size());
-    if (!started[event.prompt]) {
-      started[event.prompt] = true;
-      if (event.prompt == 0) times.first_token_s = seconds(Clock::now() - start);
-      if (--waiting == 0) all_started = Clock::now();
-    }
-    return true;
-  });
-  for (const Result& result : results)
-    if (!result.error.empty()) throw Error("[bench] {}", result.error);
-  times.prefill_s = seconds(all_started - start);
-  times.decode_s = seconds(Clock::now() - all_started);
-  return times;
-}
 
 // Host time of a decode step outside of the kernels, from a trace of one more run.
 double overhead_us(LanguageModel& model, const std::vector<Prompt>& prompts) {
@@ -121,14 +46,7 @@ Json model_json(const LanguageModel& model) {
           {"arena_bytes", info.arena_bytes},   {"dtype", info.dtype}};
 }
 
-void fit_limits(Flags& flags, int64_t largest_batch) {
-  flags.load.max_num_seqs = std::max(flags.load.max_num_seqs, largest_batch);
-  if (flags.load.max_model_len == 0) flags.load.max_model_len = flags.input_len + flags.output_len;
-  if (flags.input_len < 1 || flags.output_len < 2 || flags.repeat < 1 || largest_batch < 1)
-    throw Error("[bench] needs --input-len >= 1, --output-len >= 2, --repeat >= 1 and batches >= 1");
-}
-
-int run_latency(Flags flags) {
+int run_latency(BenchFlags flags) {
   fit_limits(flags, *std::max_element(flags.batch_sizes.begin(), flags.batch_sizes.end()));
   LanguageModel model = load_model(flags.load);
   // The warm-up also settles the peak of memory, before the probe adds its own.
@@ -184,7 +102,7 @@ int run_latency(Flags flags) {
   return 0;
 }
 
-int run_throughput(Flags flags) {
+int run_throughput(BenchFlags flags) {
   fit_limits(flags, flags.load.max_num_seqs);
   LanguageModel model = load_model(flags.load);
   Bandwidth bandwidth;
@@ -193,10 +111,10 @@ int run_throughput(Flags flags) {
   std::vector<double> requests, tokens, output_tokens;
   for (int i = 0; i < flags.repeat; ++i) {
     bandwidth.measure(model.info().threads);
-    const auto start = Clock::now();
+    const auto start = BenchClock::now();
     for (const Result& result : model.generate(prompts))
       if (!result.error.empty()) throw Error("[bench] {}", result.error);
-    const double spent = seconds(Clock::now() - start);
+    const double spent = seconds(BenchClock::now() - start);
     const auto count = static_cast<double>(flags.num_prompts);
     requests.push_back(count / spent);
     output_tokens.push_back(count * static_cast<double>(flags.output_len) / spent);
@@ -224,7 +142,7 @@ int run_throughput(Flags flags) {
   return 0;
 }
 
-void add_common(CLI::App& command, Flags& flags) {
+void add_common(CLI::App& command, BenchFlags& flags) {
   add_model_flags(command, flags.load);
   command.add_option("--input-len", flags.input_len, "tokens of a prompt");
   command.add_option("--output-len", flags.output_len, "new tokens of a prompt");
@@ -237,7 +155,7 @@ void add_common(CLI::App& command, Flags& flags) {
 Run add_bench(CLI::App& program) {
   CLI::App* command = program.add_subcommand("bench", "How fast a model is on this machine");
   command->require_subcommand(1);
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<BenchFlags>();
   CLI::App* latency = command->add_subcommand(
       "latency", "prefill and decode of fixed batches, beside the memory's bandwidth");
   add_common(*latency, *flags);
@@ -245,7 +163,14 @@ Run add_bench(CLI::App& program) {
   CLI::App* throughput = command->add_subcommand("throughput", "many prompts through the scheduler");
   add_common(*throughput, *flags);
   throughput->add_option("--num-prompts", flags->num_prompts, "prompts in all");
-  return [flags, latency] { return latency->parsed() ? run_latency(*flags) : run_throughput(*flags); };
+  CLI::App* levels = command->add_subcommand(
+      "levels", "eager, static and replayed steps side by side, in turn: what graph optimisation gains here");
+  add_common(*levels, *flags);
+  levels->add_option("--batch-size", flags->batch_sizes, "1,4,16,64")->delimiter(',');
+  return [flags, latency, levels] {
+    if (latency->parsed()) return run_latency(*flags);
+    return levels->parsed() ? run_levels(*flags) : run_throughput(*flags);
+  };
 }
 
 }  // namespace reprise::cli

@@ -13,7 +13,11 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 constexpr size_t kHugePage = size_t{2} << 20;
-constexpr size_t kSlab = size_t{1} << 20;
+// Long-lived tensors share mappings, so that those below the size of a huge page lie in huge pages as well: a
+// weight of 2 MiB in small ones is read at two thirds of the speed. The first mapping is small, and all that
+// many a store needs.
+constexpr size_t kFirstSlab = size_t{1} << 20;
+constexpr size_t kSlab = size_t{32} << 20;
 // Ranges of an arena that differ by a multiple of 4 KiB share cache sets; an odd number of lines between them
 // spreads the buffers of a small step over the sets.
 constexpr size_t kStagger = 7 * kAlignment;
@@ -135,8 +139,7 @@ void StepArena::release(Buffer& buffer) {
   }
 }
 
-MappedMemory HeapStore::map(size_t bytes) {
-  bytes_ += bytes;
+MappedMemory HeapStore::map(size_t bytes) const {
   return dry_ ? MappedMemory() : MappedMemory(bytes);
 }
 
@@ -153,12 +156,13 @@ Tensor HeapStore::allocate_bytes(size_t bytes, DType dtype, const Shape& shape, 
         fmt::format("a long-lived tensor of shape {} ({} bytes) is allocated", to_string(shape), bytes));
   const size_t rounded = round_up(std::max<size_t>(bytes, 1), kAlignment);
   Buffer& node = nodes_.emplace_back();
+  bytes_ += rounded;
   if (rounded >= kSlab / 4) {
     node.data = mappings_.emplace_back(map(rounded)).data();
   } else {
     if (slab_left_ < rounded) {
-      slab_ = mappings_.emplace_back(map(kSlab)).data();
-      slab_left_ = kSlab;
+      slab_left_ = slab_ == nullptr && rounded <= kFirstSlab ? kFirstSlab : kSlab;
+      slab_ = mappings_.emplace_back(map(slab_left_)).data();
     }
     node.data = slab_;
     if (!dry_) slab_ += rounded;

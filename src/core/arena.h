@@ -86,11 +86,11 @@ class HeapStore final : public BufferOwner {
   // `bytes` of storage for a tensor whose bytes don't follow from shape and dtype (packed weights).
   Tensor allocate_bytes(size_t bytes, DType dtype, const Shape& shape, Layout layout);
 
-  size_t bytes() const { return bytes_; }
-  void release(Buffer&) override {}  // freed with the store
+  size_t bytes() const { return bytes_; }  // of the tensors
+  void release(Buffer&) override {}        // freed with the store
 
  private:
-  MappedMemory map(size_t bytes);
+  MappedMemory map(size_t bytes) const;
 
   BufferKind kind_;
   bool dry_;

@@ -184,7 +184,9 @@ class Stream {
     return isa_;
   }
   std::byte* scratch(int worker) const;
-  size_t scratch_bytes() const { return scratch_.bytes(); }  // of all workers
+  size_t scratch_bytes() const {
+    return scratch_.bytes();
+  }  // of all workers
 
  private:
   void run_now(const Launch& launch, std::byte* const* pointers);

@@ -62,14 +62,18 @@ void CapturedStep::close(capture::Recording recording) {
 }
 
 void CapturedStep::run(StepSizes captured, StepSizes real, Profiler* profiler) {
-  for (const Part& part : parts_) {
+  for (Part& part : parts_) {
     if (part.replay == nullptr) {
       stream_.set_sizes(real);
       executor_.run(part.begin, part.end);
     } else if (profiler != nullptr) {
       part.replay->run_profiled(captured, *profiler);
     } else {
-      part.replay->run(captured, part.replay->suggested_workers(captured));
+      if (part.sizes != captured) {
+        part.sizes = captured;
+        part.workers = part.replay->suggested_workers(captured);
+      }
+      part.replay->run(captured, part.workers);
     }
   }
 }

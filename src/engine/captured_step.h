@@ -1,5 +1,5 @@
-// A step captured once, to be replayed: recordings of the graph's nodes, cut where a node can't or shall not be
-// recorded. Such a node runs eagerly between two replayed parts, and the reason is kept.
+// A step captured once, to be replayed: recordings of the graph's nodes, cut where a node can't or shall not
+// be recorded. Such a node runs eagerly between two replayed parts, and the reason is kept.
 #pragma once
 
 #include <cstdint>
@@ -47,6 +47,8 @@ class CapturedStep {
   struct Part {
     capture::Replay* replay = nullptr;  // null: nodes [begin, end) run eagerly
     graph::NodeId begin = 0, end = 0;
+    StepSizes sizes = {};  // that `workers` is for
+    int workers = 0;
   };
   void close(capture::Recording recording);
 

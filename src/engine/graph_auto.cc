@@ -21,7 +21,8 @@ struct Candidate {
 };
 
 double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2),
+                   values.end());
   return values[values.size() / 2];
 }
 
@@ -29,7 +30,8 @@ double time_steps(Runner& runner, int64_t batch) {
   const auto start = std::chrono::steady_clock::now();
   auto spent = start - start;
   int steps = 0;
-  for (; spent < kLeastTimed; spent = std::chrono::steady_clock::now() - start, ++steps) runner.run_idle(batch);
+  for (; spent < kLeastTimed; spent = std::chrono::steady_clock::now() - start, ++steps)
+    runner.run_idle(batch);
   return std::chrono::duration<double, std::micro>(spent).count() / steps;
 }
 
@@ -40,7 +42,8 @@ std::string name_of(const GraphConfig& config) {
 
 }  // namespace
 
-AutoChoice choose_graph_config(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config) {
+AutoChoice choose_graph_config(const models::Model& model, ThreadTeam& team, Isa isa,
+                               const EngineConfig& config) {
   const std::vector<GraphConfig> configs = graph_candidates(config.graph, /*has_compiler=*/false);
   if (configs.size() == 1) return {configs.front(), {}};
   std::vector<int64_t> batches = {1};
@@ -51,9 +54,9 @@ AutoChoice choose_graph_config(const models::Model& model, ThreadTeam& team, Isa
     trial.graph = graph;
     trial.graph.verify = {};
     trial.num_gpu_blocks_override = config.max_num_seqs;
-    candidates.push_back({graph,
-                          std::make_unique<Runner>(model, team, isa, trial, std::numeric_limits<size_t>::max()),
-                          std::vector<std::vector<double>>(batches.size())});
+    candidates.push_back(
+        {graph, std::make_unique<Runner>(model, team, isa, trial, std::numeric_limits<size_t>::max()),
+         std::vector<std::vector<double>>(batches.size())});
     while (candidates.back().runner->graph().capture_next()) {
     }
   }

@@ -1,5 +1,5 @@
-// --graph-opt auto: measures what the user left open (levels, with and without replay) on this machine and this
-// model at start, in turn, and keeps the fastest.
+// --graph-opt auto: measures what the user left open (levels, with and without replay) on this machine and
+// this model at start, in turn, and keeps the fastest.
 #pragma once
 
 #include <string>
@@ -24,6 +24,7 @@ struct AutoChoice {
 
 // Decode steps at batch 1 and at max_num_seqs; the least product of both medians wins. Takes a few seconds on
 // models of a size that matters, and the memory of one arena a candidate meanwhile.
-AutoChoice choose_graph_config(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config);
+AutoChoice choose_graph_config(const models::Model& model, ThreadTeam& team, Isa isa,
+                               const EngineConfig& config);
 
 }  // namespace reprise::engine

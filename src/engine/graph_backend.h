@@ -1,6 +1,6 @@
 // GraphOptimizationBackend: decides by which path a step runs and runs it. Level 0 leaves uncaptured steps to
-// the model's own code; from level 1 on they walk the static graph; with `use_cudagraph` steps are captured once
-// and replayed, at any level. Captures happen between steps, largest first, or all before ready.
+// the model's own code; from level 1 on they walk the static graph; with `use_cudagraph` steps are captured
+// once and replayed, at any level. Captures happen between steps, largest first, or all before ready.
 // Semantics: docs/graph-optimization.md.
 #pragma once
 
@@ -27,18 +27,19 @@ struct StepLimits {
   int64_t rows;  // sequences, and rows of a chunk of prompt log-probabilities
 };
 
-// Sizes that a step's tensors are laid out for: one class for steps of few tokens, one for all others, so that
-// the steps of a class have their intermediates at the same addresses and small ones stay close together.
+// Sizes that a step's tensors are laid out for: one class for steps of few tokens, one for all others, so
+// that the steps of a class have their intermediates at the same addresses and small ones stay close
+// together.
 StepSizes class_of(const StepSizes& sizes, const StepLimits& limits);
 
 struct GraphStats {
-  int64_t captures = 0;         // done
+  int64_t captures = 0;  // done
   int64_t capture_failures = 0;
-  int64_t pending = 0;          // still to come
-  double capture_s = 0;         // recording, in all
-  double warmup_s = 0;          // eager runs before captures
-  int64_t launches = 0;         // of one decode step as captured
-  std::string failure = {};     // of the last capture that failed
+  int64_t pending = 0;       // still to come
+  double capture_s = 0;      // recording, in all
+  double warmup_s = 0;       // eager runs before captures
+  int64_t launches = 0;      // of one decode step as captured
+  std::string failure = {};  // of the last capture that failed
 };
 
 // Thread of the engine only.
@@ -47,8 +48,8 @@ class GraphBackend {
   // Traces the model, runs the passes, lays out the memory; nothing is allocated but folded constants. All
   // arguments outlive this. Throws Error where the model doesn't take part in graph optimisation, or can't be
   // traced at a level that needs it.
-  GraphBackend(const models::Model& model, Stream& stream, const EngineConfig& config, const StepLimits& limits,
-               StepInputs& inputs, SampleBuffers& samples);
+  GraphBackend(const models::Model& model, Stream& stream, const EngineConfig& config,
+               const StepLimits& limits, StepInputs& inputs, SampleBuffers& samples);
   ~GraphBackend();
 
   size_t arena_bytes() const { return arena_bytes_; }      // that all programs share
@@ -67,8 +68,8 @@ class GraphBackend {
   models::ForwardOutput run_scores();
   const graph::Value& hidden_type() const;  // of what run_scores() returns
 
-  // For checks. The capture that `path` names (null: the path isn't a replay), what it was made from, its logits,
-  // and the same made again.
+  // For checks. The capture that `path` names (null: the path isn't a replay), what it was made from, its
+  // logits, and the same made again.
   CapturedStep* captured(const StepPath& path, const StepShape& shape);
   graph::Executor& executor(const StepPath& path, const StepShape& shape);
   const Tensor& logits(const StepPath& path, const StepShape& shape);

@@ -64,7 +64,8 @@ StepLimits limits_of(const EngineConfig& config) {
 
 }  // namespace
 
-// What runs launch by launch: at level 0 (and for checks) whole steps, else only the scoring of prompt tokens.
+// What runs launch by launch: at level 0 (and for checks) whole steps, else only the scoring of prompt
+// tokens.
 size_t Runner::measure_eager_arena() {
   HeapStore nowhere(BufferKind::arena, /*dry=*/true);
   Tensor hidden;
@@ -89,8 +90,8 @@ size_t Runner::measure_eager_arena() {
   return arena.peak();
 }
 
-Runner::Runner(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config, size_t memory,
-               bool dry)
+Runner::Runner(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config,
+               size_t memory, bool dry)
     : model_(model),
       limits_(limits_of(config)),
       level_(config.graph.graph_opt_level),
@@ -104,10 +105,11 @@ Runner::Runner(const models::Model& model, ThreadTeam& team, Isa isa, const Engi
       inputs_(limits_.tokens, limits_.rows, cache_.view()),
       backend_(model, stream_, config, limits_, inputs_, samples_),
       eager_peak_(measure_eager_arena()),
-      // At level 0 captured steps and the model's own code never run at once and share the memory. Above, hidden
-      // states lie in the graph's arena while their prompt is scored beside it.
-      arena_(dry ? 0 : level_ == 0 ? std::max(arena_capacity(eager_peak_), backend_.arena_bytes())
-                                   : backend_.arena_bytes() + arena_capacity(eager_peak_)),
+      // At level 0 captured steps and the model's own code never run at once and share the memory. Above,
+      // hidden states lie in the graph's arena while their prompt is scored beside it.
+      arena_(dry           ? 0
+             : level_ == 0 ? std::max(arena_capacity(eager_peak_), backend_.arena_bytes())
+                           : backend_.arena_bytes() + arena_capacity(eager_peak_)),
       eager_arena_(dry ? nullptr : arena_.data() + (level_ == 0 ? 0 : backend_.arena_bytes()),
                    arena_capacity(eager_peak_)) {
   planned_ = {.weights_bytes = model.weight_bytes() + backend_.constant_bytes(),

@@ -29,9 +29,9 @@ struct BatchItem {
 // Thread of the engine only.
 class Runner {
  public:
-  // Sizes everything by dry runs, solves the budget for the KV cache, then allocates. `memory`: bytes that this
-  // process may use in all, weights among them. `dry`: nothing is allocated and nothing can run; memory() tells
-  // what would be. Throws Error where the memory doesn't suffice. `model` outlives the runner.
+  // Sizes everything by dry runs, solves the budget for the KV cache, then allocates. `memory`: bytes that
+  // this process may use in all, weights among them. `dry`: nothing is allocated and nothing can run;
+  // memory() tells what would be. Throws Error where the memory doesn't suffice. `model` outlives the runner.
   Runner(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config, size_t memory,
          bool dry = false);
 
@@ -40,11 +40,12 @@ class Runner {
   // throws.
   void run(std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids, StepCounts& counts);
 
-  // A decode step of made-up sequences of one token, a KV block each, by the path that it would take: for timing.
+  // A decode step of made-up sequences of one token, a KV block each, by the path that it would take: for
+  // timing.
   void run_idle(int64_t batch);
 
-  // Compares every capture with the model's own code, its padding poisoned; what differs is given up and told.
-  // No request may hold KV blocks.
+  // Compares every capture with the model's own code, its padding poisoned; what differs is given up and
+  // told. No request may hold KV blocks.
   std::vector<std::string> verify_captures();
   const VerifyStats& verified() const { return verified_; }  // of steps sampled while serving
 
@@ -59,7 +60,8 @@ class Runner {
   void plan_inputs(std::span<const BatchItem> items);
   void plan_samples(std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids);
   void forward_and_sample(const StepPath& path, const StepShape& shape);
-  void run_scoring(const StepPath& path, std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids);
+  void run_scoring(const StepPath& path, std::span<const BatchItem> items,
+                   std::span<const int32_t> eos_token_ids);
   void set_eager_sizes();
   StepVerifier verifier();
   void verify(const StepPath& path, const StepShape& shape);

@@ -50,8 +50,8 @@ void StepInputs::add(std::span<const int32_t> tokens, int64_t begin, int64_t end
 }
 
 void StepInputs::pad(const StepSizes& padded) {
-  REPRISE_CHECK(padded.tokens <= max_tokens_ && padded.seqs <= max_rows_, "padding to {} tokens in {} sequences",
-                padded.tokens, padded.seqs);
+  REPRISE_CHECK(padded.tokens <= max_tokens_ && padded.seqs <= max_rows_,
+                "padding to {} tokens in {} sequences", padded.tokens, padded.seqs);
   for (int64_t t = sizes_.tokens; t < padded.tokens; ++t) {
     forward_.token_ids.as<int32_t>()[t] = 0;
     forward_.positions.as<int32_t>()[t] = 0;

@@ -34,7 +34,8 @@ uint64_t hash_of(const Tensor& tensor, const StepSizes& sizes) {
   return hash;
 }
 
-// Runs the model's code op by op and keeps a hash of every result, in the order in which a trace numbers them.
+// Runs the model's code op by op and keeps a hash of every result, in the order in which a trace numbers
+// them.
 class HashingDispatcher final : public ops::Dispatcher {
  public:
   HashingDispatcher(Stream& stream, StepArena& arena) : stream_(stream), eager_(stream, arena) {}
@@ -107,7 +108,8 @@ std::string StepVerifier::localise(const StepPath& path, const StepShape& shape)
       const graph::Value& value = graph.value(output);
       if (value.traced == graph::kNone || value.previous != graph::kNone) continue;
       if (hash_of(executor.tensor(output), sizes) != by_value[static_cast<size_t>(value.traced)])
-        return fmt::format("first in op '{}' of layer '{}' of the static graph", node.schema->name, node.layer);
+        return fmt::format("first in op '{}' of layer '{}' of the static graph", node.schema->name,
+                           node.layer);
     }
   }
   // 2. The recording against a fresh one, 3. and its dependencies.
@@ -133,14 +135,15 @@ std::string StepVerifier::localise(const StepPath& path, const StepShape& shape)
   return "every op by itself is equal; the padding or the order of the replay is to blame";
 }
 
-// Made-up sequences, each in blocks of its own: all but the last token of each is computed by the model's code,
-// the last is what the step under test computes. 
+// Made-up sequences, each in blocks of its own: all but the last token of each is computed by the model's
+// code, the last is what the step under test computes.
 void StepVerifier::fill_history(const std::vector<MadeUp>& sequences) {
   for (const MadeUp& sequence : sequences) {
     const auto history = static_cast<int64_t>(sequence.tokens.size()) - sequence.step_tokens;
     if (history == 0) continue;
     parts_.inputs.clear();
-    parts_.inputs.add(sequence.tokens, 0, history, static_cast<int64_t>(sequence.tokens.size()), sequence.blocks);
+    parts_.inputs.add(sequence.tokens, 0, history, static_cast<int64_t>(sequence.tokens.size()),
+                      sequence.blocks);
     eager_logits();
   }
 }
@@ -156,7 +159,8 @@ std::vector<StepVerifier::MadeUp> StepVerifier::make_up(int64_t count, int64_t s
     if (next_block + blocks - 1 > parts_.kv_blocks) break;
     MadeUp sequence{.tokens = {}, .blocks = {}, .step_tokens = std::min(step_tokens, length)};
     for (int64_t t = 0; t < length; ++t)
-      sequence.tokens.push_back(static_cast<int32_t>((i * 7919 + t * 104729 + 17) % parts_.model.config().vocab_size));
+      sequence.tokens.push_back(
+          static_cast<int32_t>((i * 7919 + t * 104729 + 17) % parts_.model.config().vocab_size));
     for (int64_t b = 0; b < blocks; ++b) sequence.blocks.push_back(next_block++);
     sequences.push_back(std::move(sequence));
   }
@@ -166,27 +170,31 @@ std::vector<StepVerifier::MadeUp> StepVerifier::make_up(int64_t count, int64_t s
 void StepVerifier::fill_null_block(int byte) {
   for (const models::KvLayer& layer : parts_.cache.view().layers)
     for (const Tensor* tensor : {&layer.keys, &layer.values})
-      std::memset(tensor->data(), byte, static_cast<size_t>(tensor->shape.row_elements()) * size_of(tensor->dtype));
+      std::memset(tensor->data(), byte,
+                  static_cast<size_t>(tensor->shape.row_elements()) * size_of(tensor->dtype));
 }
 
 void StepVerifier::run_poisoned(CapturedStep& step, const StepSizes& captured, const StepSizes& real) {
   std::memset(parts_.arena, kPoison, parts_.backend.arena_bytes());
-  step.run_slowly(captured, real, [&](const capture::Recording& recording, const capture::RecordedLaunch& launch) {
-    for (const capture::RecordedBuffer& buffer : recording.buffers_of(launch)) {
-      if (buffer.absent || buffer.access == Access::read || buffer.kind != BufferKind::arena) continue;
-      for (const auto& [row_bytes, first, last] :
-           {std::tuple(buffer.extent.tokens, real.tokens, captured.tokens),
-            std::tuple(buffer.extent.seqs, real.seqs, captured.seqs)})
-        if (row_bytes > 0 && first < last)
-          std::memset(buffer.address + first * row_bytes, kPoison, static_cast<size_t>((last - first) * row_bytes));
-    }
-  });
+  step.run_slowly(captured, real,
+                  [&](const capture::Recording& recording, const capture::RecordedLaunch& launch) {
+                    for (const capture::RecordedBuffer& buffer : recording.buffers_of(launch)) {
+                      if (buffer.absent || buffer.access == Access::read || buffer.kind != BufferKind::arena)
+                        continue;
+                      for (const auto& [row_bytes, first, last] :
+                           {std::tuple(buffer.extent.tokens, real.tokens, captured.tokens),
+                            std::tuple(buffer.extent.seqs, real.seqs, captured.seqs)})
+                        if (row_bytes > 0 && first < last)
+                          std::memset(buffer.address + first * row_bytes, kPoison,
+                                      static_cast<size_t>((last - first) * row_bytes));
+                    }
+                  });
 }
 
-std::optional<std::string> StepVerifier::check_capture(bool prefill, int64_t size, bool any_size, size_t index) {
-  const std::vector<MadeUp> sequences =
-      prefill ? make_up(1, any_size || size == 1 ? size : size - 1)
-              : make_up(any_size || size == 1 ? size : size - 1, 1);
+std::optional<std::string> StepVerifier::check_capture(bool prefill, int64_t size, bool any_size,
+                                                       size_t index) {
+  const std::vector<MadeUp> sequences = prefill ? make_up(1, any_size || size == 1 ? size : size - 1)
+                                                : make_up(any_size || size == 1 ? size : size - 1, 1);
   if (sequences.empty()) return std::nullopt;  // not one block: nothing could run either
   fill_history(sequences);
   fill_null_block(kPoison);

@@ -35,13 +35,13 @@ class StepVerifier {
     const KvCache& cache;
     int64_t kv_blocks;
     GraphBackend& backend;
-    StepArena& eager_arena;    // holds a whole step of the model's own code
-    std::byte* arena;          // backend.arena_bytes()
+    StepArena& eager_arena;  // holds a whole step of the model's own code
+    std::byte* arena;        // backend.arena_bytes()
   };
   explicit StepVerifier(const Parts& parts) : parts_(parts) {}
 
-  // Every capture; one that differs is given up by the backend and named in the result. No request may hold KV
-  // blocks.
+  // Every capture; one that differs is given up by the backend and named in the result. No request may hold
+  // KV blocks.
   std::vector<std::string> check_captures();
 
   // The step that `path` has just run, on the inputs that are still there. What differs, or nothing.

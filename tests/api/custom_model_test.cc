@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "api/model_access.h"
 #include "core/json.h"
-#include "core/thread_team.h"
 #include "models/registry.h"
 #include "ops/registry.h"
 #include "reprise/reprise.h"
@@ -195,6 +195,48 @@ TEST(CustomModel, OpsRefuseWhatTheyCannotTake) {
                                           "[host_read]"};
   ASSERT_EQ(errors.size(), begin.size());
   for (size_t i = 0; i < begin.size(); ++i) EXPECT_THAT(errors[i], testing::StartsWith(begin[i]));
+}
+
+// Notes the call instead of running it, and reads tensors where they lie.
+class NotingDispatcher final : public ops::Dispatcher {
+ public:
+  ops::Outputs dispatch(const ops::OpCall& call) override {
+    line = call.where.line();
+    file = call.where.file_name();
+    return {.tensors = {call.input(0)}, .count = 1};
+  }
+  const std::byte* read(const Tensor& tensor) override { return tensor.data(); }
+
+  uint32_t line = 0;
+  std::string file;
+};
+
+TEST(CustomModel, OpsKnowTheLineOfTheModelsCode) {
+  NotingDispatcher dispatcher;
+  const ops::DispatchScope scope(dispatcher);
+  HeapStore store(BufferKind::state);
+  const Value x = ValueAccess::value(store.allocate(DType::f32, {2, 4}));
+  nn::add(x, x);
+  EXPECT_EQ(dispatcher.line, __LINE__ - 1u);
+  EXPECT_THAT(dispatcher.file, testing::EndsWith("custom_model_test.cc"));
+  nn::logits(x, x);
+  EXPECT_EQ(dispatcher.line, __LINE__ - 1u);
+}
+
+TEST(CustomModel, TheHostReadsElements) {
+  NotingDispatcher dispatcher;
+  const ops::DispatchScope scope(dispatcher);
+  HeapStore store(BufferKind::state);
+  const Tensor floats = store.allocate(DType::f32, {2, 3});
+  const Tensor halves = store.allocate(DType::bf16, {2, 3});
+  const Tensor numbers = store.allocate(DType::i32, {2, 3});
+  floats.as<float>()[4] = 1.1f;
+  halves.as<uint16_t>()[4] = f32_to_bf16(-2.5f);
+  numbers.as<int32_t>()[4] = 77;
+  EXPECT_EQ(nn::host_read(ValueAccess::value(floats), 1, 1), 1.1f);
+  EXPECT_EQ(nn::host_read(ValueAccess::value(halves), 1, 1), -2.5f);
+  EXPECT_EQ(nn::host_read(ValueAccess::value(numbers), 1, 1), 77.0f);
+  EXPECT_EQ(nn::host_read(ValueAccess::value(floats), 1, 2), 0.0f);
 }
 
 TEST(CustomModel, WeightsAreThoseOfTheCheckpoint) {

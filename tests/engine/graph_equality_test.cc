@@ -1,6 +1,6 @@
-// The contract of graph optimisation: tokens and log-probabilities are the same bits at every level, captured or
-// not, on one recording or a list of padded ones, whatever the batch, the split, the memory pool, the partition
-// size, preemption and chunks.
+// The contract of graph optimisation: tokens and log-probabilities are the same bits at every level, captured
+// or not, on one recording or a list of padded ones, whatever the batch, the split, the memory pool, the
+// partition size, preemption and chunks.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -42,7 +42,8 @@ void expect_scores_equal(const std::vector<TokenScore>& a, const std::vector<Tok
   ASSERT_EQ(a.size(), b.size());
   for (size_t i = 0; i < a.size(); ++i) {
     EXPECT_EQ(a[i].token_id, b[i].token_id);
-    EXPECT_EQ(std::memcmp(&a[i].logprob, &b[i].logprob, sizeof(float)), 0) << a[i].logprob << " " << b[i].logprob;
+    EXPECT_EQ(std::memcmp(&a[i].logprob, &b[i].logprob, sizeof(float)), 0)
+        << a[i].logprob << " " << b[i].logprob;
     ASSERT_EQ(a[i].top.size(), b[i].top.size());
     for (size_t k = 0; k < a[i].top.size(); ++k) {
       EXPECT_EQ(a[i].top[k].token_id, b[i].top[k].token_id);
@@ -115,9 +116,10 @@ TEST_P(GraphEquality, LevelsCapturesAndBatches) {
       SmallEngine engine(config_of(c.graph), dtype, isa, 2, architecture);
       expect_equal(expected, engine.run(requests_for(batch)));
       const StepCounts steps = engine.engine.stats().steps;
-      const bool replays = c.graph.use_cudagraph &&
-                           !(c.graph.cudagraph_capture_sizes && c.graph.cudagraph_capture_sizes->back() < batch) &&
-                           !(c.graph.cudagraph_only_prefill && batch > 3);
+      const bool replays =
+          c.graph.use_cudagraph &&
+          !(c.graph.cudagraph_capture_sizes && c.graph.cudagraph_capture_sizes->back() < batch) &&
+          !(c.graph.cudagraph_only_prefill && batch > 3);
       if (replays) {
         EXPECT_GT(steps.replayed, 0);
       } else if (!c.graph.use_cudagraph) {
@@ -135,7 +137,8 @@ INSTANTIATE_TEST_SUITE_P(Families, GraphEquality,
                                                           "Ernie4_5ForCausalLM"),
                                           testing::Values(DType::f32, DType::bf16)),
                          [](const auto& info) {
-                           return fmt::format("{}_{}", std::get<0>(info.param), name_of(std::get<1>(info.param)));
+                           return fmt::format("{}_{}", std::get<0>(info.param),
+                                              name_of(std::get<1>(info.param)));
                          });
 
 // Every way of running at once: few KV blocks (preemption), prompts in chunks of 16, partitions of 64 keys.
@@ -147,7 +150,8 @@ TEST(GraphEquality, PreemptionChunksAndPartitions) {
     SmallEngine reference(plain, dtype, isa, 2, "Qwen3ForCausalLM");
     std::vector<Request> requests = requests_for(40);
     for (size_t i = 0; i < requests.size(); ++i) {
-      requests[i].prompt_token_ids = small_prompt(20 + static_cast<int64_t>(i * 29 % 150), static_cast<uint32_t>(i));
+      requests[i].prompt_token_ids =
+          small_prompt(20 + static_cast<int64_t>(i * 29 % 150), static_cast<uint32_t>(i));
       requests[i].sampling.max_tokens = 60;
     }
     const Results expected = reference.run(requests);
@@ -181,8 +185,9 @@ TEST(GraphEquality, RandomJoinsAndLeaves) {
     std::vector<Request> sent;
     for (int step = 0; step < 2000; ++step) {
       if (random() % 6 == 0) {
-        Request request{small_prompt(1 + static_cast<int64_t>(random() % 60), static_cast<uint32_t>(random() % 50)),
-                        {.temperature = static_cast<float>(random() % 2), .seed = random() % 9, .max_tokens = 30}};
+        Request request{
+            small_prompt(1 + static_cast<int64_t>(random() % 60), static_cast<uint32_t>(random() % 50)),
+            {.temperature = static_cast<float>(random() % 2), .seed = random() % 9, .max_tokens = 30}};
         request.sampling.logprobs = 1;
         sent.push_back(request);
         engine.engine.submit(std::move(request));

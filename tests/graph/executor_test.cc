@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/capture_rules.h"
+#include "graph/constant_folder.h"
 #include "graph/text.h"
 #include "kernels/cpu/isa_select.h"
 #include "tests/graph/sample_graphs.h"
@@ -45,14 +46,15 @@ class SeeingSink final : public LaunchSink {
 // A model run both ways, each with inputs and a cache of its own.
 class BothWays {
  public:
-  BothWays(const weights::ModelConfig& config, DType dtype, Isa isa, int64_t partition_size = 64)
+  BothWays(const weights::ModelConfig& config, DType dtype, Isa isa, bool passes = false)
       : team_(2),
         stream_(team_, isa),
         model_(models::load_model(config, nullptr, dtype, team_)),
-        eager_(*model_, StepBuffers::kLargest, 64, partition_size),
-        traced_(*model_, StepBuffers::kLargest, 64, partition_size),
+        eager_(*model_),
+        traced_(*model_),
         arena_(size_t{16} << 20),
-        graph_(trace_model(*model_, traced_)),
+        folder_(stream_),
+        graph_(make_graph(passes)),
         plan_(plan_memory(graph_, StepBuffers::kLargest,
                           measure_workspaces(graph_, StepBuffers::kLargest, stream_))),
         memory_(plan_.bytes),
@@ -94,6 +96,15 @@ class BothWays {
   const MappedMemory& memory() const { return memory_; }
 
  private:
+  Graph make_graph(bool passes) {
+    Graph graph = trace_model(*model_, traced_);
+    if (passes) {
+      PassContext context{.folder = &folder_, .max_model_len = 64};
+      run_passes(graph, context);
+    }
+    return graph;
+  }
+
   void expect_equal(const Tensor& a, const Tensor& b, const std::string& what) const {
     ASSERT_EQ(a.shape, b.shape) << what;
     const auto bytes = static_cast<size_t>(a.extent().eval(stream_.sizes()));
@@ -107,6 +118,7 @@ class BothWays {
   std::unique_ptr<const models::Model> model_;
   StepBuffers eager_, traced_;
   StepArena arena_;
+  EagerFolder folder_;
   Graph graph_;
   MemoryPlan plan_;
   MappedMemory memory_;
@@ -140,6 +152,17 @@ TEST_P(ExecutedFamily, GivesTheBitsOfTheModelsOwnCode) {
     for (const Isa isa : {Isa::scalar, kernels::cpu::available_isas().back()}) {
       BothWays both(step_config(GetParam()), dtype, isa);
       run_steps(both, fmt::format("{} {}", name_of(dtype), name_of(isa)));
+    }
+}
+
+// The same after every pass: level 1 is level 0 in fewer launches.
+TEST_P(ExecutedFamily, GivesTheSameBitsAfterThePasses) {
+  for (const DType dtype : {DType::f32, DType::bf16})
+    for (const Isa isa : {Isa::scalar, kernels::cpu::available_isas().back()}) {
+      BothWays both(step_config(GetParam()), dtype, isa, true);
+      EXPECT_LE(both.graph().nodes.size(), 30u);
+      EXPECT_THAT(problems_of(both.plan(), both.graph()), testing::IsEmpty());
+      run_steps(both, fmt::format("passes, {} {}", name_of(dtype), name_of(isa)));
     }
 }
 

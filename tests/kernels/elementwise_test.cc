@@ -101,8 +101,9 @@ TEST(ElementwiseTest, Bf16RoundsToEvenAndKeepsNaN) {
 }
 
 TEST(ElementwiseTest, FusedGateIsTheTwoOps) {
-  for (auto [fused, plain] : {std::pair{&VecTable::silu_mul, &VecTable::silu},
-                              std::pair{&VecTable::gelu_tanh_mul, &VecTable::gelu_tanh}}) {
+  for (auto [fused, plain] :
+       {std::pair{&VecTable::silu_mul, &VecTable::silu}, std::pair{&VecTable::gelu_mul, &VecTable::gelu},
+        std::pair{&VecTable::gelu_tanh_mul, &VecTable::gelu_tanh}}) {
     for (DType dtype : kActivations) {
       for (int64_t columns : {int64_t{1}, int64_t{17}, int64_t{48}, int64_t{1000}}) {
         const int64_t rows = 3, count = rows * columns;

@@ -28,9 +28,10 @@ struct PanelCall {
   int64_t count;  // of k
   float* out;     // row r, column c at out + r * out_stride + 16 * c
   int64_t out_stride;
+  int64_t lanes = kLanes;  // of panel_rest: elements of its column
 };
 
-template <int kRows, int kColumns, bool kAccumulate, bool kAhead, typename E>
+template <int kRows, int kColumns, bool kAccumulate, bool kAhead, bool kRest = false, typename E>
 REPRISE_VEC_INLINE void panel_block(const PanelCall<E>& call, int column) {
   Vec sum[kRows][kColumns];
   float* out = call.out + column * kLanes;
@@ -50,7 +51,13 @@ REPRISE_VEC_INLINE void panel_block(const PanelCall<E>& call, int column) {
   for (int64_t k = 0; k < call.count; ++k) {
     Vec lanes[kColumns];
 #pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) lanes[c] = load(b[c] + k * call.b_stride);
+    for (int c = 0; c < kColumns; ++c) {
+      const E* from = b[c] + k * call.b_stride;
+      if constexpr (kRest)
+        lanes[c] = load_first(from, call.lanes);
+      else
+        lanes[c] = load(from);
+    }
     if constexpr (kAhead) {
       // A cache line holds 4 / size columns of 16.
 #pragma GCC unroll 8
@@ -86,6 +93,15 @@ void panel(const PanelCall<E>& call, int rows, int columns) {
     if (rows < kRows) return panel<kAccumulate, kAhead, E, kRows - 1>(call, rows, columns);
   }
   panel_sweep<kRows, panel_columns(kRows), kAccumulate, kAhead>(call, 0, columns);
+}
+
+// Adds to one column that has fewer than 16 elements.
+template <typename E, int kRows = kGroupRows>
+void panel_rest(const PanelCall<E>& call, int rows) {
+  if constexpr (kRows > 1) {
+    if (rows < kRows) return panel_rest<E, kRows - 1>(call, rows);
+  }
+  panel_block<kRows, 1, true, false, true>(call, 0);
 }
 
 }  // namespace reprise::kernels::cpu::REPRISE_VEC_NAMESPACE

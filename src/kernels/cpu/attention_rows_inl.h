@@ -83,7 +83,7 @@ class AttentionRows {
   // Leaves largest, lanes and sum of the keys [first, last) of each row that has any.
   void run_partition(int64_t first, int64_t last) {
     groups_ = (rows_ + kGroupRows - 1) / kGroupRows;
-    staged_ = rows_ >= kStagedRows || s_.head_dim % kLanes != 0;
+    staged_ = rows_ >= kStagedRows;
     int64_t start = last, stop = first;
     for (int r = 0; r < rows_; ++r) {
       scratch_.largest[r] = -__builtin_inff();
@@ -338,7 +338,15 @@ class AttentionRows {
       }
       call.a = scratch_.p + row * kAttentionTile + from;
       call.count = stop - from;
-      panel<true, kAhead>(call, rows, columns);
+      const int whole = kAhead ? static_cast<int>(smaller(columns, s_.head_dim / kLanes - column)) : columns;
+      if (whole > 0) panel<true, kAhead>(call, rows, whole);
+      if (whole < columns) {  // the head's last elements, where they are no 16: what lies beyond isn't read
+        PanelCall<V> rest = call;
+        rest.b += whole;
+        rest.out += whole * kLanes;
+        rest.lanes = s_.head_dim % kLanes;
+        panel_rest(rest, rows);
+      }
       from = stop;
     }
   }

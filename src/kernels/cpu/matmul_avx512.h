@@ -11,6 +11,7 @@ struct Avx512 {
   using Reg = __m512;
   static constexpr int kLanes = 16;
   static constexpr int kMostRows = 12;  // 12 rows x 32 columns: 24 of the 32 registers hold sums
+  static constexpr int kRowPanels = 4;  // that one row is multiplied by at a time
   static constexpr int64_t kBlock = 512;
   static constexpr int64_t kSmallBlock = 128;
   static constexpr int64_t kSmallRows = 36;

@@ -156,6 +156,58 @@ class Rows {
   int64_t k0_ = -1;
 };
 
+// One row by kPanels panels: sums[kPanels][32].
+template <class V, bool kBf16, int kPanels>
+REPRISE_INLINE void multiply_row(const float* x, const unsigned char* const* panels, int64_t k, float* sums) {
+  using Reg = typename V::Reg;
+  constexpr int kVectors = kPanel / V::kLanes;
+  Reg acc[kPanels][kVectors];
+#pragma GCC unroll 4
+  for (int p = 0; p < kPanels; ++p)
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) acc[p][v] = V::zero();
+  for (int64_t at = 0; at < k; ++at) {
+    const Reg xk = V::broadcast(x + at);
+#pragma GCC unroll 4
+    for (int p = 0; p < kPanels; ++p)
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) {
+        Reg wk;
+        if constexpr (kBf16) {
+          const unsigned char* from = panels[p] + at / 32 * 2048 + v * V::kLanes / 16 * 1024 +
+                                      at % 32 / 2 * 64 + v * V::kLanes % 16 * 4;
+          wk = at % 2 == 0 ? V::widen_even(from) : V::widen_odd(from);
+        } else {
+          wk = V::load(reinterpret_cast<const float*>(panels[p]) + at * kPanel + v * V::kLanes);
+        }
+        acc[p][v] = V::fma(xk, wk, acc[p][v]);
+      }
+  }
+#pragma GCC unroll 4
+  for (int p = 0; p < kPanels; ++p)
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) V::store(sums + p * kPanel + v * V::kLanes, acc[p][v]);
+}
+
+// One row of a small weight, which lies in a cache: a panel has too few chains of FMAs to keep the units
+// busy, so several are taken at a time.
+template <class V, bool kBf16, int kPanels = V::kRowPanels>
+void multiply_small(const MatmulCall& call, const float* x, int64_t k, int64_t begin, int64_t end) {
+  for (; end - begin >= kPanels; begin += kPanels) {
+    Panel panels[kPanels];
+    const unsigned char* weights[kPanels];
+    alignas(64) float sums[kPanels * kPanel];
+    for (int p = 0; p < kPanels; ++p) {
+      panels[p] = find_panel(call, begin + p, k * kPanel * (kBf16 ? 2 : 4));
+      weights[p] = panels[p].weights;
+    }
+    multiply_row<V, kBf16, kPanels>(x, weights, k, sums);
+    for (int p = 0; p < kPanels; ++p) store_panel(panels[p], call.bf16_out, sums + p * kPanel, 0, 1);
+  }
+  if constexpr (kPanels > 1)
+    if (begin < end) multiply_small<V, kBf16, kPanels / 2>(call, x, k, begin, end);
+}
+
 template <class V, bool kBf16>
 void multiply_panels(const MatmulCall& call, int64_t begin, int64_t end) {
   constexpr int64_t kLargestSpan = 16384;  // columns of x that are widened at a time
@@ -168,6 +220,8 @@ void multiply_panels(const MatmulCall& call, int64_t begin, int64_t end) {
   const int64_t block_rows = smaller(call.rows, larger(1, fitting / V::kMostRows) * V::kMostRows);
   auto* sums = reinterpret_cast<float*>(call.scratch);
   Rows<V, kBf16> x(call, sums + block_rows * kPanel, span, stride);
+  constexpr int64_t kSmall = 512;  // k
+  if (call.rows == 1 && k <= kSmall) return multiply_small<V, kBf16>(call, x.get(0, 1, 0), k, begin, end);
 
   const int64_t weight_bytes = kBf16 ? 2 : 4;
   // Where all columns of a row fit into registers, one pass. Else short blocks while memory is the limit, so

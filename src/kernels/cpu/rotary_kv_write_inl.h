@@ -35,6 +35,7 @@ REPRISE_VEC_INLINE void turn_and_write(const KernelContext& context, int64_t beg
     const int64_t pair = item - tokens * scalars.heads;
     const int64_t head = pair / tokens, token = pair % tokens;
     if (slots[token] < scalars.block_size) continue;
+    fetch_slot(head, slots[token], scalars.kv_heads, dim, scalars.block_size, context.buffer<E>(9));
     const int64_t start = (token * scalars.kv_heads + head) * dim;
     turn(context.buffer<E>(1) + start, context.buffer<float>(4), token, key);
     write_slot(key, context.buffer<E>(2) + start, head, slots[token], scalars.kv_heads, dim,

@@ -35,7 +35,8 @@ REPRISE_VEC_INLINE Vec round_to(Vec x) {
   return x;
 }
 
-// The first n of 16 elements, 0 < n < 16; the lanes beyond are 0 and their memory is not read.
+// The first n of 16 elements, 0 < n < 16; the lanes beyond are 0 and their memory is not touched. Levels with
+// masks have their own for f32.
 template <typename E>
 REPRISE_VEC_INLINE Vec load_first(const E* from, int64_t n) {
   E lanes[kLanes] = {};

@@ -58,6 +58,19 @@ REPRISE_VEC_INLINE Vec round_bf16(Vec x) {
           _mm256_castsi256_ps(_mm256_and_si256(round_half(x.high), keep))};
 }
 
+// The first n of 16 elements, as load_first() and store_first() of vec.h have it.
+REPRISE_VEC_INLINE __m256i first_lanes(int64_t n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)),
+                            _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+REPRISE_VEC_INLINE Vec load_first(const float* from, int64_t n) {
+  return {_mm256_maskload_ps(from, first_lanes(n)), _mm256_maskload_ps(from + 8, first_lanes(n - 8))};
+}
+REPRISE_VEC_INLINE void store_first(float* to, Vec x, int64_t n) {
+  _mm256_maskstore_ps(to, first_lanes(n), x.low);
+  _mm256_maskstore_ps(to + 8, first_lanes(n - 8), x.high);
+}
+
 REPRISE_VEC_INLINE Vec operator+(Vec a, Vec b) {
   return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
 }

@@ -49,6 +49,16 @@ REPRISE_VEC_INLINE void store(uint16_t* to, Vec x) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
                       _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded_bits(x.v), 16)));
 }
+// The first n of 16 elements, as load_first() and store_first() of vec.h have it.
+REPRISE_VEC_INLINE __mmask16 first_lanes(int64_t n) {
+  return static_cast<__mmask16>((1u << n) - 1u);
+}
+REPRISE_VEC_INLINE Vec load_first(const float* from, int64_t n) {
+  return {_mm512_maskz_loadu_ps(first_lanes(n), from)};
+}
+REPRISE_VEC_INLINE void store_first(float* to, Vec x, int64_t n) {
+  _mm512_mask_storeu_ps(to, first_lanes(n), x.v);
+}
 REPRISE_VEC_INLINE Vec round_bf16(Vec x) {
   const __m512i keep = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
   return {_mm512_castsi512_ps(_mm512_and_si512(rounded_bits(x.v), keep))};

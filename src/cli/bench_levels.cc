@@ -1,0 +1,100 @@
+// `reprise bench levels`: the same batches op by op, on the static graph and replayed, in turn, so that a
+// ratio is of runs side by side. A row says what each way takes and its paired ratio to level 0.
+#include <algorithm>
+#include <cstdio>
+#include <string>
+
+#include "cli/bench_batch.h"
+#include "cli/machine.h"
+#include "cli/model_flags.h"
+#include "core/error.h"
+
+namespace reprise::cli {
+namespace {
+
+struct Way {
+  const char* name;
+  const char* graph_optimization_config;
+};
+constexpr Way kWays[] = {{"level 0", R"({"graph_opt_level": 0})"},
+                         {"level 0 + replay", R"({"graph_opt_level": 0, "use_cudagraph": true})"},
+                         {"level 1", R"({"graph_opt_level": 1})"},
+                         {"level 1 + replay", R"({"graph_opt_level": 1, "use_cudagraph": true})"}};
+constexpr size_t kWayCount = std::size(kWays);
+
+// By way and round.
+struct Times {
+  std::vector<double> us[kWayCount];
+
+  // Median over the rounds of this way's time over level 0's of the same round.
+  double ratio(size_t way) const {
+    std::vector<double> ratios;
+    for (size_t i = 0; i < us[way].size(); ++i) ratios.push_back(us[0][i] / us[way][i]);
+    return median_of(ratios);
+  }
+};
+
+Json row_json(const std::string& what, const Times& times) {
+  Json row = {{"what", what}, {"ways", Json::array()}};
+  for (size_t way = 0; way < kWayCount; ++way)
+    row["ways"].push_back(
+        {{"name", kWays[way].name}, {"us", spread(times.us[way])}, {"speedup", times.ratio(way)}});
+  return row;
+}
+
+}  // namespace
+
+int run_levels(BenchFlags flags) {
+  if (!flags.load.graph_optimization_config.empty() || flags.load.use_cudagraph.has_value() ||
+      !flags.load.graph_opt.empty())
+    throw Error(
+        "[bench levels] measures every level; leave --graph-optimization-config, --use-cudagraph and "
+        "--graph-opt out");
+  fit_limits(flags, *std::max_element(flags.batch_sizes.begin(), flags.batch_sizes.end()));
+  std::vector<LanguageModel> models;
+  for (const Way& way : kWays) {
+    LoadOptions load = flags.load;
+    load.graph_optimization_config = way.graph_optimization_config;
+    load.capture_before_ready = std::string_view(way.graph_optimization_config).find("cudagraph") != std::string_view::npos;
+    models.push_back(load_model(load));
+  }
+  Json rows = Json::array();
+  for (const int64_t batch : flags.batch_sizes) {
+    Times prefill, decode;
+    for (int round = -1; round < flags.repeat; ++round)
+      for (size_t way = 0; way < kWayCount; ++way) {
+        const std::vector<Prompt> prompts =
+            random_prompts(models[way], batch, flags.input_len, flags.output_len, 1);
+        const BatchTimes times = time_batch(models[way], prompts);
+        if (round < 0) continue;  // warm-up
+        prefill.us[way].push_back(times.prefill_s * 1e6);
+        decode.us[way].push_back(times.decode_s * 1e6 * static_cast<double>(batch) /
+                                 static_cast<double>(times.decode_tokens));
+      }
+    rows.push_back(row_json(fmt::format("decode step, batch {}", batch), decode));
+    rows.push_back(row_json(fmt::format("prefill of {} x {}", batch, flags.input_len), prefill));
+  }
+  const ModelInfo info = models.front().info();
+  if (flags.json) {
+    const Json report = {{"machine", {{"cpu", cpu_name()}, {"isa", info.isa}, {"threads", info.threads}}},
+                         {"model", {{"parameters", info.parameters}, {"dtype", info.dtype}}},
+                         {"rows", rows}};
+    std::printf("%s\n", to_json_text(report).c_str());
+    return 0;
+  }
+  std::printf(
+      "%s, %s, %d threads; medians of %d rounds in turn, in brackets the paired speedup over level 0\n",
+      cpu_name().c_str(), info.isa.c_str(), info.threads, flags.repeat);
+  std::printf("| us |");
+  for (const Way& way : kWays) std::printf(" %s |", way.name);
+  std::printf("\n|---|---|---|---|---|\n");
+  for (const Json& row : rows) {
+    std::printf("| %s |", row["what"].get<std::string>().c_str());
+    for (const Json& way : row["ways"])
+      std::printf(" %.1f (%.2f) |", way["us"]["median"].get<double>(), way["speedup"].get<double>());
+    std::printf("\n");
+  }
+  return 0;
+}
+
+}  // namespace reprise::cli
