@@ -2,6 +2,8 @@
 // of the size of a 28-layer model.
 #include <benchmark/benchmark.h>
 
+#include <cstring>
+
 #include "capture/replay.h"
 #include "core/arena.h"
 #include "core/thread_team.h"
@@ -12,9 +14,10 @@ namespace {
 struct None {};
 const Kernel kEmpty{"empty", [](const KernelContext&, int64_t, int64_t) {}};
 
-enum Topology { chain, independent, shared_chain };
+enum Topology { chain, independent, shared_chain, shared_and_small };
 
-// shared_chain: nodes in 16 chunks each, so that every one of them is handed over between the workers.
+// shared_chain: nodes in 16 chunks each, so that every one of them is handed over between the workers;
+// shared_and_small: one of those, then two in one chunk, as a model's decode step has them.
 Recording record(Stream& stream, const Tensor& rows, int64_t nodes, Topology topology) {
   Recorder recorder;
   stream.begin_recording(recorder);
@@ -22,7 +25,8 @@ Recording record(Stream& stream, const Tensor& rows, int64_t nodes, Topology top
     Tensor row = rows;
     row.shape = Shape{16};
     if (topology == independent) row.offset = i * 64;
-    stream.launch(kEmpty, {.items = topology == shared_chain ? 16 : 1}, {updates(row)}, None{});
+    const bool shared = topology == shared_chain || (topology == shared_and_small && i % 3 == 0);
+    stream.launch(kEmpty, {.items = shared ? 16 : 1}, {updates(row)}, None{});
   }
   stream.end_recording();
   return std::move(recorder.recording);
@@ -49,6 +53,42 @@ void sizes(benchmark::internal::Benchmark* bench) {
 BENCHMARK_CAPTURE(empty_kernels, chain, chain)->Apply(sizes);
 BENCHMARK_CAPTURE(empty_kernels, independent, independent)->Apply(sizes);
 BENCHMARK_CAPTURE(empty_kernels, shared_chain, shared_chain)->Apply(sizes);
+BENCHMARK_CAPTURE(empty_kernels, shared_and_small, shared_and_small)->Apply(sizes);
+
+// Nodes that each read a weight of some bytes, all by all: where a second worker begins to pay.
+void reads(benchmark::State& state) {
+  struct Bytes {
+    int64_t per_item;
+  };
+  static const Kernel kernel{"read", [](const KernelContext& context, int64_t begin, int64_t end) {
+                               const int64_t bytes = context.get_scalars<Bytes>().per_item;
+                               for (int64_t item = begin; item < end; ++item)
+                                 std::memcpy(context.scratch, context.buffers[0] + item * bytes,
+                                             static_cast<size_t>(bytes));
+                             }};
+  constexpr int64_t kNodes = 40, kItems = 64;
+  const int64_t bytes = state.range(0);
+  ThreadTeam team(2);
+  Stream stream(team, Isa::scalar);
+  HeapStore store(BufferKind::weight), inputs(BufferKind::input);
+  const Tensor out = inputs.allocate(DType::f32, {kItems});
+  Recorder recorder;
+  std::vector<Tensor> weights;
+  for (int64_t i = 0; i < kNodes; ++i) weights.push_back(store.allocate(DType::f32, {bytes / 4}));
+  stream.begin_recording(recorder);
+  for (const Tensor& weight : weights)
+    stream.launch(kernel, {.items = kItems}, {reprise::reads(weight), updates(out)}, Bytes{bytes / kItems});
+  stream.end_recording();
+  const StepSizes one{.tokens = 1, .seqs = 1};
+  Replay replay(std::move(recorder.recording), one, stream);
+  for (auto _ : state) replay.run(one, static_cast<int>(state.range(1)));
+  state.counters["suggested"] = replay.suggested_workers(one);
+}
+BENCHMARK(reads)
+    ->ArgsProduct({{4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 256 << 10}, {1, 2}})
+    ->ArgNames({"bytes", "workers"})
+    ->UseRealTime()
+    ->Unit(benchmark::kMicrosecond);
 
 // Recording, dependencies and preparation of 250 launches over an arena that is used again and again.
 void capture(benchmark::State& state) {

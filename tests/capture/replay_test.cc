@@ -60,6 +60,9 @@ TEST(Replay, WaitsHoldWhileKernelsAreSlow) {
 
 // Each seeded fault that a replay can have makes the check above fail.
 TEST(Replay, SeededFaultsAreCaught) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "most of these faults are data races, which ThreadSanitizer reports by itself";
+#endif
   struct Seed {
     Fault fault;
     int64_t site, detail;
@@ -189,6 +192,23 @@ TEST(Replay, GoesNodeByNodeAndTellsTheProfiler) {
   ASSERT_EQ(profiler.events().size(), 5u);
   EXPECT_EQ(profiler.events()[0].name, "mix");
   EXPECT_EQ(profiler.events()[0].layer, "layers.1");
+}
+
+TEST(Replay, SmallStepsAreLeftToOneWorker) {
+  Step step(2);
+  HeapStore store(BufferKind::weight);
+  const auto suggested = [&](int64_t weight_words, int64_t grain) {
+    const Tensor weight = store.allocate(DType::f32, {weight_words});
+    return Replay(step.record([&] {
+             for (uint32_t i = 0; i < 10; ++i)
+               step.mix_rows(step.block.at(0, {kTokens, 4}), {weight}, i, 0, grain);
+           }),
+                  kLargest, step.stream)
+        .suggested_workers(kLargest);
+  };
+  EXPECT_EQ(suggested(16, 1), 1);
+  EXPECT_EQ(suggested(1 << 20, 1), 2);
+  EXPECT_EQ(suggested(1 << 20, 1000), 1);  // nothing that could be shared
 }
 
 TEST(Replay, RefusesDryRecordingsAndSizesBeyondTheLargest) {

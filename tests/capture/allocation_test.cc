@@ -1,0 +1,74 @@
+// A replay and the check before it allocate nothing on the heap: counted by replacing operator new in this
+// test program.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "capture/binding.h"
+#include "tests/capture/steps.h"
+
+namespace {
+
+std::atomic<int64_t> allocations{0};
+
+void* counted(std::size_t size) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  void* memory = std::malloc(size == 0 ? 1 : size);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+}  // namespace
+
+void* operator new(std::size_t size) {
+  return counted(size);
+}
+void* operator new[](std::size_t size) {
+  return counted(size);
+}
+// Standard algorithms may ask for a buffer this way.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return counted(size);
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+[[gnu::noinline]] void operator delete[](void* memory) noexcept {
+  std::free(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+[[gnu::noinline]] void operator delete[](void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+
+namespace reprise::capture {
+namespace {
+
+TEST(Allocation, AReplayAllocatesNothing) {
+  Step step(2);
+  const Tensor ids = step.block.at(0, {kTokens}), out = step.block.at(64, {kTokens, 16});
+  Recording recording = step.record([&] {
+    for (uint32_t i = 0; i < 20; ++i) step.mix_rows(out, {ids}, i), step.update(ids, i);
+  });
+  const StepSizes largest{.tokens = 8, .seqs = 8};
+  const std::vector<NamedInput> inputs{{"token_ids", ids}};
+  const Binding binding({.smallest = {1, 1}, .largest = largest}, inputs, recording);
+  Replay replay(std::move(recording), largest, step.stream);
+  const std::vector<Tensor> now{ids};
+  const int64_t before = allocations.load();
+  for (int64_t tokens = 1; tokens <= 8; ++tokens)
+    for (const int workers : {0, 1}) {
+      const StepSizes sizes{.tokens = tokens, .seqs = 1};
+      binding.check(sizes, now);
+      replay.run(sizes, workers);
+      replay.suggested_workers(sizes);
+    }
+  EXPECT_EQ(allocations.load(), before);
+}
+
+}  // namespace
+}  // namespace reprise::capture
