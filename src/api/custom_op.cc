@@ -2,7 +2,6 @@
 // and a kernel that goes through the launch door.
 #include <algorithm>
 #include <deque>
-#include <limits>
 
 #include "api/model_access.h"
 #include "core/error.h"
@@ -14,6 +13,8 @@ namespace {
 using RowFunction = void (*)(const float*, float*, int64_t, int64_t) noexcept;
 
 constexpr std::string_view kInputs[] = {"x"};
+// More rows than any step has: a job that is no larger than its grain is one call, on one thread.
+constexpr int64_t kWholeStep = int64_t{1} << 40;
 
 struct RowSchema : ops::OpSchema {
   std::string own_name;  // what `name` views
@@ -63,9 +64,7 @@ void launch(const ops::OpCall& call, Stream& stream, std::span<const Tensor> out
   const auto& schema = static_cast<const RowSchema&>(call.schema);
   const Tensor& x = call.input(0);
   const int64_t columns = x.shape[1].constant;
-  // A job that is no larger than its grain is one call on the thread that launches.
-  const int64_t grain =
-      schema.capturable ? std::max<int64_t>(1, 4096 / columns) : std::numeric_limits<int64_t>::max();
+  const int64_t grain = schema.capturable ? std::max<int64_t>(1, 4096 / columns) : kWholeStep;
   stream.launch(Kernel{schema.name, x.dtype == DType::f32 ? run_f32 : run_bf16},
                 {.items = x.shape[0], .grain = grain}, {reads(x), writes(outputs[0])},
                 RowScalars{.run = schema.run, .columns = columns});
