@@ -12,7 +12,7 @@ trap 'rm -rf "$work"' EXIT
 quietly() { "$@" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }; }
 quietly cmake --install "$build" --prefix "$work/prefix"
 for example in generate custom_model; do
-  quietly cmake -S "$source/examples/$example" -B "$work/$example" -DCMAKE_PREFIX_PATH="$work/prefix"
+  quietly cmake -G Ninja -S "$source/examples/$example" -B "$work/$example" -DCMAKE_PREFIX_PATH="$work/prefix"
   quietly cmake --build "$work/$example"
   # Without arguments a program says how it is used.
   rc=0; "$work/$example/$example" 2>/dev/null || rc=$?
