@@ -78,6 +78,7 @@ class Layer {
 
   void run(Stream& stream) const {
     stream.launch(Launch{.kernel = kernel_,
+                         .op = {},
                          .layer = {},
                          .dims = dims_,
                          .buffers = buffers_,
