@@ -131,7 +131,8 @@ Value WeightReader::vector(const std::string& name, int64_t size) {
   return ValueAccess::value(impl_.loader.vector(name, size));
 }
 Value WeightReader::constant(const std::string& name, const std::vector<float>& values) {
-  if (values.empty()) throw Error("[model {}] the constant '{}' has no elements", impl_.shape.architecture, name);
+  if (values.empty())
+    throw Error("[model {}] the constant '{}' has no elements", impl_.shape.architecture, name);
   return ValueAccess::value(impl_.loader.constant(name, values));
 }
 

@@ -55,7 +55,8 @@ int run_levels(BenchFlags flags) {
   for (const Way& way : kWays) {
     LoadOptions load = flags.load;
     load.graph_optimization_config = way.graph_optimization_config;
-    load.capture_before_ready = std::string_view(way.graph_optimization_config).find("cudagraph") != std::string_view::npos;
+    load.capture_before_ready =
+        std::string_view(way.graph_optimization_config).find("cudagraph") != std::string_view::npos;
     models.push_back(load_model(load));
   }
   Json rows = Json::array();

@@ -7,11 +7,11 @@
 
 namespace reprise::kernels::cpu::REPRISE_VEC_NAMESPACE {
 
-// Where a slot's keys lie. Each element goes to a cache line of its own, which a step's weights have driven out
-// of the caches: whoever has something to do before it writes asks for all of them first.
+// Where a slot's keys lie. Each element goes to a cache line of its own, which a step's weights have driven
+// out of the caches: whoever has something to do before it writes asks for all of them first.
 template <typename E>
-REPRISE_VEC_INLINE void fetch_slot(int64_t head, int32_t slot, int64_t kv_heads, int64_t dim, int64_t block_size,
-                                   E* k_cache) {
+REPRISE_VEC_INLINE void fetch_slot(int64_t head, int32_t slot, int64_t kv_heads, int64_t dim,
+                                   int64_t block_size, E* k_cache) {
   const int64_t block = slot / block_size, offset = slot % block_size;
   E* k_block = k_cache + (block * kv_heads + head) * dim * block_size + offset;
   for (int64_t d = 0; d < dim; ++d) __builtin_prefetch(k_block + d * block_size, 1);
@@ -35,7 +35,8 @@ void kv_write(const KernelContext& context, int64_t begin, int64_t end) {
   for (int64_t item = begin; item < end; ++item) {
     const int64_t head = item / context.sizes.tokens, token = item % context.sizes.tokens;
     if (slots[token] < scalars.block_size) continue;
-    fetch_slot(head, slots[token], scalars.kv_heads, scalars.head_dim, scalars.block_size, context.buffer<E>(3));
+    fetch_slot(head, slots[token], scalars.kv_heads, scalars.head_dim, scalars.block_size,
+               context.buffer<E>(3));
     write_slot(context.buffer<E>(0) + token * scalars.k_stride + head * scalars.head_dim,
                context.buffer<E>(1) + token * scalars.v_stride + head * scalars.head_dim, head, slots[token],
                scalars.kv_heads, scalars.head_dim, scalars.block_size, context.buffer<E>(3),
