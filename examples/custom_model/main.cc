@@ -58,6 +58,14 @@ struct Way {
 };
 const std::vector<Way> kWays = {
     {"level 0", "", false},
+    {"level 0, captured", R"({"use_cudagraph": true})", true},
+    {"level 1", R"({"graph_opt_level": 1})", false},
+    {"level 1, captured", R"({"graph_opt_level": 1, "use_cudagraph": true})", true},
+    {"level 1, captured at sizes 2 and 4",
+     R"({"graph_opt_level": 1, "use_cudagraph": true, "cudagraph_capture_sizes": [2, 4]})", true},
+    {"level 1, captured, split at attention",
+     R"({"graph_opt_level": 1, "use_cudagraph": true, "full_cuda_graph": false})", true},
+    {"level 2, captured", R"({"graph_opt_level": 2, "use_cudagraph": true})", true, true},
 };
 
 // Runs one way, prints the paths that its steps took, and returns whether it gave what `expected` has, which
