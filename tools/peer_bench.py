@@ -83,13 +83,18 @@ def reprise(options, batches, prompt, output):
 
 
 def measure_reprise(options):
-    found = {}
+    """Tokens/s, and for decode the probe of the read bandwidth right before and after with the share of it."""
+    found, probes = {}, {}
     report = reprise(options, options.batch, PROMPT, OUTPUT)
-    for result in report["results"]:
-        found[f"decode, batch {result['batch_size']}"] = result["decode_tokens_per_s"]["median"]
+    samples = report["machine"]["read_bandwidth_samples"]
+    for i, result in enumerate(report["results"]):
+        name = f"decode, batch {result['batch_size']}"
+        found[name] = result["decode_tokens_per_s"]["median"]
+        before, after = samples[2 * i:2 * i + 2]
+        probes[name] = (before, after, result["weights_read_gb_s"] / ((before + after) / 2))
     prefill = reprise(options, 1, options.prefill, 2)["results"][0]
     found[f"prefill of {options.prefill}"] = prefill["prefill_tokens_per_s"]["median"]
-    return found, report["machine"]
+    return found, probes, report["machine"]
 
 
 def measure_peer(options, model):
@@ -126,20 +131,28 @@ def main():
     if not model.exists():
         print(f"making {model.name} ...", file=sys.stderr)
         make_gguf(json.loads((SHAPE / "config.json").read_text()), options.type, model)
-    ours, theirs, machine = [], [], {}
+    ours, theirs, probes, machine = [], [], [], {}
     for turn in range(options.rounds):
-        print(f"round {turn + 1} of {options.rounds}", file=sys.stderr)
-        found, machine = measure_reprise(options)
+        found, probed, machine = measure_reprise(options)
         ours.append(found)
+        probes.append(probed)
         theirs.append(measure_peer(options, model))
+        print(f"round {turn + 1} of {options.rounds}: " + ", ".join(
+            f"{name} {found[name]:.1f} / {theirs[-1][name]:.1f}" for name in found), file=sys.stderr)
+
+    def cell(values, digits=1):
+        return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
     print(f"{machine['cpu']}, isa {machine['isa']}, {options.threads} threads, {SHAPE.name}, {options.type}, "
-          f"{options.rounds} rounds in turn, read bandwidth {machine['read_bandwidth_gb_s']:.1f} GB/s")
-    print("\n| tokens/s, median (least to most) | Reprise | llama.cpp | ratio |\n|---|---|---|---|")
+          f"{options.rounds} rounds in turn; medians (least to most)")
+    print("\n| tokens/s | Reprise | llama.cpp | ratio |\n|---|---|---|---|")
     for name in ours[0]:
         a, b = ([side[name] for side in rounds] for rounds in (ours, theirs))
-        cell = lambda v: f"{statistics.median(v):.1f} ({min(v):.1f} to {max(v):.1f})"
         print(f"| {name} | {cell(a)} | {cell(b)} | {statistics.median(a) / statistics.median(b):.2f} |")
+    print("\n| Reprise reads weights | GB/s by the probe before | after | share of their mean |\n|---|---|---|---|")
+    for name in probes[0]:
+        before, after, share = zip(*(probed[name] for probed in probes))
+        print(f"| {name} | {cell(before)} | {cell(after)} | {cell([100 * s for s in share], 0)} % |")
 
 
 main()
