@@ -54,6 +54,7 @@ GraphBackend::GraphBackend(const models::Model& model, Stream& stream, const Eng
   if (level > 0) scores_ = lay_out(graphs_.scores, large);
   for (const std::optional<Program>* program : {&decode_, &general_, &scores_})
     if (program->has_value()) arena_bytes_ = std::max(arena_bytes_, (*program)->plan.bytes);
+  arena_bytes_ = (arena_bytes_ + 4095) / 4096 * 4096;  // what lies behind it begins a page
   plan_captures(config_.decode, false, decode_captures_);
   plan_captures(config_.prefill, true, prefill_captures_);
 }
