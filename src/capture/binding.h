@@ -1,0 +1,49 @@
+// What a recording froze besides its launches: where the step's named inputs lie, and the sizes that it
+// serves. Checked before each replay; a replay over other buffers would silently compute on the old ones.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "capture/recording.h"
+
+namespace reprise::capture {
+
+// Sizes that a recording serves, both ends included: one size, or a range where it is polymorphic.
+struct ReplayKey {
+  StepSizes smallest, largest;
+};
+
+struct NamedInput {
+  std::string name;  // "token_ids"
+  Tensor tensor;
+};
+
+class Binding {
+ public:
+  // The inputs as they were at the capture of a step, of which `parts` are the recordings in their order.
+  Binding(ReplayKey key, std::span<const NamedInput> inputs, std::span<const Recording* const> parts);
+
+  // The step to replay: its sizes, and the same inputs in the same order. Throws CaptureError (shape_changed,
+  // address_changed) naming the input and the first op and layer that use it. Allocates nothing otherwise.
+  void check(StepSizes sizes, std::span<const Tensor* const> inputs) const;
+
+ private:
+  struct Captured {
+    std::string name;
+    const std::byte* address;
+    DType dtype;
+    Layout layout;
+    Shape shape;
+    std::string op, layer;  // first user
+  };
+  [[noreturn]] static void refuse(const Captured& was, const Tensor& is);
+
+  ReplayKey key_;
+  std::vector<Captured> inputs_;
+  std::string op_, layer_;  // of the first launch
+};
+
+}  // namespace reprise::capture
