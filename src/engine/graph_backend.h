@@ -1,6 +1,6 @@
 // GraphOptimizationBackend: decides by which path a step runs and runs it. Level 0 leaves uncaptured steps to
-// the model's own code; from level 1 on they walk the static graph; with `use_cudagraph` steps are captured once
-// and replayed, at any level. Captures happen between steps, largest first, or all before ready.
+// the model's own code; from level 1 on they walk the static graph; with `use_cudagraph` steps are captured
+// once and replayed, at any level. Captures happen between steps, largest first, or all before ready.
 // Semantics: docs/graph-optimization.md.
 #pragma once
 
@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "capture/binding.h"
 #include "core/arena.h"
 #include "engine/captured_step.h"
 #include "engine/engine_config.h"
@@ -27,18 +28,19 @@ struct StepLimits {
   int64_t rows;  // sequences, and rows of a chunk of prompt log-probabilities
 };
 
-// Sizes that a step's tensors are laid out for: one class for steps of few tokens, one for all others, so that
-// the steps of a class have their intermediates at the same addresses and small ones stay close together.
+// Sizes that a step's tensors are laid out for: one class for steps of few tokens, one for all others, so
+// that the steps of a class have their intermediates at the same addresses and small ones stay close
+// together.
 StepSizes class_of(const StepSizes& sizes, const StepLimits& limits);
 
 struct GraphStats {
-  int64_t captures = 0;         // done
+  int64_t captures = 0;  // done
   int64_t capture_failures = 0;
-  int64_t pending = 0;          // still to come
-  double capture_s = 0;         // recording, in all
-  double warmup_s = 0;          // eager runs before captures
-  int64_t launches = 0;         // of one decode step as captured
-  std::string failure = {};     // of the last capture that failed
+  int64_t pending = 0;       // still to come
+  double capture_s = 0;      // recording, in all
+  double warmup_s = 0;       // eager runs before captures
+  int64_t launches = 0;      // of one decode step as captured
+  std::string failure = {};  // of the last capture that failed
 };
 
 // Thread of the engine only.
@@ -47,8 +49,8 @@ class GraphBackend {
   // Traces the model, runs the passes, lays out the memory; nothing is allocated but folded constants. All
   // arguments outlive this. Throws Error where the model doesn't take part in graph optimisation, or can't be
   // traced at a level that needs it.
-  GraphBackend(const models::Model& model, Stream& stream, const EngineConfig& config, const StepLimits& limits,
-               StepInputs& inputs, SampleBuffers& samples);
+  GraphBackend(const models::Model& model, Stream& stream, const EngineConfig& config,
+               const StepLimits& limits, StepInputs& inputs, SampleBuffers& samples);
   ~GraphBackend();
 
   size_t arena_bytes() const { return arena_bytes_; }      // that all programs share
@@ -61,14 +63,15 @@ class GraphBackend {
 
   // The path of the next step.
   StepPath choose(const StepShape& step) const;
-  // Runs forward and sample by a path that isn't eager: inputs and plans of the samples are filled.
+  // Runs forward and sample by a path that isn't eager: inputs and plans of the samples are filled. Throws
+  // CaptureError where a replay would not compute this step: other sizes than it serves, an input that moved.
   void run(const StepPath& path, const StepShape& shape, Profiler* profiler);
   // The static graph of a step that scores prompt tokens (level >= 1): hidden states and logits.
   models::ForwardOutput run_scores();
   const graph::Value& hidden_type() const;  // of what run_scores() returns
 
-  // For checks. The capture that `path` names (null: the path isn't a replay), what it was made from, its logits,
-  // and the same made again.
+  // For checks. The capture that `path` names (null: the path isn't a replay), what it was made from, its
+  // logits, and the same made again.
   CapturedStep* captured(const StepPath& path, const StepShape& shape);
   graph::Executor& executor(const StepPath& path, const StepShape& shape);
   const Tensor& logits(const StepPath& path, const StepShape& shape);
@@ -103,6 +106,7 @@ class GraphBackend {
     std::unique_ptr<Program> own;  // where use_unique_memory_pool is false
     MappedMemory own_arena;
     std::unique_ptr<CapturedStep> step;
+    std::optional<capture::Binding> binding;  // what must still hold when the step is replayed
   };
   // One kind of steps: captures and their states, by place in the list of sizes.
   struct Captures {
@@ -118,6 +122,7 @@ class GraphBackend {
   Captures& captures_of(const StepShape& shape);
   void warm_up(Capture& capture, bool prefill);
   void capture(Captures& captures, size_t index);
+  capture::Binding bind(const Captures& captures, size_t index) const;
   bool capture_next(Captures& captures);
 
   const models::Model& model_;
@@ -133,6 +138,7 @@ class GraphBackend {
   size_t arena_bytes_ = 0;
   size_t private_bytes_ = 0;
   size_t graph_object_bytes_ = 0;
+  std::vector<const Tensor*> bound_;  // the step's inputs as they are now
   GraphStats stats_;
 };
 

@@ -32,6 +32,42 @@ class RecordingScope {
   Stream& stream_;
 };
 
+// Asks a model's ops for memory without running one. Code that looks at a value sees zeros, and an op that
+// can't be recorded is asked no further: what they take then, only a run can tell; the arena's spare half is
+// theirs.
+class MeasuringDispatcher final : public ops::Dispatcher, private ops::WorkspaceAllocator {
+ public:
+  MeasuringDispatcher(Stream& stream, StepArena& arena) : stream_(stream), arena_(arena) {}
+
+  ops::Outputs dispatch(const ops::OpCall& call) override {
+    ops::OutputSpecs specs;
+    call.schema.infer(call, specs);
+    ops::Outputs outputs;
+    for (; outputs.count < specs.count; ++outputs.count) {
+      const ops::OutputSpec& spec = specs.specs[static_cast<size_t>(outputs.count)];
+      outputs.tensors[static_cast<size_t>(outputs.count)] = arena_.allocate(spec.dtype, spec.shape);
+    }
+    if (!call.schema.capturable) return outputs;
+    const OpScope scope(call.schema.name);
+    try {
+      call.schema.launch(call, stream_, {outputs.tensors.data(), static_cast<size_t>(outputs.count)}, *this);
+    } catch (const CaptureError&) {
+    }
+    return outputs;
+  }
+  const std::byte* read(const Tensor& tensor) override {
+    zeros_.resize(std::max(zeros_.size(), static_cast<size_t>(tensor.extent().eval(stream_.sizes()))));
+    return zeros_.data();
+  }
+
+ private:
+  Tensor workspace(DType dtype, const Shape& shape) override { return arena_.allocate(dtype, shape); }
+
+  Stream& stream_;
+  StepArena& arena_;
+  std::vector<std::byte> zeros_;
+};
+
 int64_t columns_for_logprobs(const EngineConfig& config, int64_t vocab) {
   return config.max_logprobs < 0 ? vocab : std::min<int64_t>(config.max_logprobs, vocab);
 }
@@ -64,7 +100,8 @@ StepLimits limits_of(const EngineConfig& config) {
 
 }  // namespace
 
-// What runs launch by launch: at level 0 (and for checks) whole steps, else only the scoring of prompt tokens.
+// What runs launch by launch: at level 0 (and for checks) whole steps, else only the scoring of prompt
+// tokens.
 size_t Runner::measure_eager_arena() {
   HeapStore nowhere(BufferKind::arena, /*dry=*/true);
   Tensor hidden;
@@ -75,7 +112,7 @@ size_t Runner::measure_eager_arena() {
   DiscardingSink sink;
   const RecordingScope recording(stream_, sink);
   StepArena arena(0);
-  ops::EagerDispatcher dispatcher(stream_, arena);
+  MeasuringDispatcher dispatcher(stream_, arena);
   const ops::DispatchScope scope(dispatcher);
   for (const int64_t tokens : {limits_.rows, limits_.tokens}) {
     const StepSizes sizes = class_of({.tokens = tokens, .seqs = limits_.rows}, limits_);
@@ -89,8 +126,8 @@ size_t Runner::measure_eager_arena() {
   return arena.peak();
 }
 
-Runner::Runner(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config, size_t memory,
-               bool dry)
+Runner::Runner(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config,
+               size_t memory, bool dry)
     : model_(model),
       limits_(limits_of(config)),
       level_(config.graph.graph_opt_level),
@@ -104,10 +141,11 @@ Runner::Runner(const models::Model& model, ThreadTeam& team, Isa isa, const Engi
       inputs_(limits_.tokens, limits_.rows, cache_.view()),
       backend_(model, stream_, config, limits_, inputs_, samples_),
       eager_peak_(measure_eager_arena()),
-      // At level 0 captured steps and the model's own code never run at once and share the memory. Above, hidden
-      // states lie in the graph's arena while their prompt is scored beside it.
-      arena_(dry ? 0 : level_ == 0 ? std::max(arena_capacity(eager_peak_), backend_.arena_bytes())
-                                   : backend_.arena_bytes() + arena_capacity(eager_peak_)),
+      // At level 0 captured steps and the model's own code never run at once and share the memory. Above,
+      // hidden states lie in the graph's arena while their prompt is scored beside it.
+      arena_(dry           ? 0
+             : level_ == 0 ? std::max(arena_capacity(eager_peak_), backend_.arena_bytes())
+                           : backend_.arena_bytes() + arena_capacity(eager_peak_)),
       eager_arena_(dry ? nullptr : arena_.data() + (level_ == 0 ? 0 : backend_.arena_bytes()),
                    arena_capacity(eager_peak_)) {
   planned_ = {.weights_bytes = model.weight_bytes() + backend_.constant_bytes(),

@@ -1,5 +1,5 @@
-// The static graphs of a step: the model's forward pass and the choice of the next tokens, traced once from the
-// model's own code and rewritten by the passes of the level.
+// The static graphs of a step: the model's forward pass and the choice of the next tokens, traced once from
+// the model's own code and rewritten by the passes of the level.
 #pragma once
 
 #include <cstdint>
@@ -30,16 +30,21 @@ struct StepGraphOptions {
   graph::PassOptions passes = {};
 };
 
-// What the host fills before a step and what survives it, by name: token_ids, positions, ..., keys.0, values.0,
+// What the host fills before a step and what survives it: the tensors as they are now. `found` is
+// overwritten; nothing is allocated where it has the room.
+void collect_inputs(const models::ForwardInput& input, const ops::SampleBuffers& samples,
+                    std::vector<const Tensor*>& found);
+// The same in the same order, by name: token_ids, positions, ..., keys.0, values.0,
 // ..., sample.plan, ...
-std::vector<graph::NamedTensor> named_inputs(const models::ForwardInput& input, const ops::SampleBuffers& samples);
+std::vector<graph::NamedTensor> named_inputs(const models::ForwardInput& input,
+                                             const ops::SampleBuffers& samples);
 
 // Throws Error where the model's code can't be traced.
 StepGraphs build_step_graphs(const models::Model& model, const models::ForwardInput& input,
                              const ops::SampleBuffers& samples, const StepGraphOptions& options);
 
-// Puts tensors of the same names in the place of a graph's inputs and state: the real KV cache for the one that
-// was traced with.
+// Puts tensors of the same names in the place of a graph's inputs and state: the real KV cache for the one
+// that was traced with.
 void rebind(graph::Graph& graph, const std::vector<graph::NamedTensor>& tensors);
 
 }  // namespace reprise::engine

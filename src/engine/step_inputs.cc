@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/fault.h"
 
 namespace reprise::engine {
 
@@ -50,13 +51,14 @@ void StepInputs::add(std::span<const int32_t> tokens, int64_t begin, int64_t end
 }
 
 void StepInputs::pad(const StepSizes& padded) {
-  REPRISE_CHECK(padded.tokens <= max_tokens_ && padded.seqs <= max_rows_, "padding to {} tokens in {} sequences",
-                padded.tokens, padded.seqs);
+  REPRISE_CHECK(padded.tokens <= max_tokens_ && padded.seqs <= max_rows_,
+                "padding to {} tokens in {} sequences", padded.tokens, padded.seqs);
   for (int64_t t = sizes_.tokens; t < padded.tokens; ++t) {
     forward_.token_ids.as<int32_t>()[t] = 0;
     forward_.positions.as<int32_t>()[t] = 0;
     forward_.rope_lengths.as<int32_t>()[t] = 1;
-    forward_.slots.as<int32_t>()[t] = 0;
+    forward_.slots.as<int32_t>()[t] =
+        fault_is_on(Fault::padding_writes_real_slot) ? forward_.slots.as<int32_t>()[0] : 0;
     forward_.seq_of_token.as<int32_t>()[t] = -1;
   }
   const int64_t columns = forward_.kv->max_blocks_per_seq;
