@@ -6,14 +6,16 @@ namespace reprise::capture {
 namespace {
 
 // The first launch that touches the tensor's bytes; null where none does.
-const RecordedLaunch* first_user(const Recording& recording, const Tensor& tensor, StepSizes largest) {
+const RecordedLaunch* first_user(std::span<const Recording* const> parts, const Tensor& tensor,
+                                 StepSizes largest) {
   const std::byte* begin = tensor.data();
   const std::byte* end = begin + tensor.extent().eval(largest);
-  for (const RecordedLaunch& launch : recording.launches())
-    for (const RecordedBuffer& buffer : recording.buffers_of(launch))
-      if (buffer.address != nullptr && buffer.address < end &&
-          begin < buffer.address + buffer.extent.eval(largest))
-        return &launch;
+  for (const Recording* recording : parts)
+    for (const RecordedLaunch& launch : recording->launches())
+      for (const RecordedBuffer& buffer : recording->buffers_of(launch))
+        if (buffer.address != nullptr && buffer.address < end &&
+            begin < buffer.address + buffer.extent.eval(largest))
+          return &launch;
   return nullptr;
 }
 
@@ -23,10 +25,11 @@ bool within(int64_t value, int64_t least, int64_t most) {
 
 }  // namespace
 
-Binding::Binding(ReplayKey key, std::span<const NamedInput> inputs, const Recording& recording) : key_(key) {
+Binding::Binding(ReplayKey key, std::span<const NamedInput> inputs, std::span<const Recording* const> parts)
+    : key_(key) {
   for (const NamedInput& input : inputs) {
     const Tensor& tensor = input.tensor;
-    const RecordedLaunch* user = first_user(recording, tensor, key.largest);
+    const RecordedLaunch* user = first_user(parts, tensor, key.largest);
     inputs_.push_back({.name = input.name,
                        .address = tensor.data(),
                        .dtype = tensor.dtype,
@@ -35,12 +38,12 @@ Binding::Binding(ReplayKey key, std::span<const NamedInput> inputs, const Record
                        .op = std::string(user == nullptr ? "" : user->op),
                        .layer = std::string(user == nullptr ? "" : user->layer)});
   }
-  if (recording.empty()) return;
-  op_ = recording.launches().front().op;
-  layer_ = recording.launches().front().layer;
+  if (parts.empty() || parts.front()->empty()) return;
+  op_ = parts.front()->launches().front().op;
+  layer_ = parts.front()->launches().front().layer;
 }
 
-void Binding::check(StepSizes sizes, std::span<const Tensor> inputs) const {
+void Binding::check(StepSizes sizes, std::span<const Tensor* const> inputs) const {
   if (!within(sizes.tokens, key_.smallest.tokens, key_.largest.tokens) ||
       !within(sizes.seqs, key_.smallest.seqs, key_.largest.seqs))
     throw CaptureError(CaptureRule::shape_changed, op_, layer_,
@@ -51,7 +54,7 @@ void Binding::check(StepSizes sizes, std::span<const Tensor> inputs) const {
                 inputs_.size());
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Captured& was = inputs_[i];
-    const Tensor& is = inputs[i];
+    const Tensor& is = *inputs[i];
     if (is.data() != was.address || is.dtype != was.dtype || is.layout != was.layout || is.shape != was.shape)
       refuse(was, is);
   }

@@ -23,12 +23,12 @@ struct NamedInput {
 
 class Binding {
  public:
-  // The inputs as they were at the capture of `recording`.
-  Binding(ReplayKey key, std::span<const NamedInput> inputs, const Recording& recording);
+  // The inputs as they were at the capture of a step, of which `parts` are the recordings in their order.
+  Binding(ReplayKey key, std::span<const NamedInput> inputs, std::span<const Recording* const> parts);
 
   // The step to replay: its sizes, and the same inputs in the same order. Throws CaptureError (shape_changed,
   // address_changed) naming the input and the first op and layer that use it. Allocates nothing otherwise.
-  void check(StepSizes sizes, std::span<const Tensor> inputs) const;
+  void check(StepSizes sizes, std::span<const Tensor* const> inputs) const;
 
  private:
   struct Captured {

@@ -1,6 +1,7 @@
 #include "capture/compare.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace reprise::capture {
 namespace {
@@ -38,15 +39,32 @@ std::string difference_of(const Recording& a, const RecordedLaunch& in_a, const 
   return "";
 }
 
+bool same_op(const RecordedLaunch& a, const RecordedLaunch& b) {
+  return a.op == b.op && a.layer == b.layer;
+}
+
+// Whether recording `a` still launches at `index` for the op of the launch before, which `b` has left: the op
+// that is there instead is not to blame.
+bool goes_on(std::span<const RecordedLaunch> a, std::span<const RecordedLaunch> b, size_t index) {
+  return index > 0 && same_op(a[index], a[index - 1]) && !same_op(a[index], b[index]);
+}
+
 }  // namespace
 
 std::optional<Difference> first_difference(const Recording& a, const Recording& b) {
   const auto in_a = a.launches(), in_b = b.launches();
   const size_t common = std::min(in_a.size(), in_b.size());
-  for (size_t i = 0; i < common; ++i)
+  for (size_t i = 0; i < common; ++i) {
+    for (const bool swapped : {false, true})
+      if (const auto& [more, less] = swapped ? std::pair(in_b, in_a) : std::pair(in_a, in_b);
+          goes_on(more, less, i))
+        return Difference{i, std::string(more[i].op), std::string(more[i].layer),
+                          std::string(more[i].kernel.name),
+                          "count: the op launches more often in one than in the other"};
     if (std::string what = difference_of(a, in_a[i], b, in_b[i]); !what.empty())
       return Difference{i, std::string(in_a[i].op), std::string(in_a[i].layer),
                         std::string(in_a[i].kernel.name), std::move(what)};
+  }
   if (in_a.size() == in_b.size()) return std::nullopt;
   const RecordedLaunch& extra = in_a.size() > common ? in_a[common] : in_b[common];
   return Difference{common, std::string(extra.op), std::string(extra.layer), std::string(extra.kernel.name),

@@ -221,7 +221,6 @@ void Replay::run(StepSizes sizes, int workers) {
 }
 
 void Replay::run_profiled(StepSizes sizes, Profiler& profiler) {
-  sizes = impl_->checked(sizes);
   for (size_t i = 0; i < impl_->plan.nodes().size(); ++i) {
     const RecordedLaunch& launch = impl_->recording.launches()[i];
     const auto begin = Profiler::Clock::now();
@@ -233,7 +232,7 @@ void Replay::run_profiled(StepSizes sizes, Profiler& profiler) {
 
 void Replay::run_node(size_t node, StepSizes sizes) {
   const FlushDenormals flush;
-  KernelContext context = impl_->context_for(sizes, 0);
+  KernelContext context = impl_->context_for(impl_->checked(sizes), 0);
   impl_->run_whole(impl_->plan.nodes()[node], context);
 }
 

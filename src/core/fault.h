@@ -31,7 +31,18 @@ enum class Fault : uint8_t {
                                     // (site > 0)
   // wrong captured size
   replay_drops_last_token,
-  replay_loses_last_item,  // of node `site`
+  replay_loses_last_item,         // of node `site`
+  path_takes_smaller_size,        // the largest captured size that does not hold the step
+  capture_serves_one_token_less,  // than its size says
+  // padding row leaks
+  padding_writes_real_slot,  // padding rows put their keys and values where the first token has its own
+  op_mixes_in_last_row,      // node `site` adds the step's last row, whoever it belongs to, to its first
+  // capture list cropped wrongly
+  crop_keeps_one_too_large,
+  crop_drops_the_limit,
+  default_list_lacks_the_full_batch,
+  // an op computes something else
+  op_flips_bits,  // node `site` of a static graph: the first bytes of its first output
 };
 
 namespace fault_state {

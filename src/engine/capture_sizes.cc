@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/fault.h"
+
 namespace reprise::engine {
 
 std::vector<int64_t> default_capture_sizes(int64_t max_num_seqs, int64_t speculative_tokens) {
@@ -12,7 +14,8 @@ std::vector<int64_t> default_capture_sizes(int64_t max_num_seqs, int64_t specula
   for (const auto& range : kRanges)
     for (int64_t size = range.first; size <= std::min(range.last, max_num_seqs); size += range.step)
       sizes.push_back(size);
-  if (sizes.empty() || sizes.back() < max_num_seqs) sizes.push_back(max_num_seqs);
+  const bool full_batch = !fault_is_on(Fault::default_list_lacks_the_full_batch);
+  if (sizes.empty() || (sizes.back() < max_num_seqs && full_batch)) sizes.push_back(max_num_seqs);
   for (int64_t& size : sizes) size *= speculative_tokens + 1;
   return sizes;
 }
@@ -27,7 +30,10 @@ std::vector<int64_t> default_prefill_capture_sizes(int64_t largest) {
 CroppedSizes crop_sizes(std::vector<int64_t> sizes, int64_t largest) {
   std::sort(sizes.begin(), sizes.end());
   sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
-  const auto first_dropped = std::upper_bound(sizes.begin(), sizes.end(), largest);
+  auto first_dropped = std::upper_bound(sizes.begin(), sizes.end(), largest);
+  if (fault_is_on(Fault::crop_keeps_one_too_large) && first_dropped != sizes.end()) ++first_dropped;
+  if (fault_is_on(Fault::crop_drops_the_limit))
+    first_dropped = std::lower_bound(sizes.begin(), sizes.end(), largest);
   return {.kept = {sizes.begin(), first_dropped}, .dropped = {first_dropped, sizes.end()}};
 }
 

@@ -18,6 +18,14 @@ class RecordingScope {
   Stream& stream_;
 };
 
+// Why a node that says of itself that it can't be recorded runs eagerly.
+std::string declared(const graph::Node& node) {
+  if (node.schema->kind != ops::OpKind::collective) return "the op is declared as not capturable";
+  return CaptureError(CaptureRule::collective, node.schema->name, node.layer,
+                      "the communicator is declared as not capturable")
+      .what();
+}
+
 }  // namespace
 
 CapturedStep::CapturedStep(graph::Executor& executor, Stream& stream, StepSizes largest, bool split_attention)
@@ -25,6 +33,8 @@ CapturedStep::CapturedStep(graph::Executor& executor, Stream& stream, StepSizes 
   const graph::Graph& graph = executor.graph();
   stream.set_sizes(largest);
   capture::Recorder recorder;
+  launches_until_.assign(graph.nodes.size(), 0);
+  graph::NodeId begin = 0;  // of the recording under way
   for (graph::NodeId id = 0; id < static_cast<graph::NodeId>(graph.nodes.size()); ++id) {
     const graph::Node& node = graph.node(id);
     std::string why;
@@ -32,12 +42,13 @@ CapturedStep::CapturedStep(graph::Executor& executor, Stream& stream, StepSizes 
     if (asked_for) {
       why = "attention runs between the replayed parts (full_cuda_graph is false)";
     } else if (!node.schema->capturable) {
-      why = "the op is declared as not capturable";
+      why = declared(node);
     } else {
       const size_t before = recorder.recording.launches().size();
       try {
         const RecordingScope scope(stream, recorder);
         executor.run(id, id + 1);
+        launches_until_[static_cast<size_t>(id)] = recorder.recording.launches().size();
         continue;
       } catch (const CaptureError& error) {
         // What it launched before it broke the rule runs with the rest of it, eagerly.
@@ -45,20 +56,21 @@ CapturedStep::CapturedStep(graph::Executor& executor, Stream& stream, StepSizes 
         why = error.what();
       }
     }
-    close(std::exchange(recorder.recording, {}));
+    close(std::exchange(recorder.recording, {}), begin, id);
+    begin = id + 1;
     splits_.push_back({id, std::string(node.schema->name), node.layer, std::move(why), asked_for});
     if (!parts_.empty() && parts_.back().replay == nullptr && parts_.back().end == id)
       parts_.back().end = id + 1;
     else
       parts_.push_back({.replay = nullptr, .begin = id, .end = id + 1});
   }
-  close(std::exchange(recorder.recording, {}));
+  close(std::exchange(recorder.recording, {}), begin, static_cast<graph::NodeId>(graph.nodes.size()));
 }
 
-void CapturedStep::close(capture::Recording recording) {
+void CapturedStep::close(capture::Recording recording, graph::NodeId begin, graph::NodeId end) {
   if (recording.empty()) return;
   replays_.push_back(std::make_unique<capture::Replay>(std::move(recording), largest_, stream_));
-  parts_.push_back({.replay = replays_.back().get()});
+  parts_.push_back({.replay = replays_.back().get(), .begin = begin, .end = end});
 }
 
 void CapturedStep::run(StepSizes captured, StepSizes real, Profiler* profiler) {

@@ -38,9 +38,10 @@ class CapturedStep {
   const std::vector<Split>& splits() const { return splits_; }
   size_t launches() const;
   size_t bytes() const;  // of heap: recordings and what replays them
-  // For checks: all parts in order, launch by launch on the caller; `after` is told of each.
-  template <typename After>
-  void run_slowly(StepSizes captured, StepSizes real, After&& after);
+  // For checks: all parts in order, launch by launch on the caller. `after_launch` is told of each launch
+  // that is replayed, `after_node` of each node of the graph.
+  template <typename AfterLaunch, typename AfterNode>
+  void run_slowly(StepSizes captured, StepSizes real, AfterLaunch&& after_launch, AfterNode&& after_node);
   const std::vector<std::unique_ptr<capture::Replay>>& replays() const { return replays_; }
 
  private:
@@ -50,7 +51,7 @@ class CapturedStep {
     StepSizes sizes = {};  // that `workers` is for
     int workers = 0;
   };
-  void close(capture::Recording recording);
+  void close(capture::Recording recording, graph::NodeId begin, graph::NodeId end);
 
   graph::Executor& executor_;
   Stream& stream_;
@@ -58,20 +59,26 @@ class CapturedStep {
   std::vector<std::unique_ptr<capture::Replay>> replays_;
   std::vector<Part> parts_;
   std::vector<Split> splits_;
+  std::vector<size_t> launches_until_;  // by node: launches of its recording up to its own, these included
 };
 
-template <typename After>
-void CapturedStep::run_slowly(StepSizes captured, StepSizes real, After&& after) {
+template <typename AfterLaunch, typename AfterNode>
+void CapturedStep::run_slowly(StepSizes captured, StepSizes real, AfterLaunch&& after_launch,
+                              AfterNode&& after_node) {
   for (const Part& part : parts_) {
-    if (part.replay == nullptr) {
-      stream_.set_sizes(real);
-      executor_.run(part.begin, part.end);
-      continue;
-    }
-    const capture::Recording& recording = part.replay->recording();
-    for (size_t i = 0; i < recording.launches().size(); ++i) {
-      part.replay->run_node(i, captured);
-      after(recording, recording.launches()[i]);
+    size_t launch = 0;
+    for (graph::NodeId node = part.begin; node < part.end; ++node) {
+      if (part.replay == nullptr) {
+        stream_.set_sizes(real);
+        executor_.run(node, node + 1);
+      } else {
+        const capture::Recording& recording = part.replay->recording();
+        for (; launch < launches_until_[static_cast<size_t>(node)]; ++launch) {
+          part.replay->run_node(launch, captured);
+          after_launch(recording, recording.launches()[launch]);
+        }
+      }
+      after_node(node);
     }
   }
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/capture_rules.h"
+#include "core/fault.h"
 #include "core/profiler.h"
 #include "models/registry.h"
 
@@ -64,6 +65,9 @@ GraphBackend::~GraphBackend() = default;
 GraphBackend::Program GraphBackend::lay_out(const graph::Graph& graph, StepSizes largest) const {
   Program program{.graph = graph, .plan = {}, .executor = nullptr};
   program.plan = graph::plan_memory(graph, largest, graph::measure_workspaces(graph, largest, stream_));
+  const std::vector<std::string> problems = graph::problems_of(program.plan, graph);
+  REPRISE_CHECK(problems.empty(), "the memory plan of '{}' is wrong: {}", graph.name,
+                problems.empty() ? "" : problems.front());
   return program;
 }
 
@@ -76,7 +80,8 @@ void GraphBackend::plan_captures(const SizeList& sizes, bool prefill, Captures& 
                     .program = prefill ? &*general_ : &*decode_,
                     .own = nullptr,
                     .own_arena = {},
-                    .step = nullptr};
+                    .step = nullptr,
+                    .binding = std::nullopt};
     if (!config_.config.use_unique_memory_pool) {
       capture.own = std::make_unique<Program>(
           lay_out(graphs_.step, {.tokens = size, .seqs = prefill ? limits_.rows : size}));
@@ -147,6 +152,8 @@ CapturedStep GraphBackend::capture_afresh(const StepPath& path, const StepShape&
 
 StepSizes GraphBackend::prepare(const StepPath& path, const StepShape& shape) {
   const StepSizes real = inputs_.sizes();
+  REPRISE_CHECK(real.tokens <= path.captured_size, "a step of {} tokens is replayed as one of {}",
+                real.tokens, path.captured_size);
   const StepSizes padded{.tokens = path.captured_size,
                          .seqs = shape.prefill_tokens == 0 ? path.captured_size : real.seqs};
   pad(real, padded);
@@ -155,8 +162,11 @@ StepSizes GraphBackend::prepare(const StepPath& path, const StepShape& shape) {
 
 void GraphBackend::run(const StepPath& path, const StepShape& shape, Profiler* profiler) {
   if (path.replayed()) {
+    const Capture& capture = captures_of(shape).list[path.recording];
     const StepSizes padded = prepare(path, shape);
-    captured(path, shape)->run(padded, inputs_.sizes(), profiler);
+    collect_inputs(inputs_.forward(), samples_.tensors(), bound_);
+    capture.binding->check(padded, bound_);
+    capture.step->run(padded, inputs_.sizes(), profiler);
   } else {
     stream_.set_sizes(inputs_.sizes());
     executor(path, shape).run();
@@ -206,6 +216,7 @@ void GraphBackend::capture(Captures& captures, size_t index) {
   try {
     capture.step = std::make_unique<CapturedStep>(*capture.program->executor, stream_,
                                                   capture.program->plan.largest, captures.split);
+    capture.binding.emplace(bind(captures, index));
     // Splits at attention are what split mode is; one that nobody asked for is news.
     const bool broken = std::any_of(capture.step->splits().begin(), capture.step->splits().end(),
                                     [](const Split& split) { return !split.asked_for; });
@@ -220,6 +231,23 @@ void GraphBackend::capture(Captures& captures, size_t index) {
   }
   --stats_.pending;
   stats_.capture_s += seconds_since(start);
+}
+
+capture::Binding GraphBackend::bind(const Captures& captures, size_t index) const {
+  const bool prefill = &captures == &prefill_captures_;
+  int64_t size = captures.list[index].size;
+  if (fault_is_on(Fault::capture_serves_one_token_less)) --size;
+  const bool any_size = (prefill ? config_.prefill : config_.decode).any_size;
+  const StepSizes largest{.tokens = size, .seqs = prefill ? limits_.rows : size};
+  capture::ReplayKey key{.smallest = largest, .largest = largest};
+  if (any_size || prefill) key.smallest.seqs = 1;
+  if (any_size) key.smallest.tokens = 1;
+  std::vector<capture::NamedInput> inputs;
+  for (graph::NamedTensor& input : named_inputs(inputs_.forward(), samples_.tensors()))
+    inputs.push_back({std::move(input.name), std::move(input.tensor)});
+  std::vector<const capture::Recording*> parts;
+  for (const auto& replay : captures.list[index].step->replays()) parts.push_back(&replay->recording());
+  return {key, inputs, parts};
 }
 
 // The largest first: it serves every batch, if with more padding.

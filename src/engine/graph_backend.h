@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "capture/binding.h"
 #include "core/arena.h"
 #include "engine/captured_step.h"
 #include "engine/engine_config.h"
@@ -62,7 +63,8 @@ class GraphBackend {
 
   // The path of the next step.
   StepPath choose(const StepShape& step) const;
-  // Runs forward and sample by a path that isn't eager: inputs and plans of the samples are filled.
+  // Runs forward and sample by a path that isn't eager: inputs and plans of the samples are filled. Throws
+  // CaptureError where a replay would not compute this step: other sizes than it serves, an input that moved.
   void run(const StepPath& path, const StepShape& shape, Profiler* profiler);
   // The static graph of a step that scores prompt tokens (level >= 1): hidden states and logits.
   models::ForwardOutput run_scores();
@@ -104,6 +106,7 @@ class GraphBackend {
     std::unique_ptr<Program> own;  // where use_unique_memory_pool is false
     MappedMemory own_arena;
     std::unique_ptr<CapturedStep> step;
+    std::optional<capture::Binding> binding;  // what must still hold when the step is replayed
   };
   // One kind of steps: captures and their states, by place in the list of sizes.
   struct Captures {
@@ -119,6 +122,7 @@ class GraphBackend {
   Captures& captures_of(const StepShape& shape);
   void warm_up(Capture& capture, bool prefill);
   void capture(Captures& captures, size_t index);
+  capture::Binding bind(const Captures& captures, size_t index) const;
   bool capture_next(Captures& captures);
 
   const models::Model& model_;
@@ -134,6 +138,7 @@ class GraphBackend {
   size_t arena_bytes_ = 0;
   size_t private_bytes_ = 0;
   size_t graph_object_bytes_ = 0;
+  std::vector<const Tensor*> bound_;  // the step's inputs as they are now
   GraphStats stats_;
 };
 

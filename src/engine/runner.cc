@@ -32,6 +32,42 @@ class RecordingScope {
   Stream& stream_;
 };
 
+// Asks a model's ops for memory without running one. Code that looks at a value sees zeros, and an op that
+// can't be recorded is asked no further: what they take then, only a run can tell; the arena's spare half is
+// theirs.
+class MeasuringDispatcher final : public ops::Dispatcher, private ops::WorkspaceAllocator {
+ public:
+  MeasuringDispatcher(Stream& stream, StepArena& arena) : stream_(stream), arena_(arena) {}
+
+  ops::Outputs dispatch(const ops::OpCall& call) override {
+    ops::OutputSpecs specs;
+    call.schema.infer(call, specs);
+    ops::Outputs outputs;
+    for (; outputs.count < specs.count; ++outputs.count) {
+      const ops::OutputSpec& spec = specs.specs[static_cast<size_t>(outputs.count)];
+      outputs.tensors[static_cast<size_t>(outputs.count)] = arena_.allocate(spec.dtype, spec.shape);
+    }
+    if (!call.schema.capturable) return outputs;
+    const OpScope scope(call.schema.name);
+    try {
+      call.schema.launch(call, stream_, {outputs.tensors.data(), static_cast<size_t>(outputs.count)}, *this);
+    } catch (const CaptureError&) {
+    }
+    return outputs;
+  }
+  const std::byte* read(const Tensor& tensor) override {
+    zeros_.resize(std::max(zeros_.size(), static_cast<size_t>(tensor.extent().eval(stream_.sizes()))));
+    return zeros_.data();
+  }
+
+ private:
+  Tensor workspace(DType dtype, const Shape& shape) override { return arena_.allocate(dtype, shape); }
+
+  Stream& stream_;
+  StepArena& arena_;
+  std::vector<std::byte> zeros_;
+};
+
 int64_t columns_for_logprobs(const EngineConfig& config, int64_t vocab) {
   return config.max_logprobs < 0 ? vocab : std::min<int64_t>(config.max_logprobs, vocab);
 }
@@ -76,7 +112,7 @@ size_t Runner::measure_eager_arena() {
   DiscardingSink sink;
   const RecordingScope recording(stream_, sink);
   StepArena arena(0);
-  ops::EagerDispatcher dispatcher(stream_, arena);
+  MeasuringDispatcher dispatcher(stream_, arena);
   const ops::DispatchScope scope(dispatcher);
   for (const int64_t tokens : {limits_.rows, limits_.tokens}) {
     const StepSizes sizes = class_of({.tokens = tokens, .seqs = limits_.rows}, limits_);

@@ -15,19 +15,33 @@ double microseconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
+void collect_inputs(const models::ForwardInput& input, const ops::SampleBuffers& samples,
+                    std::vector<const Tensor*>& found) {
+  found.assign({&input.token_ids, &input.positions, &input.rope_lengths, &input.slots, &input.seq_of_token,
+                &input.block_tables, &input.logit_rows, &samples.plan, &samples.biases, &samples.counts,
+                &samples.tokens, &samples.logprobs, &samples.top_ids, &samples.top_logprobs});
+  for (const models::KvLayer& layer : input.kv->layers) {
+    found.push_back(&layer.keys);
+    found.push_back(&layer.values);
+  }
+}
+
 std::vector<graph::NamedTensor> named_inputs(const models::ForwardInput& input,
                                              const ops::SampleBuffers& samples) {
-  std::vector<graph::NamedTensor> named = {
-      {"token_ids", input.token_ids},       {"positions", input.positions},
-      {"rope_lengths", input.rope_lengths}, {"slots", input.slots},
-      {"seq_of_token", input.seq_of_token}, {"block_tables", input.block_tables},
-      {"logit_rows", input.logit_rows},     {"sample.plan", samples.plan},
-      {"sample.biases", samples.biases},    {"sample.counts", samples.counts},
-      {"sample.tokens", samples.tokens},    {"sample.logprobs", samples.logprobs},
-      {"sample.top_ids", samples.top_ids},  {"sample.top_logprobs", samples.top_logprobs}};
-  for (size_t layer = 0; layer < input.kv->layers.size(); ++layer) {
-    named.push_back({fmt::format("keys.{}", layer), input.kv->layers[layer].keys});
-    named.push_back({fmt::format("values.{}", layer), input.kv->layers[layer].values});
+  constexpr std::string_view kNames[] = {"token_ids",      "positions",          "rope_lengths",
+                                         "slots",          "seq_of_token",       "block_tables",
+                                         "logit_rows",     "sample.plan",        "sample.biases",
+                                         "sample.counts",  "sample.tokens",      "sample.logprobs",
+                                         "sample.top_ids", "sample.top_logprobs"};
+  std::vector<const Tensor*> tensors;
+  collect_inputs(input, samples, tensors);
+  std::vector<graph::NamedTensor> named;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const size_t behind = i - std::size(kNames);  // keys and values of the layers
+    named.push_back({i < std::size(kNames)
+                         ? std::string(kNames[i])
+                         : fmt::format("{}.{}", behind % 2 == 0 ? "keys" : "values", behind / 2),
+                     *tensors[i]});
   }
   return named;
 }

@@ -30,8 +30,11 @@ struct StepGraphOptions {
   graph::PassOptions passes = {};
 };
 
-// What the host fills before a step and what survives it, by name: token_ids, positions, ..., keys.0,
-// values.0,
+// What the host fills before a step and what survives it: the tensors as they are now. `found` is
+// overwritten; nothing is allocated where it has the room.
+void collect_inputs(const models::ForwardInput& input, const ops::SampleBuffers& samples,
+                    std::vector<const Tensor*>& found);
+// The same in the same order, by name: token_ids, positions, ..., keys.0, values.0,
 // ..., sample.plan, ...
 std::vector<graph::NamedTensor> named_inputs(const models::ForwardInput& input,
                                              const ops::SampleBuffers& samples);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/fault.h"
 
 namespace reprise::engine {
 
@@ -56,7 +57,8 @@ void StepInputs::pad(const StepSizes& padded) {
     forward_.token_ids.as<int32_t>()[t] = 0;
     forward_.positions.as<int32_t>()[t] = 0;
     forward_.rope_lengths.as<int32_t>()[t] = 1;
-    forward_.slots.as<int32_t>()[t] = 0;
+    forward_.slots.as<int32_t>()[t] =
+        fault_is_on(Fault::padding_writes_real_slot) ? forward_.slots.as<int32_t>()[0] : 0;
     forward_.seq_of_token.as<int32_t>()[t] = -1;
   }
   const int64_t columns = forward_.kv->max_blocks_per_seq;

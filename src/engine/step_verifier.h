@@ -2,8 +2,10 @@
 //
 // At start every capture runs once on made-up sequences with its padding poisoned: padding rows of each
 // intermediate, the arena and the null block hold NaN, so a value that leaks from there shows in the logits.
-// While serving, a step in N is computed again. A difference is traced to its first op and layer: the static
-// graph against the model's code node by node, then the recording against a fresh one, then its order.
+// Its recording must come out the same when it is made again from other contents of the inputs, and each
+// launch must wait for whoever shares bytes with it. While serving, a step in N is computed again, and its
+// results are then those of the model's own code. A difference is traced to its first op and layer, node by
+// node: the static graph against the model's code, then padded, replayed, and with its padding poisoned.
 #pragma once
 
 #include <cstdint>
@@ -57,9 +59,15 @@ class StepVerifier {
   std::vector<MadeUp> make_up(int64_t count, int64_t step_tokens) const;
   void fill_history(const std::vector<MadeUp>& sequences);
   void fill_null_block(int byte);
-  void run_poisoned(CapturedStep& step, const StepSizes& captured, const StepSizes& real);
+  template <typename AfterNode>
+  void run_poisoned(CapturedStep& step, const StepSizes& captured, const StepSizes& real,
+                    AfterNode&& after_node);
+  models::ForwardOutput run_eagerly();
   std::vector<float> eager_logits();
+  std::vector<std::byte> choices() const;
+  std::optional<std::string> try_capture(bool prefill, int64_t size, bool any_size, size_t index);
   std::optional<std::string> check_capture(bool prefill, int64_t size, bool any_size, size_t index);
+  std::optional<std::string> check_recording(const StepPath& path, const StepShape& shape);
   std::string localise(const StepPath& path, const StepShape& shape);
 
   Parts parts_;

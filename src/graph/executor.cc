@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/capture_rules.h"
+#include "core/fault.h"
 #include "graph/no_storage.h"
 
 namespace reprise::graph {
@@ -29,6 +30,20 @@ class RecordingScope {
   Stream& stream_;
 };
 
+// What Fault::op_flips_bits and Fault::op_mixes_in_last_row launch behind an op.
+struct FaultScalars {
+  int64_t row_bytes;
+};
+const Kernel kFlipBits{"fault_flip_bits", [](const KernelContext& context, int64_t, int64_t) {
+                         context.buffer<uint32_t>(0)[0] ^= 0x00100010u;  // mantissas of f32 and of bf16
+                       }};
+const Kernel kMixInLastRow{"fault_mix_in_last_row", [](const KernelContext& context, int64_t, int64_t) {
+                             const auto last =
+                                 (context.sizes.tokens - 1) * context.get_scalars<FaultScalars>().row_bytes;
+                             if (last > 0)
+                               context.buffer<uint32_t>(0)[0] ^= *(context.buffer<uint32_t>(0) + last / 4);
+                           }};
+
 // Notes what an op asks for.
 class WorkspaceMeter final : public ops::WorkspaceAllocator {
  public:
@@ -54,7 +69,11 @@ std::vector<Workspace> measure_workspaces(const Graph& graph, StepSizes largest,
   NoStorage nothing;
   std::vector<Tensor> tensors;
   tensors.reserve(graph.values.size());
-  for (const Value& value : graph.values) tensors.push_back(nothing.tensor(value));
+  for (size_t i = 0; i < graph.values.size(); ++i) {
+    // What the host fills has bytes, and an op that looks at them (it should not) finds some.
+    const Value& root = graph.value(root_of(graph, static_cast<ValueId>(i)));
+    tensors.push_back(root.tensor ? root.tensor : nothing.tensor(graph.values[i]));
+  }
   DiscardingSink sink;
   stream.set_sizes(largest);
   const RecordingScope recording(stream, sink);
@@ -66,7 +85,11 @@ std::vector<Workspace> measure_workspaces(const Graph& graph, StepSizes largest,
       for (size_t k = 0; k < count; ++k) outputs[k] = tensors[static_cast<size_t>(node.outputs[k])];
       const LayerScope layer(node.layer);
       const OpScope op(node.schema->name);
-      node.schema->launch(call_of(graph, node, tensors), stream, {outputs.data(), count}, meter);
+      try {
+        node.schema->launch(call_of(graph, node, tensors), stream, {outputs.data(), count}, meter);
+      } catch (const CaptureError&) {
+        // It runs eagerly, between two recorded parts.
+      }
     }
     ++meter.node;
   }
@@ -140,7 +163,17 @@ void Executor::run(NodeId begin, NodeId end) {
     const LayerScope layer(graph_.nodes[i].layer);
     const OpScope op(step.call.schema.name);
     step.call.schema.launch(step.call, stream_, {step.outputs.data(), step.output_count}, *this);
+    seed_fault(static_cast<NodeId>(i), step);
   }
+}
+
+// One launch more, in steps that run and in recordings alike.
+void Executor::seed_fault(NodeId node, const Step& step) {
+  const bool flips = fault_is_on(Fault::op_flips_bits, node);
+  if ((!flips && !fault_is_on(Fault::op_mixes_in_last_row, node)) || step.output_count == 0) return;
+  const Tensor& output = step.outputs[0];
+  stream_.launch(flips ? kFlipBits : kMixInLastRow, {.items = Dim{1}}, {updates(output)},
+                 FaultScalars{output.shape.row_elements() * static_cast<int64_t>(size_of(output.dtype))});
 }
 
 Tensor Executor::workspace(DType dtype, const Shape& shape) {

@@ -16,7 +16,7 @@ namespace reprise::graph {
 
 // Workspace of every node at these sizes, found by asking the ops without running them. `stream` doesn't
 // record yet, and its sizes are those of `largest` afterwards. An op that can't be captured can't be asked
-// and has none.
+// and has none; one that breaks a rule of captures has what it asked for until then.
 std::vector<Workspace> measure_workspaces(const Graph& graph, StepSizes largest, Stream& stream);
 
 // Thread contract: the stream's thread.
@@ -52,6 +52,7 @@ class Executor final : private ops::WorkspaceAllocator, private BufferOwner {
 
   Tensor workspace(DType dtype, const Shape& shape) override;
   void release(Buffer&) override {}
+  void seed_fault(NodeId node, const Step& step);
   BufferRef place(const Placement& placement, std::byte* arena);
 
   Graph graph_;

@@ -42,6 +42,10 @@ struct Value {
   // Results: the value of the traced graph that it equals bit by bit, kNone where a pass made a new one.
   // Passes that move a value to another node keep it; shadow checks compare by it.
   int32_t traced = kNone;
+  // Results of which only some rows are computed any more: the value of the traced graph that these are rows
+  // of, and the name of the value that picks them.
+  int32_t rows_of = kNone;
+  std::string picked_by = {};
   // Inputs, weights and state: where it lies. Empty in graphs that were parsed.
   Tensor tensor = {};
 };

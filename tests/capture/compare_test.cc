@@ -71,6 +71,30 @@ TEST_F(Compare, LayersAndKernelsBelongToTheComparison) {
   EXPECT_EQ(first_difference(one, other)->what, "kernel: mix_into and mix");
 }
 
+// The op behind it is only where the difference shows.
+TEST_F(Compare, AnOpThatLaunchesMoreOftenIsToBlame) {
+  const auto capture_times = [&](int times) {
+    return step.record([&] {
+      {
+        const LayerScope layer("probe");
+        const OpScope op("copies");
+        for (int i = 0; i < times; ++i) step.update(step.block.at(0, {4}), 1);
+      }
+      const LayerScope layer("mlp");
+      const OpScope op("norm");
+      step.mix_rows(step.block.at(8, {4}), {}, 1);
+    });
+  };
+  const Recording once = capture_times(1), thrice = capture_times(3);
+  for (const auto& difference : {first_difference(once, thrice), first_difference(thrice, once)}) {
+    ASSERT_TRUE(difference.has_value());
+    EXPECT_EQ(difference->launch, 1u);
+    EXPECT_EQ(difference->op, "copies");
+    EXPECT_EQ(difference->layer, "probe");
+    EXPECT_EQ(difference->what, "count: the op launches more often in one than in the other");
+  }
+}
+
 // What the compiler leaves between the fields of a struct is chance and must not look like data.
 TEST_F(Compare, PaddingOfScalarsIsNotCompared) {
   const auto capture_over = [&](int garbage) {

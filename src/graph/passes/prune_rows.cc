@@ -127,7 +127,8 @@ class RowPruning {
       for (const ValueId output : node.outputs) {
         Value& value = graph_.value(output);
         value.shape = {graph_.value(index).shape[0], value.shape[1]};
-        value.traced = kNone;
+        value.rows_of = std::exchange(value.traced, kNone);
+        value.picked_by = graph_.value(index).name;
       }
     graph_.nodes.push_back(std::move(node));
   }
@@ -137,7 +138,10 @@ class RowPruning {
     if (!fresh) return known->second;
     const Value& whole = graph_.value(from);
     const Shape shape{graph_.value(index).shape[0], whole.shape[1]};
-    const ValueId rows = add_value(graph_, {.dtype = whole.dtype, .shape = shape});
+    const ValueId rows = add_value(graph_, {.dtype = whole.dtype,
+                                            .shape = shape,
+                                            .rows_of = whole.traced,
+                                            .picked_by = graph_.value(index).name});
     graph_.nodes.push_back({.schema = &ops::kGatherRows,
                             .inputs = {from, index},
                             .outputs = {rows},

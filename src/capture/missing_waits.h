@@ -1,0 +1,21 @@
+// The check of a replay's order: written apart from dependencies.h, and as plainly as can be, because a wait
+// that is missed shows in results by chance only.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+
+#include "capture/replay.h"
+
+namespace reprise::capture {
+
+// Two launches that touch the same bytes, one of them writing.
+struct MissingWait {
+  size_t earlier, later;  // the later may start before the earlier is done
+  size_t buffer;          // of the later
+};
+
+// The first, comparing byte ranges at `largest` pair by pair; nothing where the replay is sound.
+std::optional<MissingWait> first_missing_wait(const Replay& replay, StepSizes largest);
+
+}  // namespace reprise::capture
