@@ -38,6 +38,7 @@ struct LoadOptions {
   bool enable_chunked_prefill = true;
   int64_t block_size = 64;              // positions per KV block, a multiple of 16
   int64_t num_gpu_blocks_override = 0;  // KV blocks; 0: from kv_cache_memory
+  double gpu_memory_utilization = 0.9;  // (0, 1], share of the free memory that the process may use in all
   size_t kv_cache_memory = 0;      // bytes; 0: what the sequences can use, at most a share of the free memory
   int64_t max_partition_size = 0;  // keys per attention partition; 0: FLAGS_max_partition_size, or 32768
   int max_logprobs = 20;           // the most a request may ask for; -1: the whole vocabulary
@@ -138,6 +139,14 @@ struct StreamEvent {
 // False ends that output with finish_reason "abort".
 using StreamCallback = std::function<bool(const StreamEvent&)>;
 
+// Bytes of one purpose: as planned before anything was allocated, and as allocated since. Recordings count
+// when they are made.
+struct MemoryUse {
+  std::string what;
+  size_t predicted = 0;
+  size_t actual = 0;
+};
+
 struct ModelInfo {
   std::string architecture;
   int64_t parameters = 0;
@@ -147,6 +156,7 @@ struct ModelInfo {
   int64_t kv_blocks = 0;
   size_t arena_bytes = 0;
   size_t input_bytes = 0;
+  std::vector<MemoryUse> memory;  // all of it, by purpose
   std::string dtype;
   std::string isa;
   int threads = 0;

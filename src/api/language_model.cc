@@ -3,21 +3,18 @@
 #include <chrono>
 
 #include "api/batch_run.h"
+#include "api/model_setup.h"
 #include "api/text_model.h"
 #include "core/error.h"
 #include "core/profiler.h"
 #include "core/thread_team.h"
 #include "engine/engine.h"
 #include "engine/graph_auto.h"
-#include "kernels/cpu/isa_select.h"
 #include "models/load_model.h"
-#include "models/registry.h"
 #include "ops/packed_weight.h"
 #include "reprise/reprise.h"
 #include "weights/checkpoint.h"
 #include "weights/generation_defaults.h"
-#include "weights/gguf.h"
-#include "weights/model_config.h"
 
 namespace reprise {
 
@@ -34,50 +31,12 @@ struct LanguageModel::Impl {
 
 namespace {
 
-DType compute_dtype(const std::string& asked, const weights::ModelConfig& config) {
-  if (asked == "auto") return config.torch_dtype == "float32" ? DType::f32 : DType::bf16;
-  const std::optional<DType> dtype = parse_dtype(asked);
-  if (!dtype || (*dtype != DType::f32 && *dtype != DType::bf16))
-    throw Error("[--dtype] '{}'; use auto, float32 or bfloat16", asked);
-  return *dtype;
-}
-
-engine::EngineConfig engine_config(const LoadOptions& options, const weights::ModelConfig& model,
-                                   const weights::GenerationDefaults& defaults) {
-  constexpr int64_t kDefaultModelLen = 2048;
-  engine::EngineConfig config;
-  config.max_model_len = options.max_model_len > 0
-                             ? options.max_model_len
-                             : std::min(kDefaultModelLen, model.max_position_embeddings);
-  config.max_num_seqs = options.max_num_seqs;
-  if (options.max_num_batched_tokens > 0) config.max_num_batched_tokens = options.max_num_batched_tokens;
-  config.enable_chunked_prefill = options.enable_chunked_prefill;
-  config.block_size = options.block_size;
-  if (options.num_gpu_blocks_override > 0) config.num_gpu_blocks_override = options.num_gpu_blocks_override;
-  if (options.kv_cache_memory > 0) config.kv_cache_memory = options.kv_cache_memory;
-  config.max_partition_size = engine::choose_max_partition_size(options.max_partition_size);
-  config.max_logprobs = options.max_logprobs;
-  config.seed = options.seed;
-  config.graph = engine::graph_config_of({.graph_optimization_config = options.graph_optimization_config,
-                                          .use_cudagraph = options.use_cudagraph,
-                                          .graph_verify = options.graph_verify,
-                                          .graph_opt = options.graph_opt,
-                                          .capture_before_ready = options.capture_before_ready});
-  for (const auto* ids : {&model.eos_token_ids, &defaults.eos_token_ids})
-    for (const int64_t id : *ids)
-      if (id >= 0 && id < model.vocab_size) config.eos_token_ids.push_back(static_cast<int32_t>(id));
-  return config;
-}
-
-// Throws where the graph settings can't be served for this model; what is only odd comes back as warnings.
-std::vector<std::string> check_graph(const engine::EngineConfig& config, const models::Family& family) {
-  constexpr bool kHasCompiler = false;
-  engine::require_graph_support(config.graph, family.architecture, family.supports_graph_optimization);
-  const engine::GraphLimits limits = config.resolved().graph_limits(kHasCompiler);
-  std::vector<std::string> warnings;
-  for (const engine::GraphConfig& candidate : engine::graph_candidates(config.graph, kHasCompiler))
-    warnings = engine::resolve_graph(candidate, limits).warnings;  // the last asks for most
-  return warnings;
+std::vector<MemoryUse> memory_lines(const engine::MemoryReport& predicted,
+                                    const engine::MemoryReport& actual) {
+  std::vector<MemoryUse> lines;
+  for (const engine::MemoryCategory& category : engine::memory_categories())
+    lines.push_back({std::string(category.name), predicted.*category.bytes, actual.*category.bytes});
+  return lines;
 }
 
 }  // namespace
@@ -86,26 +45,19 @@ LanguageModel LanguageModel::load(const LoadOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   auto impl = std::make_unique<Impl>();
   impl->options = options;
-  if (options.model.empty()) throw Error("[--model] missing; give a model's folder or a .gguf file");
-  const std::filesystem::path path(options.model);
-  if (!std::filesystem::exists(path))
-    throw Error("[--model] {} does not exist; give a model's folder or a .gguf file", path.string());
-  const weights::ModelConfig config = weights::load_model_config(path);
-  const models::Family& family = models::find_family(config.architecture);
-  const bool gguf = weights::is_gguf_file(path);
-  if (!gguf)
-    impl->defaults =
-        weights::load_generation_defaults(std::filesystem::is_directory(path) ? path : path.parent_path());
   // What can't run is refused before the weights are read.
-  engine::EngineConfig engine_options = engine_config(options, config, impl->defaults);
-  std::vector<std::string> warnings = check_graph(engine_options, family);
-  impl->text = api::TextModel::load(path, options.tokenizer, options.chat_template);
+  api::ModelSetup setup = api::set_up_model(options);
+  const weights::ModelConfig& config = setup.config;
+  const DType dtype = setup.dtype;
+  const Isa isa = setup.isa;
+  impl->defaults = setup.defaults;
+  engine::EngineConfig engine_options = setup.engine;
+  std::vector<std::string> warnings = std::move(setup.warnings);
+  impl->text = api::TextModel::load(setup.path, options.tokenizer, options.chat_template);
   impl->team = std::make_unique<ThreadTeam>(options.threads);
-  const DType dtype = compute_dtype(options.dtype, config);
-  const Isa isa = kernels::cpu::choose_isa(dtype, options.isa);
 
   std::unique_ptr<weights::Checkpoint> checkpoint;
-  if (!options.random_weights) checkpoint = weights::Checkpoint::open(path);
+  if (!options.random_weights) checkpoint = weights::Checkpoint::open(setup.path);
   std::unique_ptr<const models::Model> model =
       models::load_model(config, checkpoint.get(), dtype, *impl->team);
   const size_t weight_bytes = model->weight_bytes();
@@ -134,6 +86,7 @@ LanguageModel LanguageModel::load(const LoadOptions& options) {
       .kv_blocks = memory.num_kv_blocks,
       .arena_bytes = memory.arena_bytes,
       .input_bytes = memory.input_buffer_bytes,
+      .memory = memory_lines(impl->engine->planned_memory(), memory),
       .dtype = std::string(name_of(dtype)),
       .isa = std::string(name_of(isa)),
       .threads = impl->team->size(),

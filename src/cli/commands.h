@@ -14,6 +14,10 @@ Run add_generate(CLI::App& program);
 Run add_chat(CLI::App& program);
 Run add_tokenizer(CLI::App& program);
 Run add_bench(CLI::App& program);
+Run add_plan(CLI::App& program);
+Run add_check(CLI::App& program);
+Run add_explain(CLI::App& program);
+Run add_graph(CLI::App& program);
 Run add_collect_env(CLI::App& program);
 
 }  // namespace reprise::cli

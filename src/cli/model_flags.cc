@@ -5,6 +5,9 @@
 #include <cstdio>
 
 #include "core/error.h"
+#include "engine/graph_config.h"
+#include "models/load_model.h"
+#include "weights/checkpoint.h"
 
 namespace reprise::cli {
 
@@ -29,7 +32,46 @@ std::string size_text(size_t bytes) {
   return fmt::format("{:.1f} kB", value / 1e3);
 }
 
+CLI::Option* add_size_option(CLI::App& command, const std::string& name, size_t& value,
+                             const std::string& help) {
+  return command.add_option_function<std::string>(
+      name,
+      [name, &value](const std::string& text) {
+        try {
+          value = parse_size(text);
+        } catch (const Error& e) {
+          throw CLI::ValidationError(name, e.what());
+        }
+      },
+      help);
+}
+
 namespace {
+
+void warn(const std::vector<std::string>& warnings) {
+  for (const std::string& warning : warnings) std::fprintf(stderr, "reprise: warning: %s\n", warning.c_str());
+}
+
+// Predicted beside actual, where graph optimisation is asked for: its arenas are planned, not found out.
+void print_memory(const ModelInfo& info) {
+  std::fprintf(stderr, "%-14s %12s %12s\n", "memory", "predicted", "actual");
+  MemoryUse total{.what = "total"};
+  const auto row = [](const MemoryUse& use) {
+    std::fprintf(stderr, "%-14s %12s %12s\n", use.what.c_str(), size_text(use.predicted).c_str(),
+                 size_text(use.actual).c_str());
+  };
+  for (const MemoryUse& use : info.memory) {
+    row(use);
+    total.predicted += use.predicted;
+    total.actual += use.actual;
+  }
+  row(total);
+}
+
+bool asks_for_graphs(const LoadOptions& options) {
+  return !options.graph_optimization_config.empty() || options.use_cudagraph.value_or(false) ||
+         !options.graph_opt.empty() || options.capture_before_ready;
+}
 
 void add_graph_flags(CLI::App& command, LoadOptions& options) {
   const auto add = [&](const std::string& name, std::string& value, const std::string& help) {
@@ -85,18 +127,11 @@ void add_model_flags(CLI::App& command, LoadOptions& options) {
       ->group("Model");
   add("--block-size", options.block_size, "positions per KV block, a multiple of 16");
   add("--num-gpu-blocks-override", options.num_gpu_blocks_override, "KV blocks; 0: from --kv-cache-memory");
-  command
-      .add_option_function<std::string>(
-          "--kv-cache-memory",
-          [&options](const std::string& text) {
-            try {
-              options.kv_cache_memory = parse_size(text);
-            } catch (const Error& e) {
-              throw CLI::ValidationError("--kv-cache-memory", e.what());
-            }
-          },
-          "memory of the KV cache, such as 2GiB")
+  add_size_option(command, "--kv-cache-memory", options.kv_cache_memory,
+                  "memory of the KV cache, such as 2GiB")
       ->group("Model");
+  add("--gpu-memory-utilization", options.gpu_memory_utilization,
+      "share of the free memory that may be used in all, where neither of these two is given");
   add("--max-partition-size", options.max_partition_size,
       "keys per attention partition; 0: FLAGS_max_partition_size or 32768");
   add("--max-logprobs", options.max_logprobs, "the most log-probabilities a prompt may ask for; -1: all");
@@ -105,9 +140,26 @@ void add_model_flags(CLI::App& command, LoadOptions& options) {
 
 LanguageModel load_model(const LoadOptions& options) {
   LanguageModel model = LanguageModel::load(options);
-  for (const std::string& warning : model.info().warnings)
-    std::fprintf(stderr, "reprise: warning: %s\n", warning.c_str());
+  warn(model.info().warnings);
+  if (asks_for_graphs(options)) print_memory(model.info());
   return model;
+}
+
+api::ModelSetup set_up_to_look(const LoadOptions& options) {
+  api::ModelSetup setup = api::set_up_model(options);
+  if (setup.engine.graph.choose_level) {
+    setup.engine.graph = engine::graph_candidates(setup.engine.graph, /*has_compiler=*/false).back();
+    setup.warnings.push_back("--graph-opt auto measures at start; this is of the way to run that needs most");
+  }
+  warn(setup.warnings);
+  return setup;
+}
+
+std::unique_ptr<const models::Model> load_weights(const api::ModelSetup& setup, const LoadOptions& options,
+                                                  ThreadTeam& team) {
+  std::unique_ptr<weights::Checkpoint> checkpoint;
+  if (!options.random_weights) checkpoint = weights::Checkpoint::open(setup.path);
+  return models::load_model(setup.config, checkpoint.get(), setup.dtype, team);
 }
 
 }  // namespace reprise::cli

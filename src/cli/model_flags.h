@@ -4,9 +4,18 @@
 #include <CLI/CLI.hpp>
 
 #include <cstddef>
+#include <memory>
 #include <string>
 
+#include "api/model_setup.h"
 #include "reprise/reprise.h"
+
+namespace reprise {
+class ThreadTeam;
+}
+namespace reprise::models {
+class Model;
+}
 
 namespace reprise::cli {
 
@@ -15,6 +24,17 @@ void add_model_flags(CLI::App& command, LoadOptions& options);
 
 // Loads and says on standard error what the settings may not do as meant.
 LanguageModel load_model(const LoadOptions& options);
+
+// For commands that look at a model without running it: warns like load_model(), and where --graph-opt auto
+// leaves the level open, takes the way to run that needs most.
+api::ModelSetup set_up_to_look(const LoadOptions& options);
+// The weights themselves, or random ones.
+std::unique_ptr<const models::Model> load_weights(const api::ModelSetup& setup, const LoadOptions& options,
+                                                  ThreadTeam& team);
+
+// An option whose value parse_size() reads; what it can't read is wrong usage.
+CLI::Option* add_size_option(CLI::App& command, const std::string& name, size_t& value,
+                             const std::string& help);
 
 // "512MiB", "1.5GB", "1073741824". Throws Error on anything else.
 size_t parse_size(const std::string& text);

@@ -42,6 +42,14 @@ std::string_view name_of(BufferKind kind) {
   return "unknown";
 }
 
+void touch_pages(std::byte* data, size_t bytes) {
+  constexpr size_t kPage = 4096;
+  for (size_t at = 0; at < bytes; at += kPage) {
+    volatile std::byte& first = data[at];
+    first = first;
+  }
+}
+
 MappedMemory::MappedMemory(size_t bytes) : bytes_(bytes) {
   if (bytes == 0) return;
   if (recording_on_this_thread())
@@ -173,6 +181,10 @@ Tensor HeapStore::allocate_bytes(size_t bytes, DType dtype, const Shape& shape, 
   node.id = nodes_.size() - 1;
   node.owner = this;
   return {.buffer = BufferRef(&node), .offset = 0, .dtype = dtype, .layout = layout, .shape = shape};
+}
+
+void HeapStore::touch() {
+  for (const MappedMemory& mapping : mappings_) touch_pages(mapping.data(), mapping.bytes());
 }
 
 }  // namespace reprise

@@ -14,6 +14,10 @@
 
 namespace reprise {
 
+// Makes every page of a range resident and keeps its contents: to compare what was planned with what the
+// system counts.
+void touch_pages(std::byte* data, size_t bytes);
+
 // Address range from the system, zero-filled on first touch; large ones ask for huge pages. Throws Error when
 // the system has no memory left, CaptureError while this thread records.
 class MappedMemory {
@@ -87,6 +91,7 @@ class HeapStore final : public BufferOwner {
   Tensor allocate_bytes(size_t bytes, DType dtype, const Shape& shape, Layout layout);
 
   size_t bytes() const { return bytes_; }  // of the tensors
+  void touch();                            // all of it
   void release(Buffer&) override {}        // freed with the store
 
  private:

@@ -9,6 +9,9 @@
 
 #include "core/error.h"
 #include "core/thread_team.h"
+#include "engine/capture_lint.h"
+#include "engine/kv_cache.h"
+#include "engine/memory_advice.h"
 #include "engine/phase.h"
 #include "engine/runner.h"
 #include "engine/sequence.h"
@@ -53,6 +56,18 @@ Budget budget_of(const EngineConfig& config) {
           .long_prefill_token_threshold = *config.long_prefill_token_threshold};
 }
 
+// Where it doesn't fit, the error says what would.
+Runner make_runner(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& resolved,
+                   const EngineConfig& asked) {
+  const size_t memory = available_memory() + model.weight_bytes();
+  try {
+    return Runner(model, team, isa, resolved, memory);
+  } catch (const DoesNotFit& error) {
+    throw Error("{}; to make it fit: {}", error.what(),
+                fmt::join(memory_advice(model, team, isa, asked, memory), ", or "));
+  }
+}
+
 }  // namespace
 
 class Engine::Impl {
@@ -63,13 +78,16 @@ class Engine::Impl {
         config_(checked(config, *model_)),
         budget_(budget_of(config_)),
         sink_(std::move(sink)),
-        runner_(*model_, team, isa, config_, available_memory() + model_->weight_bytes()),
+        runner_(make_runner(*model_, team, isa, config_, config)),
         pool_(runner_.planned().num_kv_blocks) {
     running_.reserve(static_cast<size_t>(config_.max_num_seqs));
     if (config_.graph.capture_before_ready || config_.graph.verify.startup)
       while (capture_next()) {
       }
-    if (config_.graph.verify.startup) problems_ = runner_.verify_captures();
+    if (config_.graph.verify.startup) {
+      problems_ = runner_.verify_captures();
+      lint(team, isa);
+    }
   }
 
   RequestId submit(Request request) {
@@ -107,6 +125,15 @@ class Engine::Impl {
   }
 
  private:
+  // A launch that depends on data is wrong in every replay, whatever the steps tried above say.
+  void lint(ThreadTeam& team, Isa isa) {
+    if (!config_.graph.use_cudagraph) return;
+    const CaptureLint found = lint_capture(*model_, team, isa, config_);
+    if (found.difference.empty()) return;
+    runner_.graph().give_up_all(found.difference);
+    problems_.push_back(found.difference);
+  }
+
   // --- admit: what callers asked for since the last step
   void admit() {
     if (commands_.empty()) return;

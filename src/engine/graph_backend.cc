@@ -179,6 +179,12 @@ void GraphBackend::give_up(bool prefill, size_t index, const std::string& why) {
   stats_.failure = why;
 }
 
+void GraphBackend::give_up_all(const std::string& why) {
+  for (const bool prefill : {false, true})
+    for (size_t i = 0; i < (prefill ? prefill_captures_ : decode_captures_).states.size(); ++i)
+      give_up(prefill, i, why);
+}
+
 bool GraphBackend::is_captured(bool prefill, size_t index) const {
   const CaptureState state = (prefill ? prefill_captures_ : decode_captures_).states[index];
   return state == CaptureState::captured || state == CaptureState::in_parts;
@@ -273,6 +279,18 @@ size_t GraphBackend::held_object_bytes() const {
     for (const Capture& capture : captures->list)
       if (capture.step != nullptr) sum += capture.step->bytes();
   return sum;
+}
+
+size_t GraphBackend::held_private_bytes() const {
+  size_t sum = 0;
+  for (const Captures* captures : {&decode_captures_, &prefill_captures_})
+    for (const Capture& capture : captures->list) sum += capture.own_arena.bytes();
+  return sum;
+}
+
+void GraphBackend::touch_private() {
+  for (Captures* captures : {&decode_captures_, &prefill_captures_})
+    for (Capture& capture : captures->list) touch_pages(capture.own_arena.data(), capture.own_arena.bytes());
 }
 
 std::vector<Split> GraphBackend::splits() const {

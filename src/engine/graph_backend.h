@@ -80,6 +80,7 @@ class GraphBackend {
   StepSizes prepare(const StepPath& path, const StepShape& shape);
   // Steps of this capture run uncaptured from now on.
   void give_up(bool prefill, size_t index, const std::string& why);
+  void give_up_all(const std::string& why);
   bool is_captured(bool prefill, size_t index) const;
 
   // One piece of capturing (a warm-up run or a capture), between steps. False where none is left.
@@ -87,6 +88,8 @@ class GraphBackend {
 
   GraphStats stats() const { return stats_; }
   size_t held_object_bytes() const;
+  size_t held_private_bytes() const;
+  void touch_private();  // arenas of captures with a pool of their own
   const ResolvedGraph& config() const { return config_; }
   const StepGraphs& graphs() const { return graphs_; }
   // Nodes of captured steps that run eagerly, once each.

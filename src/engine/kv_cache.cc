@@ -12,10 +12,6 @@
 namespace reprise::engine {
 namespace {
 
-int64_t blocks_per_sequence(const EngineConfig& config) {
-  return (config.max_model_len + config.block_size - 1) / config.block_size;
-}
-
 // A file that holds one number ("max" and absent ones: no limit).
 size_t read_number(const char* path) {
   size_t value = 0;
@@ -34,6 +30,10 @@ size_t cgroup_room() {
 }
 
 }  // namespace
+
+int64_t blocks_per_sequence(const EngineConfig& config) {
+  return (config.max_model_len + config.block_size - 1) / config.block_size;
+}
 
 size_t kv_block_bytes(const weights::ModelConfig& model, DType dtype, int64_t block_size) {
   return 2 * static_cast<size_t>(model.num_layers) *
@@ -63,11 +63,12 @@ int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t 
   const size_t room = share > reserved ? share - reserved : 0;
   const int64_t fitting = static_cast<int64_t>(room / block_bytes) - 1;
   if (fitting < blocks_per_sequence(config))
-    throw Error(
-        "[kv cache] one sequence of {} tokens takes {} bytes, {} are free for the cache; lower "
-        "--max-model-len "
-        "or free memory",
-        config.max_model_len, static_cast<size_t>(blocks_per_sequence(config)) * block_bytes, room);
+    throw DoesNotFit(
+        "[kv cache] one sequence of {} tokens takes {} bytes, {} are free for the cache beside {} of "
+        "weights, arena "
+        "and all else",
+        config.max_model_len, static_cast<size_t>(blocks_per_sequence(config) + 1) * block_bytes, room,
+        reserved);
   return std::min(fitting, useful);
 }
 
@@ -89,6 +90,7 @@ void KvCache::allocate(int64_t blocks, bool dry) {
   const Shape shape{blocks + 1, block_elements_};
   for (models::KvLayer& layer : view_.layers)
     layer = {.keys = store->allocate(dtype_, shape), .values = store->allocate(dtype_, shape)};
+  if (outline_ == nullptr) outline_ = std::move(store_);
   store_ = std::move(store);
 }
 

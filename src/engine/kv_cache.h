@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "core/arena.h"
+#include "core/error.h"
 #include "engine/engine_config.h"
 #include "models/model.h"
 
@@ -17,10 +18,18 @@ size_t kv_block_bytes(const weights::ModelConfig& model, DType dtype, int64_t bl
 // Bytes that this process may still take: what the system calls available, cut by the cgroup's limit.
 size_t available_memory();
 
+int64_t blocks_per_sequence(const EngineConfig& config);  // of max_model_len positions
+
+// The memory doesn't hold what one sequence needs.
+class DoesNotFit final : public Error {
+ public:
+  using Error::Error;
+};
+
 // Blocks for sequences: the override; else what kv_cache_memory holds; else memory_utilization of `memory`
 // bytes less `reserved` (weights, arena and all else that is not KV cache). Never more than max_num_seqs
-// sequences of max_model_len can use. Throws Error where not one block fits, or, without an override and a
-// size, not one sequence of max_model_len.
+// sequences of max_model_len can use. Throws Error where a size holds not one block, and DoesNotFit where,
+// without an override and a size, not one sequence of max_model_len fits.
 int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t memory, size_t reserved);
 
 class KvCache {
@@ -34,10 +43,12 @@ class KvCache {
 
   const models::PagedKvView& view() const { return view_; }  // stays where it is
   size_t bytes() const { return store_->bytes(); }
+  void touch() { store_->touch(); }
 
  private:
   DType dtype_;
   int64_t block_elements_;
+  std::unique_ptr<HeapStore> outline_;  // of the null block alone: graphs traced with it refer to it
   std::unique_ptr<HeapStore> store_;
   models::PagedKvView view_;
 };

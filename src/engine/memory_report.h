@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <string_view>
 
 namespace reprise::engine {
 
@@ -21,5 +23,24 @@ struct MemoryReport {
   }
   bool operator==(const MemoryReport&) const = default;
 };
+
+// The parts of total(), for tables.
+struct MemoryCategory {
+  std::string_view name;
+  std::string_view from;  // what it comes from, for people
+  size_t MemoryReport::*bytes;
+};
+
+inline std::span<const MemoryCategory> memory_categories() {
+  static constexpr MemoryCategory kCategories[] = {
+      {"weights", "packed, by dtype; and what constant folding added", &MemoryReport::weights_bytes},
+      {"workspace", "scratch memory of each thread", &MemoryReport::workspace_bytes},
+      {"input buffers", "a step's inputs and the sampler's state at --max-num-seqs, --max-num-batched-tokens",
+       &MemoryReport::input_buffer_bytes},
+      {"arena", "intermediates of the largest step; captures share it", &MemoryReport::arena_bytes},
+      {"graph objects", "recordings and what replays them", &MemoryReport::graph_object_bytes},
+      {"KV cache", "blocks of --block-size positions, and the null block", &MemoryReport::kv_bytes}};
+  return kCategories;
+}
 
 }  // namespace reprise::engine

@@ -68,10 +68,6 @@ class MeasuringDispatcher final : public ops::Dispatcher, private ops::Workspace
   std::vector<std::byte> zeros_;
 };
 
-int64_t columns_for_logprobs(const EngineConfig& config, int64_t vocab) {
-  return config.max_logprobs < 0 ? vocab : std::min<int64_t>(config.max_logprobs, vocab);
-}
-
 // The arena is address space: pages that no step touches cost nothing. Twice the peak keeps the free range at
 // its end larger than any hole, as it is in the dry run, so that both lay out alike.
 size_t arena_capacity(size_t peak) {
@@ -93,16 +89,20 @@ StepShape shape_of(std::span<const BatchItem> items) {
   return shape;
 }
 
-StepLimits limits_of(const EngineConfig& config) {
+}  // namespace
+
+StepLimits step_limits(const EngineConfig& config) {
   const int64_t rows = std::max(config.max_num_seqs, kLeastRows);
   return {.tokens = std::max(*config.max_num_batched_tokens, rows), .rows = rows};
 }
 
-}  // namespace
+int64_t logprob_columns(const EngineConfig& config, int64_t vocab) {
+  return config.max_logprobs < 0 ? vocab : std::min<int64_t>(config.max_logprobs, vocab);
+}
 
 // What runs launch by launch: at level 0 (and for checks) whole steps, else only the scoring of prompt
 // tokens.
-size_t Runner::measure_eager_arena() {
+void Runner::lay_out_eagerly(StepArena& arena) {
   HeapStore nowhere(BufferKind::arena, /*dry=*/true);
   Tensor hidden;
   if (!eager_steps_) {
@@ -111,7 +111,6 @@ size_t Runner::measure_eager_arena() {
   }
   DiscardingSink sink;
   const RecordingScope recording(stream_, sink);
-  StepArena arena(0);
   MeasuringDispatcher dispatcher(stream_, arena);
   const ops::DispatchScope scope(dispatcher);
   for (const int64_t tokens : {limits_.rows, limits_.tokens}) {
@@ -123,24 +122,29 @@ size_t Runner::measure_eager_arena() {
     ops::sample(model_.logits(eager_steps_ ? output.hidden : hidden, score_rows_), samples_.tensors());
     if (eager_steps_) ops::sample(output.logits, samples_.tensors());
   }
-  return arena.peak();
+}
+
+size_t Runner::eager_peak() {
+  StepArena dry(0);
+  lay_out_eagerly(dry);
+  return dry.peak();
 }
 
 Runner::Runner(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config,
                size_t memory, bool dry)
     : model_(model),
-      limits_(limits_of(config)),
+      limits_(step_limits(config)),
       level_(config.graph.graph_opt_level),
       eager_steps_(level_ == 0 || config.graph.verify != GraphVerify{}),
       verify_sample_(config.graph.verify.sample),
       stream_(team, isa),
       block_bytes_(kv_block_bytes(model.config(), model.dtype(), config.block_size)),
       score_rows_(score_rows(score_store_, limits_.rows)),
-      samples_(limits_.rows, config.max_model_len, columns_for_logprobs(config, model.config().vocab_size)),
+      samples_(limits_.rows, config.max_model_len, logprob_columns(config, model.config().vocab_size)),
       cache_(model.config(), model.dtype(), config),
       inputs_(limits_.tokens, limits_.rows, cache_.view()),
       backend_(model, stream_, config, limits_, inputs_, samples_),
-      eager_peak_(measure_eager_arena()),
+      eager_peak_(eager_peak()),
       // At level 0 captured steps and the model's own code never run at once and share the memory. Above,
       // hidden states lie in the graph's arena while their prompt is scored beside it.
       arena_(dry           ? 0
@@ -309,6 +313,26 @@ MemoryReport Runner::memory() const {
   MemoryReport held = planned_;
   held.graph_object_bytes = backend_.held_object_bytes();
   held.kv_bytes = cache_.bytes();
+  return held;
+}
+
+MemoryReport Runner::touch() {
+  eager_arena_.reset_peak();
+  lay_out_eagerly(eager_arena_);
+  const size_t eager = eager_arena_.peak(), graphs = backend_.arena_bytes();
+  const size_t shared = level_ == 0 ? std::max(eager, graphs) : graphs + eager;
+  touch_pages(arena_.data(), shared);
+  backend_.touch_private();
+  touch_pages(stream_.scratch(0), stream_.scratch_bytes());
+  score_store_.touch();
+  samples_.touch();
+  inputs_.touch();
+  cache_.touch();
+  MemoryReport held = memory();
+  held.weights_bytes = model_.weight_bytes() + backend_.constant_bytes();
+  held.workspace_bytes = stream_.scratch_bytes();
+  held.input_buffer_bytes = score_store_.bytes() + samples_.bytes() + inputs_.bytes();
+  held.arena_bytes = shared + backend_.held_private_bytes();
   return held;
 }
 

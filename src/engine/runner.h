@@ -26,6 +26,9 @@ struct BatchItem {
   int64_t tokens;  // computed by this step, from sequence->computed on
 };
 
+StepLimits step_limits(const EngineConfig& config);                  // of a resolved config
+int64_t logprob_columns(const EngineConfig& config, int64_t vocab);  // the most that a row may list
+
 // Thread of the engine only.
 class Runner {
  public:
@@ -53,6 +56,10 @@ class Runner {
   void set_profiler(Profiler* profiler);
   MemoryReport planned() const { return planned_; }
   MemoryReport memory() const;  // what the allocators hold
+  // Lays the largest step out in the arena, runs none of it, and makes every page resident that the plan
+  // counts, as use would in the end. Returns what each allocator then says by itself, to be compared with
+  // planned().
+  MemoryReport touch();
   GraphBackend& graph() { return backend_; }
   const GraphBackend& graph() const { return backend_; }
 
@@ -66,7 +73,8 @@ class Runner {
   StepVerifier verifier();
   void verify(const StepPath& path, const StepShape& shape);
   void score_prompt(const BatchItem& item, int64_t first_row, const Tensor& hidden);
-  size_t measure_eager_arena();
+  void lay_out_eagerly(StepArena& arena);
+  size_t eager_peak();
 
   const models::Model& model_;
   StepLimits limits_;

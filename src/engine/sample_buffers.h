@@ -33,6 +33,10 @@ class SampleBuffers {
 
   const ops::SampleBuffers& tensors() const { return tensors_; }
   size_t bytes() const { return inputs_.bytes() + state_.bytes(); }
+  void touch() {
+    inputs_.touch();
+    state_.touch();
+  }
 
  private:
   kernels::cpu::SampleRow& plan(int64_t row) { return tensors_.plan.as<kernels::cpu::SampleRow>()[row]; }

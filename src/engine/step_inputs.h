@@ -28,6 +28,7 @@ class StepInputs {
   StepSizes sizes() const { return sizes_; }
   const models::ForwardInput& forward() const { return forward_; }
   size_t bytes() const { return store_.bytes(); }
+  void touch() { store_.touch(); }
 
  private:
   Tensor allocate(const Shape& capacity, const Shape& shape);

@@ -1,5 +1,7 @@
 #include "models/load_model.h"
 
+#include <utility>
+
 #include "core/error.h"
 #include "models/registry.h"
 #include "weights/dummy_checkpoint.h"
@@ -21,13 +23,11 @@ std::unique_ptr<Model> make(const weights::ModelConfig& config, const weights::C
   return model;
 }
 
-// The tensors that the model asks for, without reading any. Memory is mapped but never touched.
-NamedShapes list_tensors(const weights::ModelConfig& config, DType dtype, size_t* bytes) {
+// `tensors`: what the model asks for.
+std::unique_ptr<const Model> make_skeleton(const weights::ModelConfig& config, DType dtype,
+                                           NamedShapes* tensors) {
   ThreadTeam alone(1);
-  NamedShapes tensors;
-  const auto model = make(config, nullptr, dtype, alone, &tensors);
-  if (bytes != nullptr) *bytes = model->weight_bytes();
-  return tensors;
+  return make(config, nullptr, dtype, alone, tensors);
 }
 
 }  // namespace
@@ -36,13 +36,20 @@ std::unique_ptr<const Model> load_model(const weights::ModelConfig& config,
                                         const weights::Checkpoint* checkpoint, DType dtype,
                                         ThreadTeam& team) {
   if (checkpoint != nullptr) return make(config, checkpoint, dtype, team, nullptr);
-  const weights::DummyCheckpoint random(list_tensors(config, dtype, nullptr));
+  NamedShapes tensors;
+  make_skeleton(config, dtype, &tensors);
+  const weights::DummyCheckpoint random(std::move(tensors));
   return make(config, &random, dtype, team, nullptr);
 }
 
+std::unique_ptr<const Model> model_skeleton(const weights::ModelConfig& config, DType dtype) {
+  return make_skeleton(config, dtype, nullptr);
+}
+
 WeightSize measure_weights(const weights::ModelConfig& config, DType dtype) {
-  WeightSize size;
-  for (const auto& [name, shape] : list_tensors(config, dtype, &size.bytes)) {
+  NamedShapes tensors;
+  WeightSize size{.bytes = make_skeleton(config, dtype, &tensors)->weight_bytes(), .parameters = 0};
+  for (const auto& [name, shape] : tensors) {
     int64_t elements = 1;
     for (int64_t dimension : shape) elements *= dimension;
     size.parameters += elements;

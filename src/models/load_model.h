@@ -14,6 +14,10 @@ namespace reprise::models {
 std::unique_ptr<const Model> load_model(const weights::ModelConfig& config,
                                         const weights::Checkpoint* checkpoint, DType dtype, ThreadTeam& team);
 
+// The same model with weights that have sizes and addresses but no content: nothing is read, no page of them
+// touched. For plans and traces, which never run a kernel on them.
+std::unique_ptr<const Model> model_skeleton(const weights::ModelConfig& config, DType dtype);
+
 // Bytes that the packed weights of such a model take, and its parameters; nothing is read or touched.
 struct WeightSize {
   size_t bytes = 0;

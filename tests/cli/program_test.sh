@@ -73,6 +73,53 @@ error 2 'give a JSON object' $(graph) --graph-optimization-config ''
 error 0 'reprise: warning: cudagraph_capture_sizes without effect' $(graph) --graph-optimization-config '{"cudagraph_capture_sizes": [8]}' --json
 says '"not_replayed":{"cudagraph_off":2}' $(graph) --ignore-eos --json
 
+# Plans: no weights are read (the shape's folder has none), and what doesn't fit is advised on, not an error.
+shape=$2/tools/shapes/qwen3-0.6b
+says '"weights_bytes":1193017344,"workspace_bytes":' "$reprise" plan --model "$shape" --memory 16GiB --json
+says '"capture_sizes":[],"fits":true,"advice":[]}' "$reprise" plan --model "$shape" --memory 16GiB --json
+says '"capture_sizes":[1,2,4,8],"one_recording":true,"fits":true' "$reprise" plan --model "$shape" --memory 16GiB --use-cudagraph --json
+says '"capture_sizes":[1,3,8],"fits":true' "$reprise" plan --model "$shape" --memory 16GiB --json --graph-optimization-config '{"use_cudagraph": true, "cudagraph_capture_sizes": [8, 3, 1]}'
+says '"fits":false,"advice":["lower --max-model-len from 8192 to ' "$reprise" plan --model "$shape" --memory 1800MiB --max-model-len 8192 --json
+# The last line of advice is the memory that it takes: exactly that fits, and 1 MiB less doesn't.
+needed=$(sed 's/.*give the process \([0-9]*\) MiB.*/\1/' "$work/out")
+says '"fits":true' "$reprise" plan --model "$shape" --memory "${needed}MiB" --max-model-len 8192 --json
+says '"fits":false' "$reprise" plan --model "$shape" --memory "$((needed - 1))MiB" --max-model-len 8192 --json
+says 'predicted' "$reprise" plan --model "$tiny" --actual --use-cudagraph
+error 1 'to make it fit: ' "$reprise" generate --model "$tiny" --prompt x --gpu-memory-utilization 0.000001
+error 1 'no compiler' "$reprise" plan --model "$shape" --graph-optimization-config '{"graph_opt_level": 2}'
+error 2 'is no size' "$reprise" plan --model "$shape" --memory lots
+error 0 'memory            predicted       actual' $(graph) --use-cudagraph
+
+# The path of a step, without weights.
+explain() { echo "$reprise" explain --model "$shape" --json; }
+lists='{"use_cudagraph": true, "cudagraph_capture_sizes": [2, 4, 8]}'
+says '{"path":"replay","captured_size":4,"padding":1,"reason":"replayed: ' $(explain) --batch 3 --graph-optimization-config "$lists"
+says '{"path":"replay","captured_size":3,"padding":0,"reason":"replayed: ' $(explain) --batch 3 --use-cudagraph
+says '{"path":"eager","captured_size":0,"padding":0,"reason":"prefill_not_captured: ' $(explain) --prefill 100 --use-cudagraph
+says '"path":"static","captured_size":0,"padding":0,"reason":"mixed_not_captured: ' $(explain) --batch 3 --prefill 100 --graph-optimization-config '{"graph_opt_level": 1, "use_cudagraph": true}'
+says '"path":"split","captured_size":103,"padding":0' $(explain) --batch 3 --prefill 100 --graph-optimization-config '{"graph_opt_level": 1, "use_cudagraph": true, "full_cuda_graph": false}'
+says '"reason":"above_largest_size: ' $(explain) --batch 9 --max-num-seqs 16 --graph-optimization-config "$lists"
+says '"reason":"cudagraph_off: ' $(explain)
+error 1 'raise it or ask for fewer' $(explain) --batch 9
+error 1 '1 or more' $(explain) --batch 0
+
+# What may not be done, and the graph itself, without weights.
+static='{"graph_opt_level": 1, "use_cudagraph": true}'
+says '"partition_quotient":32,"safe_in_reference":false,"safe":true' "$reprise" check --model "$shape" --max-partition-size 64 --json
+says '"not_captured":[],"two_capture_diff":"none"}' "$reprise" check --model "$shape" --json --graph-optimization-config "$static"
+says '"op":"paged_attention","layer":"model.layers.27.self_attn"' "$reprise" check --model "$shape" --json --graph-optimization-config '{"graph_opt_level": 1, "use_cudagraph": true, "full_cuda_graph": false}'
+says 'not safe: more than 1' "$reprise" check --model "$shape" --max-partition-size 64
+says ' = silu(' "$reprise" graph --model "$shape" --pass traced
+says ' = silu_mul(' "$reprise" graph --model "$shape" --pass fuse_gate
+says 'digraph' "$reprise" graph --model "$shape" --format dot
+says 'replayed' "$reprise" graph --model "$tiny" --format html --use-cudagraph
+grep -q 'a layer  *17  *9' "$work/err" || fail "launches a layer: $(cat "$work/err")"
+says '"layer":"model.layers.0.self_attn","tokens":3,"seqs":3' sh -c "'$reprise' graph --model '$tiny' --format trace --batch 3 -o '$work/step.json' && cat '$work/step.json'"
+error 1 "did you mean 'fuse_gate'" "$reprise" graph --model "$tiny" --pass fuse_gat
+error 1 'name it with -o' "$reprise" graph --model "$tiny" --format trace
+error 1 '[-o] cannot write' "$reprise" graph --model "$tiny" -o "$work/no/such/folder/graph.txt"
+error 2 '--format' "$reprise" graph --model "$tiny" --format pdf
+
 # Models that aren't there or are damaged.
 error 1 "/no/such/model" "$reprise" generate --model /no/such/model --prompt x
 broken; rm "$work/model/config.json"; error 1 "config.json" $(generate)

@@ -1,0 +1,80 @@
+#include "api/model_setup.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "engine/graph_config.h"
+#include "kernels/cpu/isa_select.h"
+#include "weights/gguf.h"
+
+namespace reprise::api {
+namespace {
+
+DType compute_dtype(const std::string& asked, const weights::ModelConfig& config) {
+  if (asked == "auto") return config.torch_dtype == "float32" ? DType::f32 : DType::bf16;
+  const std::optional<DType> dtype = parse_dtype(asked);
+  if (!dtype || (*dtype != DType::f32 && *dtype != DType::bf16))
+    throw Error("[--dtype] '{}'; use auto, float32 or bfloat16", asked);
+  return *dtype;
+}
+
+engine::EngineConfig engine_config(const LoadOptions& options, const weights::ModelConfig& model,
+                                   const weights::GenerationDefaults& defaults) {
+  constexpr int64_t kDefaultModelLen = 2048;
+  engine::EngineConfig config;
+  config.max_model_len = options.max_model_len > 0
+                             ? options.max_model_len
+                             : std::min(kDefaultModelLen, model.max_position_embeddings);
+  config.max_num_seqs = options.max_num_seqs;
+  if (options.max_num_batched_tokens > 0) config.max_num_batched_tokens = options.max_num_batched_tokens;
+  config.enable_chunked_prefill = options.enable_chunked_prefill;
+  config.block_size = options.block_size;
+  if (options.num_gpu_blocks_override > 0) config.num_gpu_blocks_override = options.num_gpu_blocks_override;
+  if (options.kv_cache_memory > 0) config.kv_cache_memory = options.kv_cache_memory;
+  config.memory_utilization = options.gpu_memory_utilization;
+  config.max_partition_size = engine::choose_max_partition_size(options.max_partition_size);
+  config.max_logprobs = options.max_logprobs;
+  config.seed = options.seed;
+  config.graph = engine::graph_config_of({.graph_optimization_config = options.graph_optimization_config,
+                                          .use_cudagraph = options.use_cudagraph,
+                                          .graph_verify = options.graph_verify,
+                                          .graph_opt = options.graph_opt,
+                                          .capture_before_ready = options.capture_before_ready});
+  for (const auto* ids : {&model.eos_token_ids, &defaults.eos_token_ids})
+    for (const int64_t id : *ids)
+      if (id >= 0 && id < model.vocab_size) config.eos_token_ids.push_back(static_cast<int32_t>(id));
+  return config;
+}
+
+// Throws where the graph settings can't be served for this model; what is only odd comes back as warnings.
+std::vector<std::string> check_graph(const engine::EngineConfig& config, const models::Family& family) {
+  constexpr bool kHasCompiler = false;
+  engine::require_graph_support(config.graph, family.architecture, family.supports_graph_optimization);
+  const engine::GraphLimits limits = config.resolved().graph_limits(kHasCompiler);
+  std::vector<std::string> warnings;
+  for (const engine::GraphConfig& candidate : engine::graph_candidates(config.graph, kHasCompiler))
+    warnings = engine::resolve_graph(candidate, limits).warnings;  // the last asks for most
+  return warnings;
+}
+
+}  // namespace
+
+ModelSetup set_up_model(const LoadOptions& options) {
+  if (options.model.empty()) throw Error("[--model] missing; give a model's folder or a .gguf file");
+  ModelSetup setup;
+  setup.path = options.model;
+  if (!std::filesystem::exists(setup.path))
+    throw Error("[--model] {} does not exist; give a model's folder or a .gguf file", setup.path.string());
+  setup.config = weights::load_model_config(setup.path);
+  setup.family = models::find_family(setup.config.architecture);
+  if (!weights::is_gguf_file(setup.path))
+    setup.defaults = weights::load_generation_defaults(
+        std::filesystem::is_directory(setup.path) ? setup.path : setup.path.parent_path());
+  setup.engine = engine_config(options, setup.config, setup.defaults);
+  setup.warnings = check_graph(setup.engine, setup.family);
+  setup.dtype = compute_dtype(options.dtype, setup.config);
+  setup.isa = kernels::cpu::choose_isa(setup.dtype, options.isa);
+  return setup;
+}
+
+}  // namespace reprise::api

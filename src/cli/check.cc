@@ -1,0 +1,93 @@
+// `reprise check`: what this model and these settings may not do, found before anything runs: support,
+// levels, attention's partitions, warnings, ops that can't be captured, and launches that depend on data.
+#include <cstdio>
+
+#include "api/model_setup.h"
+#include "cli/commands.h"
+#include "cli/model_flags.h"
+#include "core/json.h"
+#include "core/thread_team.h"
+#include "engine/capture_lint.h"
+#include "models/load_model.h"
+
+namespace reprise::cli {
+namespace {
+
+struct Flags {
+  LoadOptions load;
+  bool json = false;
+};
+
+constexpr const char* kWhySafe =
+    "the number of partitions always follows max_model_len, so launches are the same at every length; the "
+    "two-capture "
+    "diff below tries it";
+
+int run(const Flags& flags) {
+  const api::ModelSetup setup = set_up_to_look(flags.load);
+  const engine::EngineConfig config = setup.engine.resolved();
+  const int64_t quotient = (config.max_model_len + config.max_partition_size - 1) / config.max_partition_size;
+  engine::CaptureLint lint;
+  if (setup.family.supports_graph_optimization) {
+    ThreadTeam team(1);
+    const std::unique_ptr<const models::Model> model = models::model_skeleton(setup.config, setup.dtype);
+    lint = engine::lint_capture(*model, team, setup.isa, config);
+  }
+  const bool supported = setup.family.supports_graph_optimization;
+  const std::string difference = !supported                  ? "not tried"
+                                 : !lint.untraceable.empty() ? lint.untraceable
+                                 : lint.difference.empty()   ? "none"
+                                                             : lint.difference;
+  if (flags.json) {
+    Json splits = Json::array();
+    for (const engine::Split& split : lint.splits)
+      splits.push_back(
+          {{"op", split.op}, {"layer", split.layer}, {"why", split.why}, {"asked_for", split.asked_for}});
+    const Json out = {{"architecture", setup.config.architecture},
+                      {"supports_graph_optimization", supported},
+                      {"levels", supported ? Json{0, 1} : Json{0}},
+                      {"compiler", "none"},
+                      {"max_model_len", config.max_model_len},
+                      {"max_partition_size", config.max_partition_size},
+                      {"partition_quotient", quotient},
+                      {"safe_in_reference", quotient == 1},
+                      {"safe", true},
+                      {"warnings", setup.warnings},
+                      {"launches", lint.launches},
+                      {"not_captured", splits},
+                      {"two_capture_diff", difference}};
+    std::printf("%s\n", to_json_text(out).c_str());
+    return 0;
+  }
+  const auto line = [](const char* name, const std::string& text) {
+    std::printf("%-28s %s\n", name, text.c_str());
+  };
+  line("architecture", setup.config.architecture);
+  line("supports_graph_optimization", supported ? "true" : "false: it runs op by op only");
+  line("levels",
+       supported ? "0 dynamic, 1 static; 2 needs a compiler, which this build has not" : "0 dynamic");
+  line("partitions of attention", fmt::format("div_up(max_model_len {}, max_partition_size {}) = {}",
+                                              config.max_model_len, config.max_partition_size, quotient));
+  line("  FastDeploy before 2.2", quotient == 1 ? "safe (1)" : "not safe: more than 1");
+  line("  here", fmt::format("safe: {}", kWhySafe));
+  for (const std::string& warning : setup.warnings) line("warning", warning);
+  if (supported) line("launches of a decode step", std::to_string(lint.launches));
+  if (supported && lint.splits.empty()) line("not captured", "nothing");
+  for (const engine::Split& split : lint.splits)
+    line("not captured", fmt::format("op '{}' of layer '{}': {}", split.op, split.layer, split.why));
+  line("two-capture diff", difference);
+  return 0;
+}
+
+}  // namespace
+
+Run add_check(CLI::App& program) {
+  CLI::App* command =
+      program.add_subcommand("check", "What this model and these settings may not do; no weights are read");
+  auto flags = std::make_shared<Flags>();
+  add_model_flags(*command, flags->load);
+  command->add_flag("--json", flags->json, "as one line of JSON");
+  return [flags] { return run(*flags); };
+}
+
+}  // namespace reprise::cli

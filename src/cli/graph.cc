@@ -1,0 +1,188 @@
+// `reprise graph`: the static graph of a step after the passes, or after one of them, as text, DOT or an HTML
+// page; and a Chrome trace of one decode step.
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <map>
+
+#include "api/model_setup.h"
+#include "cli/commands.h"
+#include "cli/model_flags.h"
+#include "core/error.h"
+#include "core/nearest.h"
+#include "core/profiler.h"
+#include "core/thread_team.h"
+#include "engine/dry_step.h"
+#include "engine/kv_cache.h"
+#include "engine/runner.h"
+#include "graph/report/report.h"
+#include "graph/text.h"
+#include "models/load_model.h"
+
+namespace reprise::cli {
+namespace {
+
+struct Flags {
+  LoadOptions load;
+  std::string pass;
+  std::string format = "text";
+  std::string output;
+  int64_t batch = 1;
+};
+
+constexpr std::string_view kTraced = "traced";
+
+void check_pass(const std::string& name) {
+  std::vector<std::string_view> names = {kTraced};
+  for (const graph::Pass& pass : graph::pass_list())
+    if (std::find(names.begin(), names.end(), pass.name) == names.end()) names.push_back(pass.name);
+  if (name.empty() || std::find(names.begin(), names.end(), name) != names.end()) return;
+  const std::string_view nearest = nearest_name(name, names);
+  throw Error("[--pass] '{}' is no pass{}; they are {}", name,
+              nearest.empty() ? "" : fmt::format(", did you mean '{}'?", nearest), fmt::join(names, ", "));
+}
+
+// "self_attn" of "model.layers.3.self_attn" for layer 3, "" for its own ops; nothing for what is elsewhere.
+std::optional<std::string> part_of_layer(std::string_view path, int64_t layer) {
+  const std::string middle = fmt::format("layers.{}", layer);
+  const size_t at = path.find(middle);
+  if (at == std::string_view::npos || (at > 0 && path[at - 1] != '.')) return std::nullopt;
+  const std::string_view rest = path.substr(at + middle.size());
+  if (rest.empty()) return "";
+  if (rest[0] != '.') return std::nullopt;
+  return std::string(rest.substr(1));
+}
+
+// Launches of one layer in the middle, by part, and of the whole step: the code's own beside those after the
+// passes.
+void print_launches(engine::DryStep& step, const engine::StepGraphs& graphs, int64_t layer) {
+  std::map<std::string, std::array<size_t, 2>> parts;
+  std::array<size_t, 2> of_layer{}, of_step{};
+  const graph::Graph* levels[] = {&graphs.traced, &graphs.step};
+  for (size_t level = 0; level < 2; ++level) {
+    graph::Executor dry(*levels[level], step.lay_out(*levels[level], step.decode_sizes()), nullptr,
+                        step.stream());
+    capture::Recorder recorder;
+    step.stream().begin_recording(recorder);
+    dry.run();
+    step.stream().end_recording();
+    for (const capture::RecordedLaunch& launch : recorder.recording.launches()) {
+      ++of_step[level];
+      if (const auto part = part_of_layer(launch.layer, layer)) {
+        ++of_layer[level];
+        ++parts[part->empty() ? "(layer)" : *part][level];
+      }
+    }
+  }
+  std::fprintf(stderr, "%-28s %8s %8s\n", fmt::format("launches of layer {}", layer).c_str(), "level 0",
+               "level 1");
+  for (const auto& [part, counts] : parts)
+    std::fprintf(stderr, "  %-26s %8zu %8zu\n", part.c_str(), counts[0], counts[1]);
+  std::fprintf(stderr, "%-28s %8zu %8zu\n%-28s %8zu %8zu\n", "a layer", of_layer[0], of_layer[1], "a step",
+               of_step[0], of_step[1]);
+}
+
+std::vector<std::string> marks_of(engine::DryStep& step, const graph::Graph& graph,
+                                  const graph::MemoryPlan& plan, const engine::GraphConfig& config) {
+  if (!config.use_cudagraph) return {};
+  const MappedMemory untouched(plan.bytes);
+  graph::Executor executor(graph, plan, untouched.data(), step.stream());
+  const engine::CapturedStep captured(executor, step.stream(), plan.largest, !config.full_cuda_graph);
+  std::vector<std::string> marks(graph.nodes.size(), "replayed");
+  for (const engine::Split& split : captured.splits())
+    marks[static_cast<size_t>(split.node)] = fmt::format("split: {}", split.op);
+  return marks;
+}
+
+void write(const std::string& text, const std::string& path) {
+  if (path.empty()) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    if (std::fflush(stdout) != 0) throw Error("cannot write to standard output");
+    return;
+  }
+  std::ofstream file(path, std::ios::binary);
+  if (!(file << text) || !file.flush())
+    throw Error("[-o] cannot write {}; name a file in a folder that exists", path);
+}
+
+int run_report(const Flags& flags, const api::ModelSetup& setup) {
+  const engine::EngineConfig config = setup.engine.resolved();
+  ThreadTeam team(1);
+  const std::unique_ptr<const models::Model> model = models::model_skeleton(setup.config, setup.dtype);
+  engine::DryStep step(*model, team, setup.isa, config);
+  std::optional<graph::Graph> after;  // of a pass in the list more than once: the last time
+  const engine::StepGraphs graphs = step.trace(
+      /*level=*/1, {.disabled = {},
+                    .allow_reassociation = false,
+                    .after_each = [&](const graph::Pass& pass, const graph::Graph& g) {
+                      if (pass.name == flags.pass) after = g;
+                    }});
+  const graph::Graph& shown = after ? *after : flags.pass == kTraced ? graphs.traced : graphs.step;
+  print_launches(step, graphs, setup.config.num_layers / 2);
+  if (flags.format == "text") {
+    write(graph::print(shown), flags.output);
+    return 0;
+  }
+  const graph::MemoryPlan plan = step.lay_out(shown, step.decode_sizes());
+  graph::Report report{.title = fmt::format("{}: a decode step{}", setup.config.architecture,
+                                            flags.pass.empty() ? "" : fmt::format(", after {}", flags.pass)),
+                       .graph = &shown,
+                       .traced = &graphs.traced,
+                       .plan = &plan,
+                       .marks = marks_of(step, shown, plan, config.graph),
+                       .notes = {fmt::format("traced in {:.0f} us", graphs.trace_us)}};
+  for (const graph::PassRun& pass : graphs.passes)
+    report.notes.push_back(fmt::format("{}: {:.0f} us, {} nodes to {}", pass.name, pass.microseconds,
+                                       pass.nodes_before, pass.nodes_after));
+  write(flags.format == "dot" ? graph::to_dot(report) : graph::to_html(report), flags.output);
+  return 0;
+}
+
+// One decode step by the path that it takes once captured, its launches one after another.
+int run_trace(const Flags& flags, const api::ModelSetup& setup) {
+  if (flags.output.empty()) throw Error("[graph] --format trace writes a file; name it with -o");
+  engine::EngineConfig config = setup.engine.resolved();
+  if (flags.batch < 1 || flags.batch > config.max_num_seqs)
+    throw Error("[--batch] is {}, expected 1 to --max-num-seqs ({})", flags.batch, config.max_num_seqs);
+  config.num_gpu_blocks_override = flags.batch;
+  ThreadTeam team(flags.load.threads);
+  const std::unique_ptr<const models::Model> model = load_weights(setup, flags.load, team);
+  engine::Runner runner(*model, team, setup.isa, config, engine::available_memory() + model->weight_bytes());
+  while (runner.graph().capture_next()) {
+  }
+  constexpr int kWarmUps = 3;
+  for (int i = 0; i < kWarmUps; ++i) runner.run_idle(flags.batch);
+  Profiler profiler;
+  runner.set_profiler(&profiler);
+  runner.run_idle(flags.batch);
+  profiler.write_chrome_trace(flags.output);
+  std::fprintf(stderr, "%s", profiler.summary().c_str());
+  return 0;
+}
+
+int run(const Flags& flags) {
+  check_pass(flags.pass);
+  const api::ModelSetup setup = set_up_to_look(flags.load);
+  if (flags.format == "trace") return run_trace(flags, setup);
+  engine::require_graph_support({.graph_opt_level = 1}, setup.config.architecture,
+                                setup.family.supports_graph_optimization);
+  return run_report(flags, setup);
+}
+
+}  // namespace
+
+Run add_graph(CLI::App& program) {
+  CLI::App* command = program.add_subcommand(
+      "graph", "The static graph of a step, after all passes or one; or a Chrome trace of one decode step");
+  auto flags = std::make_shared<Flags>();
+  add_model_flags(*command, flags->load);
+  command->add_option("--pass", flags->pass, "show it after this pass; traced: before all");
+  command
+      ->add_option("--format", flags->format, "text | dot | html | trace (which loads the weights and runs)")
+      ->check(CLI::IsMember({"text", "dot", "html", "trace"}));
+  command->add_option("-o,--output", flags->output, "file; left out: standard output");
+  command->add_option("--batch", flags->batch, "sequences of the step that is traced (1)");
+  return [flags] { return run(*flags); };
+}
+
+}  // namespace reprise::cli

@@ -1,0 +1,140 @@
+// `reprise plan`: the memory that a model and its settings would take, by purpose, before a weight is read;
+// with
+// --actual, beside what the process then really holds.
+#include <algorithm>
+#include <cstdio>
+
+#include "api/model_setup.h"
+#include "cli/commands.h"
+#include "cli/machine.h"
+#include "cli/model_flags.h"
+#include "core/error.h"
+#include "core/json.h"
+#include "core/thread_team.h"
+#include "engine/graph_config.h"
+#include "engine/kv_cache.h"
+#include "engine/memory_advice.h"
+#include "engine/runner.h"
+#include "models/load_model.h"
+
+namespace reprise::cli {
+namespace {
+
+struct Flags {
+  LoadOptions load;
+  size_t memory = 0;  // 0: what is free
+  bool actual = false;
+  bool json = false;
+};
+
+struct Actual {
+  engine::MemoryReport report;
+  size_t resident_bytes = 0;
+};
+
+// A start as the engine does it, every capture made and every page used.
+Actual load_and_measure(const api::ModelSetup& setup, const LoadOptions& options, size_t memory,
+                        ThreadTeam& team) {
+  const std::unique_ptr<const models::Model> model = load_weights(setup, options, team);
+  engine::Runner runner(*model, team, setup.isa, setup.engine.resolved(), memory);
+  while (runner.graph().capture_next()) {
+  }
+  return {.report = runner.touch(), .resident_bytes = rss_bytes()};
+}
+
+// What is captured: on a device whose recording serves every size, the sizes of the default list stand for
+// all.
+struct CaptureSizes {
+  std::vector<int64_t> sizes = {};
+  bool one_recording = false;
+};
+
+CaptureSizes capture_sizes(const engine::EngineConfig& config) {
+  const engine::ResolvedGraph graph =
+      engine::resolve_graph(config.graph, config.resolved().graph_limits(false));
+  const bool any_size = graph.decode.any_size;
+  return {any_size ? engine::default_capture_sizes(config.max_num_seqs) : graph.decode.sizes, any_size};
+}
+
+Json report_json(const engine::MemoryReport& report) {
+  return {{"weights_bytes", report.weights_bytes},           {"workspace_bytes", report.workspace_bytes},
+          {"input_buffer_bytes", report.input_buffer_bytes}, {"arena_bytes", report.arena_bytes},
+          {"graph_object_bytes", report.graph_object_bytes}, {"kv_block_bytes", report.kv_block_bytes},
+          {"num_kv_blocks", report.num_kv_blocks},           {"total_bytes", report.total()}};
+}
+
+void print_json(const engine::MemoryPlan& plan, const CaptureSizes& sizes,
+                const std::vector<std::string>& advice, const Actual* actual) {
+  Json out = report_json(plan.report);
+  out["capture_sizes"] = sizes.sizes;
+  if (sizes.one_recording) out["one_recording"] = true;
+  out["fits"] = plan.fits;
+  out["advice"] = advice;
+  if (actual != nullptr) {
+    out["actual"] = report_json(actual->report);
+    out["resident_bytes"] = actual->resident_bytes;
+  }
+  std::printf("%s\n", to_json_text(out).c_str());
+}
+
+void print_table(const engine::MemoryPlan& plan, const CaptureSizes& sizes,
+                 const std::vector<std::string>& advice, const Actual* actual) {
+  const auto row = [&](std::string_view name, size_t predicted, size_t held, const std::string& from) {
+    std::printf("%-14s %16zu", std::string(name).c_str(), predicted);
+    if (actual != nullptr) std::printf(" %16zu", held);
+    std::printf("  %s\n", from.c_str());
+  };
+  std::printf("%-14s %16s", "", actual == nullptr ? "bytes" : "predicted");
+  if (actual != nullptr) std::printf(" %16s", "actual");
+  std::printf("  from\n");
+  for (const engine::MemoryCategory& category : engine::memory_categories())
+    row(category.name, plan.report.*category.bytes, actual == nullptr ? 0 : actual->report.*category.bytes,
+        std::string(category.from));
+  row("total", plan.report.total(), actual == nullptr ? 0 : actual->report.total(),
+      fmt::format("of {} that may be used: {}", size_text(plan.budget), plan.fits ? "fits" : "does not fit"));
+  if (actual != nullptr)
+    row("resident", plan.report.total(), actual->resident_bytes, "of the process, as the system counts it");
+  std::printf("%lld KV blocks of %zu bytes\n", static_cast<long long>(plan.report.num_kv_blocks),
+              plan.report.kv_block_bytes);
+  if (sizes.one_recording)
+    std::printf("captured: one recording for every batch up to %lld\n",
+                static_cast<long long>(sizes.sizes.back()));
+  else if (!sizes.sizes.empty())
+    std::printf("captured: batches of %s\n", fmt::format("{}", fmt::join(sizes.sizes, ", ")).c_str());
+  for (const std::string& line : advice) std::printf("to make it fit: %s\n", line.c_str());
+}
+
+int run(const Flags& flags) {
+  const api::ModelSetup setup = set_up_to_look(flags.load);
+  const size_t memory = flags.memory > 0 ? flags.memory : engine::available_memory();
+  ThreadTeam team(flags.load.threads);
+  engine::MemoryPlan plan;
+  std::vector<std::string> advice;
+  {
+    const std::unique_ptr<const models::Model> model = models::model_skeleton(setup.config, setup.dtype);
+    plan = engine::predict_memory(*model, team, setup.isa, setup.engine, memory);
+    if (!plan.fits) advice = engine::memory_advice(*model, team, setup.isa, setup.engine, memory);
+  }
+  std::optional<Actual> actual;
+  if (flags.actual && plan.fits) actual = load_and_measure(setup, flags.load, memory, team);
+  const CaptureSizes sizes = capture_sizes(setup.engine);
+  (flags.json ? print_json : print_table)(plan, sizes, advice, actual ? &*actual : nullptr);
+  return 0;
+}
+
+}  // namespace
+
+Run add_plan(CLI::App& program) {
+  CLI::App* command = program.add_subcommand(
+      "plan", "The memory that a model and its settings take, before a weight is read");
+  auto flags = std::make_shared<Flags>();
+  add_model_flags(*command, flags->load);
+  add_size_option(*command, "--memory", flags->memory,
+                  "what the process may use in all, such as 16GiB; left out: what is free");
+  command->add_flag("--actual", flags->actual,
+                    "load the model (or --load-choices dummy), capture, touch every page, and compare");
+  command->add_flag("--json", flags->json, "as one line of JSON");
+  return [flags] { return run(*flags); };
+}
+
+}  // namespace reprise::cli

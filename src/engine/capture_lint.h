@@ -1,0 +1,30 @@
+// Whether a model's step may be captured, found without running it: what can't be traced or recorded, and the
+// two-capture diff. A step is traced and recorded twice with other contents in every dynamic input; whatever
+// differs depends on data and would be frozen into each replay.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/isa.h"
+#include "engine/captured_step.h"
+#include "engine/engine_config.h"
+
+namespace reprise::models {
+class Model;
+}
+
+namespace reprise::engine {
+
+struct CaptureLint {
+  std::string untraceable = {};  // why the model's code can't be traced; "" where it can
+  std::string difference = {};   // the first between two captures, op and layer named; "" where there is none
+  std::vector<Split> splits = {};  // nodes that can't be captured, or shall not be
+  size_t launches = 0;             // of a decode step as recorded
+};
+
+// At the level and with the splits of `config`, which is resolved. `model` may be a skeleton; nothing of it
+// is read.
+CaptureLint lint_capture(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config);
+
+}  // namespace reprise::engine

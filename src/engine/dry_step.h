@@ -1,0 +1,44 @@
+// A step that is only looked at: persistent inputs, a cache of one block and a stream, over which a model is
+// traced, laid out and recorded without running it. For reports and lints; the model may be a skeleton.
+#pragma once
+
+#include "core/launch.h"
+#include "engine/captured_step.h"
+#include "engine/graph_backend.h"
+#include "engine/kv_cache.h"
+#include "engine/sample_buffers.h"
+#include "engine/step_graphs.h"
+#include "engine/step_inputs.h"
+#include "graph/constant_folder.h"
+#include "graph/memory_plan.h"
+
+namespace reprise::engine {
+
+class DryStep {
+ public:
+  // `config` is resolved. All arguments but it outlive this.
+  DryStep(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config);
+
+  // Throws CaptureError where the model's code can't be traced.
+  StepGraphs trace(int level, const graph::PassOptions& passes = {});
+  graph::MemoryPlan lay_out(const graph::Graph& graph, const StepSizes& largest);
+  StepSizes decode_sizes() const { return {.tokens = limits_.rows, .seqs = limits_.rows}; }
+  StepSizes largest_sizes() const { return {.tokens = limits_.tokens, .seqs = limits_.rows}; }
+
+  // Other contents in every input that changes from step to step; any two numbers differ in all of them.
+  void fill(int content);
+
+  Stream& stream() { return stream_; }
+
+ private:
+  const models::Model& model_;
+  int64_t max_model_len_;
+  StepLimits limits_;
+  Stream stream_;
+  KvCache cache_;
+  SampleBuffers samples_;
+  StepInputs inputs_;
+  graph::EagerFolder folder_;
+};
+
+}  // namespace reprise::engine
