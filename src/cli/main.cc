@@ -20,9 +20,8 @@ int run(int argc, char** argv) {
   program.set_version_flag("--version", std::string("reprise ") + reprise::version());
   program.require_subcommand(1);
   std::vector<std::pair<CLI::App*, Run>> commands;
-  for (const auto add :
-       {add_generate, add_chat, add_tokenizer, add_bench, add_plan, add_check, add_explain, add_graph,
-                         add_collect_env}) {
+  for (const auto add : {add_generate, add_chat, add_tokenizer, add_bench, add_plan, add_check, add_explain,
+                         add_graph, add_collect_env}) {
     Run runner = add(program);
     commands.emplace_back(program.get_subcommands({}).back(), std::move(runner));
   }

@@ -96,6 +96,8 @@ class Adviser {
     const MemoryPlan least = predict_memory(model_, team_, isa_, config_, memory_);
     const double needed = static_cast<double>(least.report.total()) / config_.memory_utilization;
     auto mebibytes = static_cast<size_t>(std::ceil(needed / static_cast<double>(kMiB)));
+    // The report counts whole slabs, of which a small cache needs only a part.
+    while (mebibytes > 1 && fits(config_, (mebibytes - 1) * kMiB)) --mebibytes;
     while (!fits(config_, mebibytes * kMiB)) ++mebibytes;
     lines_.push_back(
         fmt::format("give the process {} MiB of memory in place of {} MiB", mebibytes, memory_ / kMiB));
