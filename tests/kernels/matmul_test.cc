@@ -64,7 +64,7 @@ TEST_P(Matmul, AgreesWithDoubles) {
 }
 
 TEST_P(Matmul, RowsDontDependOnTheBatch) {
-  for (int64_t k : {33, 600, 1056}) {
+  for (int64_t k : {33, 600, 1056, 2048}) {
     const Segment segment = random_segment(dtype(), 70, k, true, 5);
     const Matrix x = Matrix::random(dtype(), 64, k, 6);
     const Matrix all = one(x, segment);

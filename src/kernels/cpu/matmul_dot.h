@@ -77,18 +77,30 @@ __attribute__((noinline)) void dot_rows(const uint16_t* x, int64_t stride, const
     acc[r][0] = resume ? _mm512_loadu_ps(sums + r * kPanel) : _mm512_setzero_ps();
     acc[r][1] = resume ? _mm512_loadu_ps(sums + r * kPanel + 16) : _mm512_setzero_ps();
   }
-  for (int64_t pair = 0; pair < pairs; ++pair) {
-    const unsigned char* at = w + pair / 16 * 2048 + pair % 16 * 64;
-    if constexpr (kLines > 0) fetch_line(next + pair * kLines * 64);
-    if constexpr (kLines > 1) fetch_line(next + pair * kLines * 64 + 64);
-    const __m512bh left = weights_at(at);
-    const __m512bh right = weights_at(at + 1024);
+  // Rows by threes: more pointers than that would not fit into the registers.
+  constexpr int kThrees = (MR + 2) / 3;
+  const uint16_t* three[kThrees];
+#pragma GCC unroll 4
+  for (int i = 0; i < kThrees; ++i) three[i] = x + 3 * i * stride;
+  while (pairs > 0) {
+    const int64_t count = smaller(16, pairs);
+    pairs -= count;
+    for (const unsigned char* end = w + count * 64; w < end; w += 64) {
+      if constexpr (kLines > 0) fetch_line(next);
+      if constexpr (kLines > 1) fetch_line(next + 64);
+      next += kLines * 64;
+      const __m512bh left = weights_at(w);
+      const __m512bh right = weights_at(w + 1024);
 #pragma GCC unroll 16
-    for (int r = 0; r < MR; ++r) {
-      const __m512bh xr = pair_at(x + r * stride + pair * 2);
-      acc[r][0] = _mm512_dpbf16_ps(acc[r][0], xr, left);
-      acc[r][1] = _mm512_dpbf16_ps(acc[r][1], xr, right);
+      for (int r = 0; r < MR; ++r) {
+        const __m512bh xr = pair_at(three[r / 3] + r % 3 * stride);
+        acc[r][0] = _mm512_dpbf16_ps(acc[r][0], xr, left);
+        acc[r][1] = _mm512_dpbf16_ps(acc[r][1], xr, right);
+      }
+#pragma GCC unroll 4
+      for (int i = 0; i < kThrees; ++i) three[i] += 2;
     }
+    w += 1024;
   }
 #pragma GCC unroll 16
   for (int r = 0; r < MR; ++r) {
