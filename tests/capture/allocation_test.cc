@@ -56,9 +56,10 @@ TEST(Allocation, AReplayAllocatesNothing) {
   });
   const StepSizes largest{.tokens = 8, .seqs = 8};
   const std::vector<NamedInput> inputs{{"token_ids", ids}};
-  const Binding binding({.smallest = {1, 1}, .largest = largest}, inputs, recording);
+  const std::vector<const Recording*> parts{&recording};
+  const Binding binding({.smallest = {1, 1}, .largest = largest}, inputs, parts);
   Replay replay(std::move(recording), largest, step.stream);
-  const std::vector<Tensor> now{ids};
+  const std::vector<const Tensor*> now{&ids};
   const int64_t before = allocations.load();
   for (int64_t tokens = 1; tokens <= 8; ++tokens)
     for (const int workers : {0, 1}) {
