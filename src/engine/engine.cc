@@ -9,7 +9,6 @@
 
 #include "core/error.h"
 #include "core/thread_team.h"
-#include "engine/capture_lint.h"
 #include "engine/kv_cache.h"
 #include "engine/memory_advice.h"
 #include "engine/phase.h"
@@ -84,10 +83,7 @@ class Engine::Impl {
     if (config_.graph.capture_before_ready || config_.graph.verify.startup)
       while (capture_next()) {
       }
-    if (config_.graph.verify.startup) {
-      problems_ = runner_.verify_captures();
-      lint(team, isa);
-    }
+    if (config_.graph.verify.startup) problems_ = runner_.verify_captures();
   }
 
   RequestId submit(Request request) {
@@ -125,15 +121,6 @@ class Engine::Impl {
   }
 
  private:
-  // A launch that depends on data is wrong in every replay, whatever the steps tried above say.
-  void lint(ThreadTeam& team, Isa isa) {
-    if (!config_.graph.use_cudagraph) return;
-    const CaptureLint found = lint_capture(*model_, team, isa, config_);
-    if (found.difference.empty()) return;
-    runner_.graph().give_up_all(found.difference);
-    problems_.push_back(found.difference);
-  }
-
   // --- admit: what callers asked for since the last step
   void admit() {
     if (commands_.empty()) return;

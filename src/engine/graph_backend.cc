@@ -179,12 +179,6 @@ void GraphBackend::give_up(bool prefill, size_t index, const std::string& why) {
   stats_.failure = why;
 }
 
-void GraphBackend::give_up_all(const std::string& why) {
-  for (const bool prefill : {false, true})
-    for (size_t i = 0; i < (prefill ? prefill_captures_ : decode_captures_).states.size(); ++i)
-      give_up(prefill, i, why);
-}
-
 bool GraphBackend::is_captured(bool prefill, size_t index) const {
   const CaptureState state = (prefill ? prefill_captures_ : decode_captures_).states[index];
   return state == CaptureState::captured || state == CaptureState::in_parts;

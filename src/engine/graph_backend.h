@@ -80,7 +80,6 @@ class GraphBackend {
   StepSizes prepare(const StepPath& path, const StepShape& shape);
   // Steps of this capture run uncaptured from now on.
   void give_up(bool prefill, size_t index, const std::string& why);
-  void give_up_all(const std::string& why);
   bool is_captured(bool prefill, size_t index) const;
 
   // One piece of capturing (a warm-up run or a capture), between steps. False where none is left.

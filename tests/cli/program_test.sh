@@ -75,7 +75,7 @@ says '"not_replayed":{"cudagraph_off":2}' $(graph) --ignore-eos --json
 
 # Plans: no weights are read (the shape's folder has none), and what doesn't fit is advised on, not an error.
 shape=$2/tools/shapes/qwen3-0.6b
-says '"weights_bytes":1193017344,"workspace_bytes":' "$reprise" plan --model "$shape" --memory 16GiB --json
+says '"weights_bytes":1192231168,"workspace_bytes":' "$reprise" plan --model "$shape" --memory 16GiB --json
 says '"capture_sizes":[],"fits":true,"advice":[]}' "$reprise" plan --model "$shape" --memory 16GiB --json
 says '"capture_sizes":[1,2,4,8],"one_recording":true,"fits":true' "$reprise" plan --model "$shape" --memory 16GiB --use-cudagraph --json
 says '"capture_sizes":[1,3,8],"fits":true' "$reprise" plan --model "$shape" --memory 16GiB --json --graph-optimization-config '{"use_cudagraph": true, "cudagraph_capture_sizes": [8, 3, 1]}'
