@@ -184,7 +184,7 @@ Tensor HeapStore::allocate_bytes(size_t bytes, DType dtype, const Shape& shape, 
 }
 
 void HeapStore::touch() {
-  for (const MappedMemory& mapping : mappings_) touch_pages(mapping.data(), mapping.bytes());
+  for (const Buffer& node : nodes_) touch_pages(node.data, node.bytes);
 }
 
 }  // namespace reprise
