@@ -17,7 +17,9 @@ constexpr size_t kHugePage = size_t{2} << 20;
 // weight of 2 MiB in small ones is read at two thirds of the speed. The first mapping is small, and all that
 // many a store needs.
 constexpr size_t kFirstSlab = size_t{1} << 20;
-constexpr size_t kSlab = size_t{32} << 20;
+// Address space; what is lost is the rest of a huge page at the end of each.
+constexpr size_t kSlab = size_t{128} << 20;
+constexpr size_t kOwnMapping = size_t{8} << 20;  // tensors from this size on
 // Ranges of an arena that differ by a multiple of 4 KiB share cache sets; an odd number of lines between them
 // spreads the buffers of a small step over the sets.
 constexpr size_t kStagger = 7 * kAlignment;
@@ -165,7 +167,7 @@ Tensor HeapStore::allocate_bytes(size_t bytes, DType dtype, const Shape& shape, 
   const size_t rounded = round_up(std::max<size_t>(bytes, 1), kAlignment);
   Buffer& node = nodes_.emplace_back();
   bytes_ += rounded;
-  if (rounded >= kSlab / 4) {
+  if (rounded >= kOwnMapping) {
     node.data = mappings_.emplace_back(map(rounded)).data();
   } else {
     if (slab_left_ < rounded) {
