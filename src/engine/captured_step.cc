@@ -3,20 +3,10 @@
 #include <utility>
 
 #include "core/capture_rules.h"
+#include "core/recording_scope.h"
 
 namespace reprise::engine {
 namespace {
-
-class RecordingScope {
- public:
-  RecordingScope(Stream& stream, LaunchSink& sink) : stream_(stream) { stream_.begin_recording(sink); }
-  ~RecordingScope() { stream_.end_recording(); }
-  RecordingScope(const RecordingScope&) = delete;
-  RecordingScope& operator=(const RecordingScope&) = delete;
-
- private:
-  Stream& stream_;
-};
 
 // Why a node that says of itself that it can't be recorded runs eagerly.
 std::string declared(const graph::Node& node) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/recording_scope.h"
 #include "engine/phase.h"
 #include "ops/op.h"
 
@@ -10,27 +11,6 @@ namespace {
 
 // Rows of a chunk of prompt log-probabilities, at least: each chunk reads the head's weights once.
 constexpr int64_t kLeastRows = 16;
-
-// Takes launches that never run: a dry run is only after the sizes that it asks for.
-class DiscardingSink final : public LaunchSink {
- public:
-  void append(const Launch& launch) override { last_ = launch.kernel.name; }
-  std::string_view last_kernel() const override { return last_; }
-
- private:
-  std::string_view last_;
-};
-
-class RecordingScope {
- public:
-  RecordingScope(Stream& stream, LaunchSink& sink) : stream_(stream) { stream_.begin_recording(sink); }
-  ~RecordingScope() { stream_.end_recording(); }
-  RecordingScope(const RecordingScope&) = delete;
-  RecordingScope& operator=(const RecordingScope&) = delete;
-
- private:
-  Stream& stream_;
-};
 
 // Asks a model's ops for memory without running one. Code that looks at a value sees zeros, and an op that
 // can't be recorded is asked no further: what they take then, only a run can tell; the arena's spare half is

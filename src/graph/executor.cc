@@ -4,31 +4,11 @@
 
 #include "core/capture_rules.h"
 #include "core/fault.h"
+#include "core/recording_scope.h"
 #include "graph/no_storage.h"
 
 namespace reprise::graph {
 namespace {
-
-// Takes launches that never run.
-class DiscardingSink final : public LaunchSink {
- public:
-  void append(const Launch& launch) override { last_ = launch.kernel.name; }
-  std::string_view last_kernel() const override { return last_; }
-
- private:
-  std::string_view last_;
-};
-
-class RecordingScope {
- public:
-  RecordingScope(Stream& stream, LaunchSink& sink) : stream_(stream) { stream_.begin_recording(sink); }
-  ~RecordingScope() { stream_.end_recording(); }
-  RecordingScope(const RecordingScope&) = delete;
-  RecordingScope& operator=(const RecordingScope&) = delete;
-
- private:
-  Stream& stream_;
-};
 
 // What Fault::op_flips_bits and Fault::op_mixes_in_last_row launch behind an op.
 struct FaultScalars {

@@ -2,48 +2,9 @@
 // test program.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
 #include "capture/binding.h"
 #include "tests/capture/steps.h"
-
-namespace {
-
-std::atomic<int64_t> allocations{0};
-
-void* counted(std::size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  void* memory = std::malloc(size == 0 ? 1 : size);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-
-}  // namespace
-
-void* operator new(std::size_t size) {
-  return counted(size);
-}
-void* operator new[](std::size_t size) {
-  return counted(size);
-}
-// Standard algorithms may ask for a buffer this way.
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return counted(size);
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete[](void* memory) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete[](void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
+#include "tests/count_new.h"
 
 namespace reprise::capture {
 namespace {
@@ -60,7 +21,7 @@ TEST(Allocation, AReplayAllocatesNothing) {
   const Binding binding({.smallest = {1, 1}, .largest = largest}, inputs, parts);
   Replay replay(std::move(recording), largest, step.stream);
   const std::vector<const Tensor*> now{&ids};
-  const int64_t before = allocations.load();
+  const int64_t before = allocations();
   for (int64_t tokens = 1; tokens <= 8; ++tokens)
     for (const int workers : {0, 1}) {
       const StepSizes sizes{.tokens = tokens, .seqs = 1};
@@ -68,7 +29,7 @@ TEST(Allocation, AReplayAllocatesNothing) {
       replay.run(sizes, workers);
       replay.suggested_workers(sizes);
     }
-  EXPECT_EQ(allocations.load(), before);
+  EXPECT_EQ(allocations(), before);
 }
 
 }  // namespace

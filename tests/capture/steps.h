@@ -13,21 +13,10 @@
 #include "capture/recording.h"
 #include "capture/replay.h"
 #include "core/arena.h"
+#include "core/recording_scope.h"
 #include "core/thread_team.h"
 
 namespace reprise::capture {
-
-// Begins and ends a recording, whatever is thrown in between.
-class RecordingScope {
- public:
-  RecordingScope(Stream& stream, LaunchSink& sink) : stream_(stream) { stream_.begin_recording(sink); }
-  ~RecordingScope() { stream_.end_recording(); }
-  RecordingScope(const RecordingScope&) = delete;
-  RecordingScope& operator=(const RecordingScope&) = delete;
-
- private:
-  Stream& stream_;
-};
 
 struct MixScalars {
   uint32_t salt = 0;

@@ -1,48 +1,9 @@
 // A walk over a graph allocates nothing: counted by replacing operator new in this test program.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
 #include "graph/executor.h"
+#include "tests/count_new.h"
 #include "tests/graph/step_model.h"
-
-namespace {
-
-std::atomic<int64_t> allocations{0};
-
-void* counted(std::size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  void* memory = std::malloc(size == 0 ? 1 : size);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-
-}  // namespace
-
-void* operator new(std::size_t size) {
-  return counted(size);
-}
-void* operator new[](std::size_t size) {
-  return counted(size);
-}
-// std::stable_sort asks for its buffer this way, and gives it back by the delete below.
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return counted(size);
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
 
 namespace reprise::graph {
 namespace {
@@ -63,12 +24,12 @@ TEST(Allocation, AWalkAllocatesNothing) {
     buffers.add(0, position, 1);
     buffers.add(2, position, 1);
     stream.set_sizes(buffers.sizes());
-    if (position == 2) before = allocations;
+    if (position == 2) before = allocations();
     executor.run();
   }
-  EXPECT_EQ(allocations - before, 0);
+  EXPECT_EQ(allocations() - before, 0);
   const Graph copy = graph;
-  EXPECT_GT(allocations, before) << "the count works";
+  EXPECT_GT(allocations(), before) << "the count works";
 }
 
 }  // namespace
