@@ -14,12 +14,17 @@
 namespace reprise::cli {
 namespace {
 
-// Host time of a decode step outside of the kernels, from a trace of one more run.
-double overhead_us(LanguageModel& model, const std::vector<Prompt>& prompts) {
+// Host time of a decode step outside of the kernels, from a trace of one more run, which goes to the file too
+// where there is one to be.
+double overhead_us(LanguageModel& model, const std::vector<Prompt>& prompts, const std::string& trace) {
   model.start_trace();
   model.generate(prompts);
   const double overhead = model.trace_overhead_us();
   model.stop_trace();
+  if (!trace.empty()) {
+    model.write_trace(trace);
+    std::fprintf(stderr, "%s", model.trace_summary().c_str());
+  }
   return overhead;
 }
 
@@ -76,7 +81,7 @@ int run_latency(BenchFlags flags) {
                        {"time_to_first_token_s", spread(first)},
                        {"weights_read_gb_s", read_gb_s},
                        {"bandwidth_share", read_gb_s / median_of(bandwidth.samples)},
-                       {"overhead_us_per_step", overhead_us(model, prompts)}});
+                       {"overhead_us_per_step", overhead_us(model, prompts, flags.trace)}});
   }
   const Json report = {{"machine", machine_json(model, bandwidth)},
                        {"model", model_json(model)},
@@ -160,6 +165,8 @@ Run add_bench(CLI::App& program) {
       "latency", "prefill and decode of fixed batches, beside the memory's bandwidth");
   add_common(*latency, *flags);
   latency->add_option("--batch-size", flags->batch_sizes, "1,16")->delimiter(',');
+  latency->add_option("--trace", flags->trace,
+                      "write a Chrome trace of one more run of the last batch size to this file");
   CLI::App* throughput = command->add_subcommand("throughput", "many prompts through the scheduler");
   add_common(*throughput, *flags);
   throughput->add_option("--num-prompts", flags->num_prompts, "prompts in all");

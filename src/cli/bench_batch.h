@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "core/json.h"
@@ -23,6 +24,7 @@ struct BenchFlags {
   std::vector<int64_t> batch_sizes = {1};
   int repeat = 5;
   int64_t num_prompts = 64;
+  std::string trace;  // of latency's last batch size; empty: none is written
   bool json = false;
 };
 
