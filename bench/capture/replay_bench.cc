@@ -82,7 +82,6 @@ void reads(benchmark::State& state) {
   const StepSizes one{.tokens = 1, .seqs = 1};
   Replay replay(std::move(recorder.recording), one, stream);
   for (auto _ : state) replay.run(one, static_cast<int>(state.range(1)));
-  state.counters["suggested"] = replay.suggested_workers(one);
 }
 BENCHMARK(reads)
     ->ArgsProduct({{4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 256 << 10}, {1, 2}})

@@ -27,12 +27,6 @@ constexpr uint32_t count_of(uint64_t word) {
   return static_cast<uint32_t>(word & ((1 << kCountBits) - 1));
 }
 
-// For suggested_workers(), from bench/capture on two cores of Zen 4. A kernel gets through about so many
-// bytes a nanosecond while they are in its core's caches, as they are where the question is open; a node that
-// is shared costs so much more than its share: claims, the wait for the other, and data in the other's cache.
-constexpr double kBytesPerNs = 40;
-constexpr double kHandOverNs = 1000;
-
 // What workers write while they run a node. What others wait for lies apart (Impl::finished), so that those
 // who spin there don't slow down those who claim.
 struct alignas(64) NodeState {
@@ -234,19 +228,6 @@ void Replay::run_node(size_t node, StepSizes sizes) {
   const FlushDenormals flush;
   KernelContext context = impl_->context_for(impl_->checked(sizes), 0);
   impl_->run_whole(impl_->plan.nodes()[node], context);
-}
-
-int Replay::suggested_workers(StepSizes sizes) const {
-  const int team = impl_->stream.team().size();
-  double shared_bytes = 0, hand_overs = 0;
-  for (size_t i = 0; i < impl_->plan.nodes().size(); ++i) {
-    const ReplayNode& node = impl_->plan.nodes()[i];
-    if (node.dims.items.eval(sizes) <= node.dims.grain) continue;
-    shared_bytes += static_cast<double>(impl_->plan.traffic_of(i).eval(sizes));
-    ++hand_overs;
-  }
-  const double saved_ns = shared_bytes / kBytesPerNs * (1 - 1.0 / team);
-  return saved_ns > hand_overs * kHandOverNs ? team : 1;
 }
 
 const Recording& Replay::recording() const {

@@ -32,11 +32,6 @@ class Replay {
   // atomics; 0: all). Results don't depend on it. Allocates nothing. Complete when it returns.
   void run(StepSizes sizes, int workers = 0);
 
-  // How many workers are likely to be fastest: 1 where the step is so small that handing nodes over costs
-  // more than sharing them saves, else all. An estimate from the bytes that the launches declare; whoever can
-  // measure knows better.
-  int suggested_workers(StepSizes sizes) const;
-
   // The same one node after another on the caller, telling `profiler` of each.
   void run_profiled(StepSizes sizes, Profiler& profiler);
 

@@ -26,11 +26,6 @@ ReplayPlan::ReplayPlan(const Recording& recording, StepSizes largest) {
     waits_.insert(waits_.end(), waits.begin(), waits.end());
     pointers += launches[i].buffer_count;
   }
-  for (const RecordedLaunch& launch : launches) {
-    Dim& traffic = traffic_.emplace_back();
-    for (const RecordedBuffer& buffer : recording.buffers_of(launch))
-      if (buffer.kind != BufferKind::state) traffic = traffic + buffer.extent;
-  }
   for (size_t i = 0; i < launches.size(); ++i)
     if (!awaited[i]) last_nodes_.push_back(static_cast<int32_t>(i));
 }
@@ -57,7 +52,7 @@ void ReplayPlan::resolve_pointers(const Recording& recording) {
 
 size_t ReplayPlan::bytes() const {
   return nodes_.size() * sizeof(ReplayNode) + pointers_.size() * sizeof(std::byte*) +
-         (waits_.size() + last_nodes_.size()) * sizeof(int32_t) + traffic_.size() * sizeof(Dim);
+         (waits_.size() + last_nodes_.size()) * sizeof(int32_t);
 }
 
 }  // namespace reprise::capture

@@ -30,8 +30,6 @@ class ReplayPlan {
     return std::span(waits_).subspan(node.first_wait, node.wait_count);
   }
   std::span<const int32_t> last_nodes() const { return last_nodes_; }  // for which nobody waits
-  // Bytes that the arguments of a node declare. Without state: of the KV cache a step reads what it needs.
-  const Dim& traffic_of(size_t node) const { return traffic_[node]; }
   size_t bytes() const;
 
  private:
@@ -40,7 +38,6 @@ class ReplayPlan {
   std::vector<ReplayNode> nodes_;
   std::vector<std::byte*> pointers_;
   std::vector<int32_t> waits_, last_nodes_;
-  std::vector<Dim> traffic_;  // by node
 };
 
 }  // namespace reprise::capture

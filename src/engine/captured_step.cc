@@ -1,9 +1,11 @@
 #include "engine/captured_step.h"
 
+#include <chrono>
 #include <utility>
 
 #include "core/capture_rules.h"
 #include "core/recording_scope.h"
+#include "core/thread_team.h"
 
 namespace reprise::engine {
 namespace {
@@ -60,7 +62,19 @@ CapturedStep::CapturedStep(graph::Executor& executor, Stream& stream, StepSizes 
 void CapturedStep::close(capture::Recording recording, graph::NodeId begin, graph::NodeId end) {
   if (recording.empty()) return;
   replays_.push_back(std::make_unique<capture::Replay>(std::move(recording), largest_, stream_));
-  parts_.push_back({.replay = replays_.back().get(), .begin = begin, .end = end});
+  const size_t nodes = replays_.back()->recording().launches().size();
+  parts_.push_back({.replay = replays_.back().get(),
+                    .begin = begin,
+                    .end = end,
+                    .workers = capture::WorkerChoice(stream_.team().size(), nodes)});
+}
+
+void CapturedStep::replay_fastest(Part& part, StepSizes sizes) {
+  using Clock = std::chrono::steady_clock;
+  const auto [workers, timed] = part.workers.next(sizes.tokens);
+  const Clock::time_point start = timed ? Clock::now() : Clock::time_point{};
+  part.replay->run(sizes, workers);
+  if (timed) part.workers.took(std::chrono::duration<double, std::micro>(Clock::now() - start).count());
 }
 
 void CapturedStep::run(StepSizes captured, StepSizes real, Profiler* profiler) {
@@ -71,11 +85,7 @@ void CapturedStep::run(StepSizes captured, StepSizes real, Profiler* profiler) {
     } else if (profiler != nullptr) {
       part.replay->run_profiled(captured, *profiler);
     } else {
-      if (part.sizes != captured) {
-        part.sizes = captured;
-        part.workers = part.replay->suggested_workers(captured);
-      }
-      part.replay->run(captured, part.workers);
+      replay_fastest(part, captured);
     }
   }
 }

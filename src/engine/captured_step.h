@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "capture/replay.h"
+#include "capture/worker_choice.h"
 #include "graph/executor.h"
 
 namespace reprise {
@@ -48,9 +49,9 @@ class CapturedStep {
   struct Part {
     capture::Replay* replay = nullptr;  // null: nodes [begin, end) run eagerly
     graph::NodeId begin = 0, end = 0;
-    StepSizes sizes = {};  // that `workers` is for
-    int workers = 0;
+    capture::WorkerChoice workers{1, 0};
   };
+  static void replay_fastest(Part& part, StepSizes sizes);
   void close(capture::Recording recording, graph::NodeId begin, graph::NodeId end);
 
   graph::Executor& executor_;

@@ -27,7 +27,6 @@ TEST(Allocation, AReplayAllocatesNothing) {
       const StepSizes sizes{.tokens = tokens, .seqs = 1};
       binding.check(sizes, now);
       replay.run(sizes, workers);
-      replay.suggested_workers(sizes);
     }
   EXPECT_EQ(allocations(), before);
 }

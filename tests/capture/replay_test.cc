@@ -194,23 +194,6 @@ TEST(Replay, GoesNodeByNodeAndTellsTheProfiler) {
   EXPECT_EQ(profiler.events()[0].layer, "layers.1");
 }
 
-TEST(Replay, SmallStepsAreLeftToOneWorker) {
-  Step step(2);
-  HeapStore store(BufferKind::weight);
-  const auto suggested = [&](int64_t weight_words, int64_t grain) {
-    const Tensor weight = store.allocate(DType::f32, {weight_words});
-    return Replay(step.record([&] {
-             for (uint32_t i = 0; i < 10; ++i)
-               step.mix_rows(step.block.at(0, {kTokens, 4}), {weight}, i, 0, grain);
-           }),
-                  kLargest, step.stream)
-        .suggested_workers(kLargest);
-  };
-  EXPECT_EQ(suggested(16, 1), 1);
-  EXPECT_EQ(suggested(1 << 20, 1), 2);
-  EXPECT_EQ(suggested(1 << 20, 1000), 1);  // nothing that could be shared
-}
-
 TEST(Replay, RefusesDryRecordingsAndSizesBeyondTheLargest) {
   Step step(1);
   StepArena arena(0);

@@ -1,0 +1,47 @@
+// How many workers replay a step fastest. A small step can be done sooner by one worker than it is handed to
+// and fro; where that ends depends on the machine, the kernels and what else runs. So nothing is estimated:
+// the first replays of each size are timed with all workers, then half as many and so on, and the fastest
+// number serves. Results of a replay don't depend on it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace reprise::capture {
+
+// One thread. Sizes are classed by powers of two of T.
+class WorkerChoice {
+ public:
+  static constexpr int kTrials = 5;           // replays of each number tried; their median counts
+  static constexpr int kReplaysUntil = 4096;  // the next trials, for the machine's load changes
+
+  // `team`: workers there are. `nodes` of the replay: where it takes more than a few microseconds for each
+  // with all workers, handing over costs next to nothing and fewer are not tried.
+  WorkerChoice(int team, size_t nodes);
+
+  // For the replay that comes next, of T tokens; whether took() wants to hear of it.
+  struct Turn {
+    int workers;
+    bool timed;
+  };
+  Turn next(int64_t tokens);
+  // What the replay of the last next() took.
+  void took(double us);
+
+ private:
+  struct Class {
+    int tried = 0;  // workers of the trial under way; 0: none is
+    int best = 0;   // 0: nothing is known yet
+    double best_us = 0;
+    int count = 0;  // replays of this trial; between trials, since the last
+    std::array<double, kTrials> us{};
+  };
+
+  int team_;
+  double surely_shared_us_;
+  std::array<Class, 33> classes_{};  // by bit width of T
+  Class* last_ = nullptr;
+};
+
+}  // namespace reprise::capture
