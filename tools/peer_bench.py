@@ -10,7 +10,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-SHAPE = Path(__file__).resolve().parent / "shapes" / "qwen3-0.6b"
+SHAPES = Path(__file__).resolve().parent / "shapes"
 PROMPT, OUTPUT = 8, 32  # decode is measured over a short context, the same for both
 
 
@@ -31,6 +31,7 @@ def make_gguf(config, kind, path):
     writer.add_head_count_kv(config["num_key_value_heads"])
     writer.add_key_length(head)
     writer.add_value_length(head)
+    writer.add_rope_dimension_count(head)
     writer.add_rope_freq_base(config["rope_theta"])
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_vocab_size(vocab)
@@ -58,7 +59,10 @@ def make_gguf(config, kind, path):
                                     ("attn_output", hidden, queries), ("ffn_gate", ffn, hidden), ("ffn_up", ffn, hidden),
                                     ("ffn_down", hidden, ffn)):
             matrix(f"{at}{name}.weight", rows, columns)
-        for name, size in (("attn_norm", hidden), ("ffn_norm", hidden), ("attn_q_norm", head), ("attn_k_norm", head)):
+        norms = [("attn_norm", hidden), ("ffn_norm", hidden)]
+        if config["model_type"] == "qwen3":
+            norms += [("attn_q_norm", head), ("attn_k_norm", head)]
+        for name, size in norms:
             writer.add_tensor(f"{at}{name}.weight", np.ones(size, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -76,9 +80,11 @@ def run(command):
 
 def reprise(options, batches, prompt, output):
     dtype = {"BF16": "bfloat16", "F32": "float32"}[options.type]
-    command = [options.reprise, "bench", "latency", "--model", SHAPE, "--load-choices", "dummy", "--dtype", dtype,
-               "--input-len", prompt, "--output-len", output, "--batch-size", batches, "--threads", options.threads,
-               "--repeat", 1, "--json"] + (["--isa", options.isa] if options.isa else [])
+    command = [options.reprise, "bench", "latency", "--model", SHAPES / options.shape, "--load-choices", "dummy",
+               "--dtype", dtype, "--input-len", prompt, "--output-len", output, "--batch-size", batches,
+               "--threads", options.threads, "--repeat", 1, "--json"]
+    command += ["--isa", options.isa] if options.isa else []
+    command += ["--graph-optimization-config", options.graph] if options.graph else []
     return json.loads(run(command))
 
 
@@ -125,12 +131,14 @@ def main():
     arguments.add_argument("--batch", default="1,16")
     arguments.add_argument("--prefill", type=int, default=512)
     arguments.add_argument("--isa", default="", help="for Reprise; the peer takes what it finds")
+    arguments.add_argument("--shape", default="qwen3-0.6b", choices=sorted(p.name for p in SHAPES.iterdir()))
+    arguments.add_argument("--graph", default="", help="--graph-optimization-config for Reprise")
     options = arguments.parse_args()
 
-    model = options.peer / f"{SHAPE.name}-{options.type}-random.gguf"
+    model = options.peer / f"{options.shape}-{options.type}-random.gguf"
     if not model.exists():
         print(f"making {model.name} ...", file=sys.stderr)
-        make_gguf(json.loads((SHAPE / "config.json").read_text()), options.type, model)
+        make_gguf(json.loads((SHAPES / options.shape / "config.json").read_text()), options.type, model)
     ours, theirs, probes, machine = [], [], [], {}
     for turn in range(options.rounds):
         found, probed, machine = measure_reprise(options)
@@ -143,8 +151,8 @@ def main():
     def cell(values, digits=1):
         return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
-    print(f"{machine['cpu']}, isa {machine['isa']}, {options.threads} threads, {SHAPE.name}, {options.type}, "
-          f"{options.rounds} rounds in turn; medians (least to most)")
+    print(f"{machine['cpu']}, isa {machine['isa']}, {options.threads} threads, {options.shape}, {options.type}, "
+          f"{options.graph + ', ' if options.graph else ''}{options.rounds} rounds in turn; medians (least to most)")
     print("\n| tokens/s | Reprise | llama.cpp | ratio |\n|---|---|---|---|")
     for name in ours[0]:
         a, b = ([side[name] for side in rounds] for rounds in (ours, theirs))
