@@ -7,7 +7,7 @@
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
 
-// SIMDe lacks these before 0.8, or some of them; one body serves all versions.
+// SIMDe lacks some of these before 0.8; one body serves all versions.
 static inline simde__m512i widen_words(simde__m256i words) {
   uint16_t from[16];
   uint32_t to[16];
@@ -44,6 +44,8 @@ static inline void store_masked(float* to, simde__mmask16 mask, simde__m512 x) {
 #define _mm512_mask_storeu_ps store_masked
 #define _mm512_cvtepu16_epi32 widen_words
 #define _mm512_cvtepi32_epi16 narrow_words
+#undef _mm512_setzero_ps  // has no alias before 0.7.4
+#define _mm512_setzero_ps simde_mm512_setzero_ps
 
 #define REPRISE_VEC_NAMESPACE level_emulated
 #define REPRISE_VEC_LEVEL 2
