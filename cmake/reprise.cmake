@@ -43,15 +43,15 @@ function(reprise_library name)
 endfunction()
 include(GNUInstallDirs)
 
-# reprise_test(tokenizer SOURCES a_test.cc DEPS reprise_tokenizer LABELS slow)  ->  program test_tokenizer, in ctest
+# reprise_test(tokenizer SOURCES a_test.cc DEPS reprise_tokenizer)  ->  program test_tokenizer, in ctest
 function(reprise_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   set(target test_${name})
   add_executable(${target} ${ARG_SOURCES})
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${target} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${target} PRIVATE REPRISE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600)
+  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 900)
 endfunction()
 
 # reprise_benchmark(kernels SOURCES a_bench.cc DEPS reprise_kernels)  ->  program bench_kernels

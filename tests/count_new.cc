@@ -1,5 +1,9 @@
+// Every replaceable form of operator new and delete: what the library's own form of one gave may not come
+// back to a delete of ours (AddressSanitizer, whose forms keep their own books, says so), and an aligned one
+// counts like any other.
 #include "tests/count_new.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <new>
@@ -8,12 +12,21 @@ namespace {
 
 std::atomic<int64_t> count{0};
 
-void* counted(std::size_t size) {
+void* counted(std::size_t size, std::size_t alignment) noexcept {
   count.fetch_add(1, std::memory_order_relaxed);
-  void* memory = std::malloc(size == 0 ? 1 : size);
+  void* memory = nullptr;
+  return posix_memalign(&memory, std::max(alignment, sizeof(void*)), std::max<std::size_t>(size, 1)) == 0
+             ? memory
+             : nullptr;
+}
+
+void* counted_or_throw(std::size_t size, std::size_t alignment) {
+  void* memory = counted(size, alignment);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
+
+constexpr std::size_t kDefault = __STDCPP_DEFAULT_NEW_ALIGNMENT__;
 
 }  // namespace
 
@@ -22,15 +35,30 @@ int64_t reprise::allocations() {
 }
 
 void* operator new(std::size_t size) {
-  return counted(size);
+  return counted_or_throw(size, kDefault);
 }
 void* operator new[](std::size_t size) {
-  return counted(size);
+  return counted_or_throw(size, kDefault);
 }
-// std::stable_sort asks for its buffer this way, and gives it back by the delete below.
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return counted(size);
+  return counted(size, kDefault);
 }
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+  return counted(size, kDefault);
+}
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  return counted_or_throw(size, static_cast<std::size_t>(alignment));
+}
+void* operator new[](std::size_t size, std::align_val_t alignment) {
+  return counted_or_throw(size, static_cast<std::size_t>(alignment));
+}
+void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return counted(size, static_cast<std::size_t>(alignment));
+}
+void* operator new[](std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return counted(size, static_cast<std::size_t>(alignment));
+}
+
 void operator delete(void* memory) noexcept {
   std::free(memory);
 }
@@ -41,5 +69,29 @@ void operator delete(void* memory, std::size_t) noexcept {
   std::free(memory);
 }
 void operator delete[](void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, const std::nothrow_t&) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, const std::nothrow_t&) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, std::align_val_t, const std::nothrow_t&) noexcept {
   std::free(memory);
 }

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 
 #include "core/error.h"
 
@@ -40,9 +40,9 @@ TEST(Json, ManyKeysInOneObjectTakeLinearTime) {
   std::string text = "{";
   for (int i = 0; i < 200'000; ++i) text += fmt::format("\"key{}\":{},", i, i);
   text.back() = '}';
-  const auto begin = std::chrono::steady_clock::now();
+  const std::clock_t begin = std::clock();  // processor time: a busy machine fails nothing
   const Json json = parse_json(text, "document");
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+  EXPECT_LT(std::clock() - begin, 10 * CLOCKS_PER_SEC);
   EXPECT_EQ(json.size(), 200'000u);
   EXPECT_EQ(json.back(), 199'999);
 }

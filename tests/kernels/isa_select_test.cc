@@ -63,5 +63,11 @@ TEST(BandwidthProbe, FindsAPlausibleNumber) {
   EXPECT_LT(gigabytes, 5000);
 }
 
+// A worker's sum wraps around from 128 MiB on: one that may not (a signed one) is caught here by UBSan.
+TEST(BandwidthProbe, ReadsMuchMemoryOnOneThread) {
+  ThreadTeam team(1);
+  EXPECT_GT(read_bandwidth(team, size_t{160} << 20, 1), 0.1);
+}
+
 }  // namespace
 }  // namespace reprise::kernels::cpu

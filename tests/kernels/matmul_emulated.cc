@@ -3,7 +3,7 @@
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
 
-// SIMDe lacks this one.
+// SIMDe lacks this one before 0.8; one body serves all versions.
 static inline __m512i widen_u16(__m256i halves) {
   uint16_t from[16];
   uint32_t to[16];
@@ -11,6 +11,7 @@ static inline __m512i widen_u16(__m256i halves) {
   for (int i = 0; i < 16; ++i) to[i] = from[i];
   return _mm512_loadu_si512(to);
 }
+#undef _mm512_cvtepu16_epi32
 #define _mm512_cvtepu16_epi32 widen_u16
 
 #include "kernels/cpu/matmul_avx512.h"

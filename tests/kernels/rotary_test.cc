@@ -133,8 +133,7 @@ TEST(RotaryTest, TurnsPairsWithTheRoundingsOfTransformers) {
           same.y_stride = x_stride;
           in_place.scalars = Call::scalar_bytes(same);
           in_place.pointers = {0, 1, 2, 0};
-          const Kernel& kernel = pick(&VecTable::rotary, dtype)(vec_table_scalar());
-          run(kernel, in_place, 1);
+          run(pick(&VecTable::rotary, dtype)(vec_table_scalar()), in_place, 1);
           const auto turned = to_floats(dtype, in_place.storage[0]);
           const auto apart = to_floats(dtype, y);
           for (int64_t t = 0; t < tokens; ++t)

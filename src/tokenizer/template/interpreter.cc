@@ -15,7 +15,7 @@ Interpreter::Interpreter(const TemplateTree& tree, const TemplateLimits& limits,
   max_depth_ = limits.max_depth;
   max_steps_ = UINT64_MAX;
   try {
-    for (const auto& [name, value] : context.items()) variables_[name] = from_json(*this, value);
+    for (const auto& [name, value] : context.items()) variables_[name] = value_from_json(*this, value);
   } catch (const Failure& failure) {
     throw Error("[chat template] {}", failure.what());
   }

@@ -158,7 +158,7 @@ class JsonWriter {
 
 }  // namespace
 
-Value from_json(Runtime& runtime, const Json& json) {
+Value value_from_json(Runtime& runtime, const Json& json) {
   Runtime::Depth depth(runtime);
   switch (json.type()) {
     case Json::value_t::boolean:
@@ -180,14 +180,14 @@ Value from_json(Runtime& runtime, const Json& json) {
     case Json::value_t::array: {
       std::vector<Value> items;
       items.reserve(json.size());
-      for (const Json& item : json) items.push_back(from_json(runtime, item));
+      for (const Json& item : json) items.push_back(value_from_json(runtime, item));
       return runtime.list(std::move(items));
     }
     case Json::value_t::object: {
       DictBuilder dict(runtime);
       for (const auto& [key, item] : json.items()) {
         if (!valid_utf8(key)) runtime.fail("the context holds text that is not valid UTF-8");
-        dict.set(key, from_json(runtime, item));
+        dict.set(key, value_from_json(runtime, item));
       }
       return dict.build();
     }

@@ -7,8 +7,9 @@
 
 namespace reprise::tokenizer::jinja {
 
-// Integers above 2^63 - 1 fail: templates count in 64 bits.
-Value from_json(Runtime& runtime, const Json& json);
+// Integers above 2^63 - 1 fail: templates count in 64 bits. (Plain `from_json` is a name that nlohmann's
+// overloads answer to as well, by argument-dependent lookup: with gcc 14 that doesn't compile.)
+Value value_from_json(Runtime& runtime, const Json& json);
 
 struct JsonStyle {
   bool ensure_ascii = false;

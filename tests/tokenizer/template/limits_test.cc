@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 
 #include "core/error.h"
 #include "tokenizer/template/chat_template.h"
@@ -29,7 +29,7 @@ std::string repeat(const std::string& text, int count) {
 }
 
 TEST(TemplateLimits, EndlessLoopsRunOutOfSteps) {
-  auto begin = std::chrono::steady_clock::now();
+  const std::clock_t begin = std::clock();  // processor time: a busy machine fails nothing
   const TemplateLimits limits{.max_steps = 1'000'000};
   EXPECT_THAT(
       failure("{% for a in range(99999) %}\n{% for b in range(99999) %}{% endfor %}{% endfor %}", limits),
@@ -46,7 +46,7 @@ TEST(TemplateLimits, EndlessLoopsRunOutOfSteps) {
                       "{% for i in x %}{% if 'q' in x %}{% endif %}{% endfor %}",
                       limits),
               HasSubstr("steps"));
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
+  EXPECT_LT(std::clock() - begin, 20 * CLOCKS_PER_SEC);
 }
 
 TEST(TemplateLimits, SharedListsDoNotExplode) {
