@@ -13,8 +13,8 @@ namespace reprise::kernels::cpu::REPRISE_VEC_NAMESPACE {
 inline constexpr int kMaxRows = 96;
 inline constexpr int kTileChunks = static_cast<int>(kAttentionTile / kLanes);
 inline constexpr int kMaxColumns = static_cast<int>(kAttentionMaxHeadDim / kLanes);
-// With fewer rows than this, K and V are read where they lie; with more they are first widened to f32 panels,
-// but for pairs, which need no widening.
+// K and V are read where they lie, but for words of two bf16 that are multiplied by FMAs: from so many rows
+// on they are first widened to f32 panels.
 inline constexpr int kStagedRows = 12;
 
 // How the words of a cache of E are multiplied at this level.
@@ -80,6 +80,11 @@ class AttentionRows {
     table_ = block_table;
     kv_head_ = kv_head;
     rows_ = 0;
+    upcoming_.table = nullptr;
+  }
+  // The set after this one, whose first tile is drawn into the cache during the last of this one.
+  void announce(const int32_t* block_table, int64_t kv_head, int64_t first_key, int64_t last_key) {
+    upcoming_ = {block_table, kv_head, first_key / kAttentionTile * kAttentionTile, last_key};
   }
   void add_row(const E* q, int64_t first_key, int64_t last_key) {
     float* to = scratch_.q + rows_ * stride_;
@@ -97,7 +102,6 @@ class AttentionRows {
   // Leaves largest, lanes and sum of the keys [first, last) of each row that has any.
   void run_partition(int64_t first, int64_t last) {
     groups_ = (rows_ + kGroupRows - 1) / kGroupRows;
-    staged_ = kWords != Words::pairs && rows_ >= kStagedRows;
     int64_t start = last, stop = first;
     for (int r = 0; r < rows_; ++r) {
       scratch_.largest[r] = -__builtin_inff();
@@ -108,10 +112,13 @@ class AttentionRows {
       stop = larger(stop, to);
     }
     for (int64_t i = 0; i < rows_ * stride_; i += kLanes) store(scratch_.sum + i, zero());
-    locate(start / kAttentionTile * kAttentionTile, stop);
+    next_ = locate({table_, kv_head_, start / kAttentionTile * kAttentionTile, stop});
     for (int64_t tile = start / kAttentionTile * kAttentionTile; tile < stop; tile += kAttentionTile) {
       here_ = next_;
-      if (tile + kAttentionTile < stop) locate(tile + kAttentionTile, stop);
+      if (tile + kAttentionTile < stop)
+        next_ = locate({table_, kv_head_, tile + kAttentionTile, stop});
+      else if (upcoming_.table != nullptr)
+        next_ = locate(upcoming_);
       cut_rows(tile, first, last);
       scores();
       for (int r = 0; r < rows_; ++r)
@@ -161,6 +168,7 @@ class AttentionRows {
   static constexpr Words kWords = kCacheWords<E>;
   static constexpr int kPerWord = static_cast<int>(kWordElements<E>);
 
+  bool staged() const { return kWords == Words::halves && rows_ >= kStagedRows; }
   static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
   static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
@@ -169,19 +177,25 @@ class AttentionRows {
     const float* k[kTileChunks];
     const float* v[kTileChunks];
   };
-  void locate(int64_t tile, int64_t stop) {
+  struct Tile {
+    const int32_t* table;
+    int64_t kv_head, first, stop;  // keys
+  };
+  Places locate(const Tile& tile) const {
+    Places places;
     for (int c = 0; c < kTileChunks; ++c) {
-      const int64_t key = tile + c * kLanes;
-      if (key >= stop) {  // unused; a place to look ahead to, no more
-        next_.k[c] = next_.k[0];
-        next_.v[c] = next_.v[0];
+      const int64_t key = tile.first + c * kLanes;
+      if (key >= tile.stop) {  // unused; a place to look ahead to, no more
+        places.k[c] = places.k[0];
+        places.v[c] = places.v[0];
         continue;
       }
-      const int64_t block = table_[key / s_.block_size], offset = key % s_.block_size;
-      const int64_t head = (block * s_.kv_heads + kv_head_) * head_words_ * s_.block_size;
-      next_.k[c] = k_cache_ + head + offset;
-      next_.v[c] = v_cache_ + head + offset / kPerWord * s_.head_dim;
+      const int64_t block = tile.table[key / s_.block_size], offset = key % s_.block_size;
+      const int64_t head = (block * s_.kv_heads + tile.kv_head) * head_words_ * s_.block_size;
+      places.k[c] = k_cache_ + head + offset;
+      places.v[c] = v_cache_ + head + offset / kPerWord * s_.head_dim;
     }
+    return places;
   }
 
   // What rows [begin, end) see of the tile: some of them the keys [from, to), all of them [all_from, all_to).
@@ -217,7 +231,7 @@ class AttentionRows {
 
   // p = q . k for the tile's keys; lanes that a row doesn't see hold anything.
   void scores() {
-    if (!staged_) {
+    if (!staged()) {
       for (int g = 0; g < groups_; ++g)
         score_group<kWords, true>(group_[g], 0, kTileChunks, here_.k, next_.k, head_words_, s_.block_size);
       return;
@@ -299,7 +313,7 @@ class AttentionRows {
   // sum += p * v. Values of keys that a row doesn't see are not even multiplied by zero: they may be
   // anything.
   void weigh_values() {
-    if (!staged_) {
+    if (!staged()) {
       for (int g = 0; g < groups_; ++g) weigh_group<kWords, true>(group_[g], 0, columns_);
       return;
     }
@@ -436,10 +450,10 @@ class AttentionRows {
   const int32_t* table_ = nullptr;
   int64_t kv_head_ = 0;
   int rows_ = 0, groups_ = 0;
-  bool staged_ = false;
   const float* merged_ = nullptr;
   Places here_, next_;  // of this tile and the one after
-  Group tile_;          // all rows
+  Tile upcoming_ = {};
+  Group tile_;  // all rows
   Group group_[kMaxRows];
 };
 
