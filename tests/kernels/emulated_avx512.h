@@ -7,7 +7,7 @@
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
 
-// SIMDe lacks these.
+// SIMDe lacks these before 0.8, or some of them; one body serves all versions.
 static inline simde__m512i widen_words(simde__m256i words) {
   uint16_t from[16];
   uint32_t to[16];
@@ -46,6 +46,11 @@ static inline simde__m256i round_words(simde__m512 x) {
   __builtin_memcpy(&result, to, sizeof(to));
   return result;
 }
+#undef _mm512_maskz_loadu_ps
+#undef _mm512_mask_storeu_ps
+#undef _mm512_cvtepu16_epi32
+#undef _mm512_cvtepi32_epi16
+#undef _mm512_cvtneps_pbh
 #define _mm512_maskz_loadu_ps load_masked
 #define _mm512_mask_storeu_ps store_masked
 #define _mm512_cvtepu16_epi32 widen_words
