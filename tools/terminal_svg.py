@@ -3,7 +3,7 @@
 
 usage: tools/terminal_svg.py --out docs/session.svg [--columns 96] [--rows 32] 'COMMAND' ['COMMAND' ...]
 The README's: './run demo' 'build/release/reprise generate --model models/tiny --prompt "It was a fine morning, and"
---max-tokens 40 --seed 7'
+--max-tokens 40 --seed 7 --use-cudagraph'
 Each command is shown after a prompt, then its output. Colours, bold, carriage returns, cursor-up and erasing are
 followed, so a progress bar ends as it ended on the screen; of a long output the last rows are shown.
 """

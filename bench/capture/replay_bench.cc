@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "capture/replay.h"
+#include "capture/worker_choice.h"
 #include "core/arena.h"
 #include "core/thread_team.h"
 
@@ -39,7 +40,14 @@ void empty_kernels(benchmark::State& state, Topology topology) {
   const Tensor rows = store.allocate(DType::f32, {state.range(0), 16});
   const StepSizes one{.tokens = 1, .seqs = 1};
   Replay replay(record(stream, rows, state.range(0), topology), one, stream);
-  for (auto _ : state) replay.run(one, static_cast<int>(state.range(1)));
+  // 0: as many as the engine takes, by measurement.
+  WorkerChoice choice(state.range(1) == 0 ? team.size() : 1, static_cast<size_t>(state.range(0)));
+  for (auto _ : state) {
+    if (state.range(1) > 0)
+      replay.run(one, static_cast<int>(state.range(1)));
+    else
+      replay_fastest(replay, choice, one);
+  }
   state.counters["ns/node"] =
       benchmark::Counter(static_cast<double>(state.range(0)) * 1e-9,
                          benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
@@ -47,7 +55,7 @@ void empty_kernels(benchmark::State& state, Topology topology) {
 
 void sizes(benchmark::internal::Benchmark* bench) {
   for (const int64_t nodes : {1, 50, 300})
-    for (const int64_t workers : {1, 2}) bench->Args({nodes, workers});
+    for (const int64_t workers : {0, 1, 2}) bench->Args({nodes, workers});
   bench->ArgNames({"nodes", "workers"})->UseRealTime();
 }
 BENCHMARK_CAPTURE(empty_kernels, chain, chain)->Apply(sizes);

@@ -2,9 +2,9 @@
 // GFLOP/s of the two products (what the causal mask leaves), GB/s of K and V read.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <numeric>
 #include <random>
 #include <vector>
 
@@ -40,42 +40,49 @@ struct alignas(64) Scratch {
   std::byte bytes[Stream::kScratchBytes];
 };
 
-// `tokens` tokens at the end of a sequence of `length`.
+// `tokens` tokens at the end of each of the sequences.
 struct Setup {
   AttentionScalars scalars;
   StepSizes sizes;
   std::vector<std::byte> q, k, v, out, workspace;
-  std::vector<int32_t> table, seqs, positions;
+  std::vector<int32_t> tables, seqs, positions;
   std::vector<std::byte*> buffers;
 
-  Setup(DType dtype, const Model& model, int64_t tokens, int64_t length, int64_t partition_size) {
-    const int64_t block = 64, blocks = (length + block - 1) / block;
+  Setup(DType dtype, const Model& model, int64_t tokens, const std::vector<int64_t>& lengths,
+        int64_t partition_size) {
+    const int64_t block = 64, longest = *std::max_element(lengths.begin(), lengths.end());
     const int64_t row = model.heads * model.head_dim;
     scalars = {.heads = model.heads,
                .kv_heads = model.kv_heads,
                .head_dim = model.head_dim,
                .block_size = block,
-               .max_blocks = blocks,
+               .max_blocks = (longest + block - 1) / block,
                .partition_size = partition_size,
-               .partitions = partition_size > 0 ? (length + partition_size - 1) / partition_size : 1,
+               .partitions = partition_size > 0 ? (longest + partition_size - 1) / partition_size : 1,
                .q_stride = row,
                .out_stride = row,
                .scale = 1 / std::sqrt(static_cast<float>(model.head_dim))};
-    sizes = {.tokens = tokens, .seqs = 1};
-    q = random_bytes(dtype, tokens * row);
+    sizes = {.tokens = tokens * static_cast<int64_t>(lengths.size()),
+             .seqs = static_cast<int64_t>(lengths.size())};
+    tables.resize(static_cast<size_t>(sizes.seqs * scalars.max_blocks));
+    int32_t blocks = 1;
+    for (size_t s = 0; s < lengths.size(); ++s) {
+      for (int64_t b = 0; b * block < lengths[s]; ++b)
+        tables[s * static_cast<size_t>(scalars.max_blocks) + static_cast<size_t>(b)] = blocks++;
+      for (int64_t t = lengths[s] - tokens; t < lengths[s]; ++t) {
+        seqs.push_back(static_cast<int32_t>(s));
+        positions.push_back(static_cast<int32_t>(t));
+      }
+    }
+    q = random_bytes(dtype, sizes.tokens * row);
     out = q;
-    k = random_bytes(dtype, (blocks + 1) * model.kv_heads * model.head_dim * block);
+    k = random_bytes(dtype, blocks * kv_block_elements(dtype, model.kv_heads, model.head_dim, block));
     v = k;
     workspace.resize(static_cast<size_t>(attention_workspace_bytes(scalars)));
-    table.resize(static_cast<size_t>(blocks));
-    std::iota(table.begin(), table.end(), 1);
-    seqs.assign(static_cast<size_t>(tokens), 0);
-    positions.resize(static_cast<size_t>(tokens));
-    std::iota(positions.begin(), positions.end(), static_cast<int32_t>(length - tokens));
     buffers = {q.data(),
                k.data(),
                v.data(),
-               reinterpret_cast<std::byte*>(table.data()),
+               reinterpret_cast<std::byte*>(tables.data()),
                reinterpret_cast<std::byte*>(seqs.data()),
                reinterpret_cast<std::byte*>(positions.data()),
                out.data(),
@@ -96,10 +103,10 @@ struct Setup {
   }
 };
 
-void attention(benchmark::State& state, DType dtype, Model model, int64_t tokens, int64_t length,
-               int64_t partition_size, int threads) {
+void attention(benchmark::State& state, DType dtype, Model model, int64_t tokens,
+               const std::vector<int64_t>& lengths, int64_t partition_size, int threads) {
   const Isa isa = choose_isa(dtype);
-  Setup setup(dtype, model, tokens, length, partition_size);
+  Setup setup(dtype, model, tokens, lengths, partition_size);
   ThreadTeam team(threads);
   std::vector<Scratch> scratch(static_cast<size_t>(threads));
   const Kernel& kernel = paged_attention_kernel(isa, dtype);
@@ -112,30 +119,44 @@ void attention(benchmark::State& state, DType dtype, Model model, int64_t tokens
       setup.run(team, merge, scratch, merge_buffers,
                 attention_merge_dims(setup.scalars).items.eval(setup.sizes));
   }
-  double pairs = 0;
-  for (int64_t t = 0; t < tokens; ++t) pairs += static_cast<double>(length - t);
+  double pairs = 0, keys = 0;
+  for (int64_t length : lengths) {
+    for (int64_t t = 0; t < tokens; ++t) pairs += static_cast<double>(length - t);
+    keys += static_cast<double>(length);
+  }
   const double flops = 4 * pairs * static_cast<double>(model.heads * model.head_dim);
-  const double bytes = 2.0 * static_cast<double>(length * model.kv_heads * model.head_dim) *
-                       static_cast<double>(size_of(dtype));
+  const double bytes =
+      2 * keys * static_cast<double>(model.kv_heads * model.head_dim) * static_cast<double>(size_of(dtype));
   state.counters["GFLOP/s"] = benchmark::Counter(flops * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
   state.counters["GB/s"] = benchmark::Counter(bytes * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
+// Lengths from 40 to 1000.
+std::vector<int64_t> crowd(int64_t count) {
+  std::vector<int64_t> lengths;
+  for (int64_t i = 0; i < count; ++i) lengths.push_back(40 + i * 389 % 961);
+  return lengths;
+}
+
 #define REPRISE_CASE(...) \
   BENCHMARK_CAPTURE(attention, __VA_ARGS__)->UseRealTime()->Unit(benchmark::kMicrosecond)
-REPRISE_CASE(qwen3_prefill_512_f32, DType::f32, kQwen3, 512, 512, 0, 1);
-REPRISE_CASE(qwen3_prefill_512_bf16, DType::bf16, kQwen3, 512, 512, 0, 1);
-REPRISE_CASE(qwen3_prefill_512_bf16_2_threads, DType::bf16, kQwen3, 512, 512, 0, 2);
-REPRISE_CASE(qwen3_prefill_512_at_4096_bf16, DType::bf16, kQwen3, 512, 4096, 0, 1);
-REPRISE_CASE(smollm_prefill_512_f32, DType::f32, kSmolLm, 512, 512, 0, 1);
-REPRISE_CASE(smollm_prefill_512_bf16, DType::bf16, kSmolLm, 512, 512, 0, 1);
-REPRISE_CASE(qwen3_decode_128_bf16, DType::bf16, kQwen3, 1, 128, 0, 1);
-REPRISE_CASE(qwen3_decode_1024_bf16, DType::bf16, kQwen3, 1, 1024, 0, 1);
-REPRISE_CASE(qwen3_decode_16384_bf16, DType::bf16, kQwen3, 1, 16384, 0, 1);
-REPRISE_CASE(qwen3_decode_16384_f32, DType::f32, kQwen3, 1, 16384, 0, 1);
-REPRISE_CASE(qwen3_decode_16384_bf16_2_threads, DType::bf16, kQwen3, 1, 16384, 0, 2);
-REPRISE_CASE(qwen3_decode_16384_bf16_partitions, DType::bf16, kQwen3, 1, 16384, 2048, 2);
-REPRISE_CASE(smollm_decode_2048_f32, DType::f32, kSmolLm, 1, 2048, 0, 1);
+REPRISE_CASE(qwen3_prefill_512_f32, DType::f32, kQwen3, 512, {512}, 0, 1);
+REPRISE_CASE(qwen3_prefill_512_bf16, DType::bf16, kQwen3, 512, {512}, 0, 1);
+REPRISE_CASE(qwen3_prefill_512_bf16_2_threads, DType::bf16, kQwen3, 512, {512}, 0, 2);
+REPRISE_CASE(qwen3_prefill_512_at_4096_bf16, DType::bf16, kQwen3, 512, {4096}, 0, 1);
+REPRISE_CASE(smollm_prefill_512_f32, DType::f32, kSmolLm, 512, {512}, 0, 1);
+REPRISE_CASE(smollm_prefill_512_bf16, DType::bf16, kSmolLm, 512, {512}, 0, 1);
+REPRISE_CASE(qwen3_decode_128_bf16, DType::bf16, kQwen3, 1, {128}, 0, 1);
+REPRISE_CASE(qwen3_decode_1024_bf16, DType::bf16, kQwen3, 1, {1024}, 0, 1);
+REPRISE_CASE(qwen3_decode_16384_bf16, DType::bf16, kQwen3, 1, {16384}, 0, 1);
+REPRISE_CASE(qwen3_decode_16384_f32, DType::f32, kQwen3, 1, {16384}, 0, 1);
+REPRISE_CASE(qwen3_decode_16384_bf16_2_threads, DType::bf16, kQwen3, 1, {16384}, 0, 2);
+REPRISE_CASE(qwen3_decode_16384_bf16_partitions, DType::bf16, kQwen3, 1, {16384}, 2048, 2);
+REPRISE_CASE(qwen3_decode_batch_16_bf16_2_threads, DType::bf16, kQwen3, 1, crowd(16), 0, 2);
+REPRISE_CASE(qwen3_decode_batch_64_bf16_2_threads, DType::bf16, kQwen3, 1, crowd(64), 0, 2);
+REPRISE_CASE(qwen3_decode_batch_16_f32_2_threads, DType::f32, kQwen3, 1, crowd(16), 0, 2);
+REPRISE_CASE(qwen3_decode_batch_64_f32_2_threads, DType::f32, kQwen3, 1, crowd(64), 0, 2);
+REPRISE_CASE(smollm_decode_2048_f32, DType::f32, kSmolLm, 1, {2048}, 0, 1);
 
 }  // namespace
 }  // namespace reprise::kernels::cpu

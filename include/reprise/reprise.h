@@ -166,6 +166,34 @@ struct ModelInfo {
   std::vector<std::string> warnings;  // settings that are not wrong, but may not do what was meant
 };
 
+// What graph optimisation did since the model was loaded: how steps ran and why, what was captured, and what
+// --graph-verify found.
+struct GraphReport {
+  int64_t steps = 0;
+  int64_t steps_replayed = 0;
+  int64_t steps_split = 0;                                          // of these, replayed in parts
+  std::vector<std::pair<std::string, int64_t>> steps_not_replayed;  // reason, count
+  int64_t tokens_replayed = 0;
+  int64_t tokens_padding = 0;  // rows of replays beside these, which nobody reads
+  int64_t captures = 0;
+  int64_t captures_pending = 0;
+  int64_t captures_failed = 0;
+  std::string capture_failure;  // the last
+  double capture_s = 0;
+  double warmup_s = 0;   // steps run before captures
+  int64_t launches = 0;  // of a captured step
+  size_t arena_bytes = 0;
+  struct Split {  // an op that runs between two replayed parts
+    std::string op, layer, why;
+  };
+  std::vector<Split> splits;
+  int64_t steps_verified = 0;  // compared with the model's own code while serving
+  int64_t steps_differing = 0;
+  std::string difference;  // the last: the first op and layer that differ
+
+  std::string text() const;  // lines for people
+};
+
 // A loaded model with its tokenizer, KV cache and threads. Thread contract: one thread at a time.
 class LanguageModel {
  public:
@@ -187,6 +215,7 @@ class LanguageModel {
   // The API's defaults overlaid with the checkpoint's generation_config.json.
   Sampling default_sampling() const;
   ModelInfo info() const;
+  GraphReport graph_report() const;
 
   // Chrome trace of every step between the two calls, with names from the model's layers.
   void start_trace();

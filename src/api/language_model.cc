@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "api/batch_run.h"
+#include "api/graph_report.h"
 #include "api/model_setup.h"
 #include "api/text_model.h"
 #include "core/error.h"
@@ -145,6 +146,10 @@ Sampling LanguageModel::default_sampling() const {
 
 ModelInfo LanguageModel::info() const {
   return impl_->info;
+}
+
+GraphReport LanguageModel::graph_report() const {
+  return api::graph_report(*impl_->engine);
 }
 
 void LanguageModel::start_trace() {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
 
 namespace reprise::capture {
 namespace {
@@ -43,6 +44,14 @@ void WorkerChoice::took(double us) {
   const bool ends = sizes.tried == 1 || median > kClearlySlower * sizes.best_us ||
                     (sizes.tried == team_ && median > surely_shared_us_);
   sizes.tried = ends ? 0 : sizes.tried / 2;
+}
+
+void replay_fastest(Replay& replay, WorkerChoice& choice, StepSizes sizes) {
+  using Clock = std::chrono::steady_clock;
+  const auto [workers, timed] = choice.next(sizes.tokens);
+  const Clock::time_point start = timed ? Clock::now() : Clock::time_point{};
+  replay.run(sizes, workers);
+  if (timed) choice.took(std::chrono::duration<double, std::micro>(Clock::now() - start).count());
 }
 
 }  // namespace reprise::capture

@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "capture/replay.h"
+
 namespace reprise::capture {
 
 // One thread. Sizes are classed by powers of two of T.
@@ -43,5 +45,8 @@ class WorkerChoice {
   std::array<Class, 33> classes_{};  // by bit width of T
   Class* last_ = nullptr;
 };
+
+// A replay by the choice's number of workers, timed where it asks for that.
+void replay_fastest(Replay& replay, WorkerChoice& choice, StepSizes sizes);
 
 }  // namespace reprise::capture

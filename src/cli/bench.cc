@@ -88,6 +88,7 @@ int run_latency(BenchFlags flags) {
                        {"ready_s", model.info().load_s},
                        {"results", results},
                        {"peak_rss_bytes", peak}};
+  report_graphs(model, flags.load);
   if (flags.json) {
     std::printf("%s\n", to_json_text(report).c_str());
     return 0;

@@ -198,6 +198,7 @@ int run(const Flags& flags, const SamplingFlags& sampling_flags) {
     model.write_trace(flags.trace);
     std::fprintf(stderr, "%s", model.trace_summary().c_str());
   }
+  report_graphs(model, flags.load);
   return failed ? 1 : 0;
 }
 

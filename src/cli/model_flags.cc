@@ -145,6 +145,17 @@ LanguageModel load_model(const LoadOptions& options) {
   return model;
 }
 
+void report_graphs(const LanguageModel& model, const LoadOptions& options) {
+  if (!asks_for_graphs(options)) return;
+  const GraphReport report = model.graph_report();
+  std::fprintf(stderr, "%s", report.text().c_str());
+  if (report.steps_differing > 0)
+    throw Error(
+        "[--graph-verify] {} of {} steps differ from the model's own code, so their output is wrong: {}; run "
+        "with graph_opt_level 0 and without use_cudagraph, and report it",
+        report.steps_differing, report.steps_verified, report.difference);
+}
+
 api::ModelSetup set_up_to_look(const LoadOptions& options) {
   api::ModelSetup setup = api::set_up_model(options);
   if (setup.engine.graph.choose_level) {

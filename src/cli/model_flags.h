@@ -25,6 +25,10 @@ void add_model_flags(CLI::App& command, LoadOptions& options);
 // Loads and says on standard error what the settings may not do as meant.
 LanguageModel load_model(const LoadOptions& options);
 
+// Says on standard error how steps ran, where graph optimisation is asked for. Throws Error where
+// --graph-verify found steps that differ: what came of them is wrong.
+void report_graphs(const LanguageModel& model, const LoadOptions& options);
+
 // For commands that look at a model without running it: warns like load_model(), and where --graph-opt auto
 // leaves the level open, takes the way to run that needs most.
 api::ModelSetup set_up_to_look(const LoadOptions& options);

@@ -47,7 +47,8 @@ struct Cut {
         units(static_cast<uint32_t>((std::max<int64_t>(of, 1) + grain - 1) / grain)) {}
 
   uint32_t share(uint32_t first, int workers) const {
-    return std::max<uint32_t>(1, (units - first) * 3 / static_cast<uint32_t>(4 * workers));
+    const auto parts = static_cast<uint32_t>(4 * workers);
+    return ((units - first) * 3 + parts - 1) / parts;
   }
   int64_t begin(uint32_t unit) const { return unit * grain; }
   int64_t end(uint32_t unit) const { return std::min(items, unit * grain); }  // of the units before `unit`

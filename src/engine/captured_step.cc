@@ -1,6 +1,5 @@
 #include "engine/captured_step.h"
 
-#include <chrono>
 #include <utility>
 
 #include "core/capture_rules.h"
@@ -69,14 +68,6 @@ void CapturedStep::close(capture::Recording recording, graph::NodeId begin, grap
                     .workers = capture::WorkerChoice(stream_.team().size(), nodes)});
 }
 
-void CapturedStep::replay_fastest(Part& part, StepSizes sizes) {
-  using Clock = std::chrono::steady_clock;
-  const auto [workers, timed] = part.workers.next(sizes.tokens);
-  const Clock::time_point start = timed ? Clock::now() : Clock::time_point{};
-  part.replay->run(sizes, workers);
-  if (timed) part.workers.took(std::chrono::duration<double, std::micro>(Clock::now() - start).count());
-}
-
 void CapturedStep::run(StepSizes captured, StepSizes real, Profiler* profiler) {
   for (Part& part : parts_) {
     if (part.replay == nullptr) {
@@ -85,7 +76,7 @@ void CapturedStep::run(StepSizes captured, StepSizes real, Profiler* profiler) {
     } else if (profiler != nullptr) {
       part.replay->run_profiled(captured, *profiler);
     } else {
-      replay_fastest(part, captured);
+      capture::replay_fastest(*part.replay, part.workers, captured);
     }
   }
 }

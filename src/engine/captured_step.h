@@ -51,7 +51,6 @@ class CapturedStep {
     graph::NodeId begin = 0, end = 0;
     capture::WorkerChoice workers{1, 0};
   };
-  static void replay_fastest(Part& part, StepSizes sizes);
   void close(capture::Recording recording, graph::NodeId begin, graph::NodeId end);
 
   graph::Executor& executor_;

@@ -36,9 +36,9 @@ int64_t blocks_per_sequence(const EngineConfig& config) {
 }
 
 size_t kv_block_bytes(const weights::ModelConfig& model, DType dtype, int64_t block_size) {
-  return 2 * static_cast<size_t>(model.num_layers) *
+  return 2 * static_cast<size_t>(model.num_layers) * size_of(dtype) *
          static_cast<size_t>(
-             kernels::cpu::kv_block_bytes(dtype, model.num_kv_heads, model.head_dim, block_size));
+             kernels::cpu::kv_block_elements(dtype, model.num_kv_heads, model.head_dim, block_size));
 }
 
 size_t available_memory() {
@@ -73,7 +73,9 @@ int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t 
 }
 
 KvCache::KvCache(const weights::ModelConfig& model, DType dtype, const EngineConfig& config)
-    : dtype_(dtype), block_elements_(model.num_kv_heads * config.block_size * model.head_dim) {
+    : dtype_(dtype),
+      block_elements_(
+          kernels::cpu::kv_block_elements(dtype, model.num_kv_heads, model.head_dim, config.block_size)) {
   view_.block_size = config.block_size;
   view_.max_blocks_per_seq = blocks_per_sequence(config);
   view_.max_model_len = config.max_model_len;

@@ -17,7 +17,7 @@ namespace reprise::models {
 
 // The paged KV cache as a step sees it. Layout of a block: kernels/cpu/kv_write.h.
 struct KvLayer {
-  Tensor keys;    // state, [blocks, kv_heads * block_size * head_dim]
+  Tensor keys;    // state, [blocks, kv_block_elements]
   Tensor values;  // state, same
 };
 

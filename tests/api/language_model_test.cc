@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "core/fault.h"
 #include "core/json.h"
 #include "reprise/reprise.h"
 
@@ -73,6 +74,36 @@ TEST(LanguageModel, GraphSettingsAreCheckedAtLoad) {
   ASSERT_EQ(info.warnings.size(), 1u);
   EXPECT_THAT(info.warnings[0], HasSubstr("without effect"));
   EXPECT_TRUE(tiny().info().warnings.empty());
+}
+
+TEST(LanguageModel, ReportsWhatGraphsDid) {
+  LanguageModel model = LanguageModel::load(
+      {.model = REPRISE_SOURCE_DIR "/models/tiny",
+       .max_num_seqs = 4,
+       .graph_optimization_config =
+           R"({"graph_opt_level": 1, "use_cudagraph": true, "cudagraph_capture_sizes": [4]})",
+       .graph_verify = "sample=1",
+       .capture_before_ready = true});
+  model.generate({greedy("It was a", 9)});
+  const GraphReport good = model.graph_report();
+  EXPECT_EQ(good.steps, 9);
+  EXPECT_EQ(good.steps_replayed, 8);
+  ASSERT_EQ(good.steps_not_replayed.size(), 1u);
+  EXPECT_EQ(good.steps_not_replayed[0].first, "prefill_not_captured");
+  EXPECT_EQ(good.tokens_replayed, 8);
+  EXPECT_EQ(good.tokens_padding, 24);
+  EXPECT_EQ(good.captures, 1);
+  EXPECT_GT(good.launches, 0);
+  EXPECT_EQ(good.steps_verified, 9);
+  EXPECT_EQ(good.steps_differing, 0);
+  EXPECT_THAT(good.text(), HasSubstr("8 of 9 steps replayed (88.9 %), padding 75.0 % of their rows"));
+
+  // Four sequences: no row of padding would take the loss.
+  const FaultScope fault(Fault::replay_loses_last_item, 1);
+  model.generate(std::vector<Prompt>(4, greedy("It was a", 9)));
+  const GraphReport bad = model.graph_report();
+  EXPECT_GT(bad.steps_differing, 0);
+  EXPECT_THAT(bad.difference, HasSubstr("layers.0"));
 }
 
 TEST(LanguageModel, StopStringCutsTheTextAndEndsTheOutput) {

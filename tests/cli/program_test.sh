@@ -89,6 +89,8 @@ error 1 'to make it fit: ' "$reprise" generate --model "$tiny" --prompt x --gpu-
 error 1 'no compiler' "$reprise" plan --model "$shape" --graph-optimization-config '{"graph_opt_level": 2}'
 error 2 'is no size' "$reprise" plan --model "$shape" --memory lots
 error 0 'memory            predicted       actual' $(graph) --use-cudagraph
+error 0 'graph: 1 steps not replayed: prefill_not_captured' $(graph) --use-cudagraph --capture-before-ready
+error 0 'graph: 2 steps compared with' $(graph) --ignore-eos --graph-optimization-config '{"graph_opt_level": 1}' --graph-verify sample=1
 
 # The path of a step, without weights.
 explain() { echo "$reprise" explain --model "$shape" --json; }

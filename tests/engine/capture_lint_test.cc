@@ -87,6 +87,27 @@ TEST(CaptureLint, SoundModelsAreTheSameTwice) {
   }
 }
 
+// What docs/graph-optimization.md publishes: the launches of a layer in the middle, by family and level.
+TEST(CaptureLint, LaunchesOfALayer) {
+  const auto launches = [](const char* family, int64_t layers, int level) {
+    weights::ModelConfig model_config = small_config(family);
+    model_config.num_layers = layers;
+    ThreadTeam team(1);
+    EngineConfig config = small_engine_config();
+    config.graph = {.graph_opt_level = level, .use_cudagraph = true};
+    return lint_capture(*models::model_skeleton(model_config, DType::bf16), team, Isa::scalar,
+                        config.resolved())
+        .launches;
+  };
+  for (const char* family : {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM",
+                             "Ernie4_5ForCausalLM"}) {
+    SCOPED_TRACE(family);
+    const size_t norms_of_heads = std::string_view(family).starts_with("Qwen3") ? 2 : 0;
+    EXPECT_EQ(launches(family, 4, 0) - launches(family, 3, 0), 17 + norms_of_heads);
+    EXPECT_EQ(launches(family, 4, 1) - launches(family, 3, 1), 9u);
+  }
+}
+
 TEST(CaptureLint, CodeThatFollowsTheInputsIsFound) {
   EXPECT_THAT(lint(Breaks::code).difference, HasSubstr("add("));
 }

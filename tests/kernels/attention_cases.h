@@ -9,10 +9,34 @@
 #include <vector>
 
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/isa_select.h"
 #include "kernels/cpu/kv_write.h"
 #include "tests/kernels/vec_cases.h"
 
 namespace reprise::kernels::cpu::testing {
+
+// avx512_bf16 by SIMDe; null where the tests were built without it. Only its attention is meant.
+const VecTable* attention_table_emulated();
+
+// The levels that attention has code for, by their order of accumulation: the same bits within one.
+struct AttentionLevel {
+  std::string name;
+  const VecTable* table;
+  const VecTable* same_as;  // a table that has this one's bits
+  bool rounds_weights;      // p to bf16
+};
+inline std::vector<AttentionLevel> attention_levels(DType dtype) {
+  std::vector<AttentionLevel> all;
+  for (const Level& level : levels()) all.push_back({level.name, level.table, levels()[0].table, false});
+  if (dtype == DType::f32) return all;
+  const auto add_pairs = [&](std::string name, const VecTable* table) {
+    all.push_back({std::move(name), table, table, true});
+  };
+  for (Isa isa : available_isas())
+    if (isa == Isa::avx512_bf16) add_pairs("avx512_bf16", &vec_table_avx512_bf16());
+  if (attention_table_emulated() != nullptr) add_pairs("avx512_bf16 emulated", attention_table_emulated());
+  return all;
+}
 
 struct AttentionShape {
   int64_t heads = 4, kv_heads = 2, head_dim = 16;
@@ -65,7 +89,7 @@ inline std::vector<std::vector<float>> attend(const VecTable& table, DType dtype
     for (int64_t b = 0; b * block_size < sequences[s].length; ++b)
       tables[s * static_cast<size_t>(max_blocks) + static_cast<size_t>(b)] = order[next++];
 
-  const int64_t cache = blocks * shape.kv_heads * shape.head_dim * block_size;
+  const int64_t cache = blocks * kv_block_elements(dtype, shape.kv_heads, shape.head_dim, block_size);
   Bytes k_cache = poison(dtype, cache), v_cache = poison(dtype, cache);
   const int64_t q_row = shape.heads * shape.head_dim, kv_row = shape.kv_heads * shape.head_dim;
   std::vector<std::vector<float>> outputs;
@@ -149,9 +173,13 @@ inline std::vector<std::vector<float>> attend(const VecTable& table, DType dtype
 }
 
 // In double precision.
-inline std::vector<double> exact_attention(const AttentionShape& shape, const Sequence& s) {
+struct Exact {
+  std::vector<double> out;
+  std::vector<double> spread;  // mean of |v - out|: by how much rounding of the weights may move out, at most
+};
+inline Exact exact_attention(const AttentionShape& shape, const Sequence& s) {
   const int64_t dim = shape.head_dim, group = shape.heads / shape.kv_heads;
-  std::vector<double> out(s.q.size());
+  std::vector<double> out(s.q.size()), spread(s.q.size());
   for (int64_t t = 0; t < s.length; ++t) {
     for (int64_t h = 0; h < shape.heads; ++h) {
       const float* q = s.q.data() + (t * shape.heads + h) * dim;
@@ -166,15 +194,18 @@ inline std::vector<double> exact_attention(const AttentionShape& shape, const Se
         largest = std::max(largest, p.back());
       }
       for (double& x : p) sum += x = std::exp(x - largest);
-      for (int64_t j = first; j <= t; ++j) {
-        const float* v = s.v.data() + (j * shape.kv_heads + h / group) * dim;
-        for (int64_t d = 0; d < dim; ++d)
-          out[static_cast<size_t>((t * shape.heads + h) * dim + d)] +=
-              p[static_cast<size_t>(j - first)] / sum * v[d];
+      for (int64_t d = 0; d < dim; ++d) {
+        const auto at = static_cast<size_t>((t * shape.heads + h) * dim + d);
+        const auto value = [&](int64_t j) {
+          return s.v[static_cast<size_t>((j * shape.kv_heads + h / group) * dim + d)];
+        };
+        for (int64_t j = first; j <= t; ++j) out[at] += p[static_cast<size_t>(j - first)] / sum * value(j);
+        for (int64_t j = first; j <= t; ++j)
+          spread[at] += p[static_cast<size_t>(j - first)] / sum * std::abs(value(j) - out[at]);
       }
     }
   }
-  return out;
+  return {out, spread};
 }
 
 }  // namespace reprise::kernels::cpu::testing

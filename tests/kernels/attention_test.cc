@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "core/error.h"
 #include "tests/kernels/attention_cases.h"
 
@@ -13,10 +15,14 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 }
 
 void expect_close(DType dtype, const AttentionShape& shape, const Sequence& sequence,
-                  const std::vector<float>& out) {
-  const auto exact = exact_attention(shape, sequence);
-  for (size_t i = 0; i < exact.size(); ++i)
-    ASSERT_NEAR(out[i], exact[i], std::abs(exact[i]) * rounding(dtype) + 1e-5) << "element " << i;
+                  const std::vector<float>& out, bool rounds_weights) {
+  const Exact exact = exact_attention(shape, sequence);
+  for (size_t i = 0; i < exact.out.size(); ++i) {
+    // Weights that are each rounded and add up to one.
+    const double moved = rounds_weights ? exact.spread[i] * rounding(dtype) : 0;
+    ASSERT_NEAR(out[i], exact.out[i], (std::abs(exact.out[i]) + moved) * rounding(dtype) + moved + 1e-5)
+        << "element " << i;
+  }
 }
 
 TEST(AttentionTest, MatchesDoublePrecisionAtEveryLevel) {
@@ -24,7 +30,7 @@ TEST(AttentionTest, MatchesDoublePrecisionAtEveryLevel) {
     int64_t heads, kv_heads;
   };
   for (DType dtype : kActivations) {
-    for (int64_t head_dim : {8, 16, 48, 64, 80, 128, 250}) {
+    for (int64_t head_dim : {5, 8, 16, 48, 64, 80, 81, 128, 250}) {
       for (const Heads heads : {Heads{2, 2}, Heads{6, 2}, Heads{7, 1}, Heads{8, 1}}) {
         for (int64_t window : heads.heads == 6 ? std::vector<int64_t>{0, 21} : std::vector<int64_t>{0}) {
           const AttentionShape shape{
@@ -33,14 +39,13 @@ TEST(AttentionTest, MatchesDoublePrecisionAtEveryLevel) {
                                             << heads.heads << "/" << heads.kv_heads << " window " << window);
           const Sequence sequences[] = {Sequence(shape, dtype, 85, 1)};
           const Step steps[] = {whole(0, sequences[0])};
-          std::vector<float> first;
-          for (const Level& level : levels()) {
-            const auto out = attend(*level.table, dtype, shape, sequences, steps, 0)[0];
-            if (first.empty()) {
-              first = out;
-              expect_close(dtype, shape, sequences[0], out);
-            }
-            EXPECT_TRUE(same_bits(out, first)) << level.name;
+          std::map<const VecTable*, std::vector<float>> outputs;
+          for (const AttentionLevel& level : attention_levels(dtype)) {
+            SCOPED_TRACE(level.name);
+            auto& out = outputs[level.table] = attend(*level.table, dtype, shape, sequences, steps, 0)[0];
+            if (level.table == level.same_as)
+              expect_close(dtype, shape, sequences[0], out, level.rounds_weights);
+            EXPECT_TRUE(same_bits(out, outputs[level.same_as]));
           }
         }
       }
@@ -64,14 +69,17 @@ TEST_P(AttentionInvariance, BitsDependOnTheSequenceAlone) {
     AttentionShape shape = GetParam();
     const Sequence sequences[] = {Sequence(shape, dtype, 199, 1), Sequence(shape, dtype, 70, 2),
                                   Sequence(shape, dtype, 3, 3), Sequence(shape, dtype, 130, 4)};
-    std::vector<std::vector<float>> alone;
-    for (int s = 0; s < 4; ++s) {
-      const Step steps[] = {whole(s, sequences[s])};
-      alone.push_back(attend(vec_table_scalar(), dtype, shape, sequences, steps, 0)[static_cast<size_t>(s)]);
-      expect_close(dtype, shape, sequences[s], alone.back());
-    }
-    for (const Level& level : levels()) {
+    std::map<const VecTable*, std::vector<std::vector<float>>> alone_by;
+    for (const AttentionLevel& level : attention_levels(dtype)) {
       SCOPED_TRACE(::testing::Message() << level.name << " " << name_of(dtype));
+      auto& alone = alone_by[level.same_as];
+      if (alone.empty()) {
+        for (int s = 0; s < 4; ++s) {
+          const Step steps[] = {whole(s, sequences[s])};
+          alone.push_back(attend(*level.same_as, dtype, shape, sequences, steps, 0)[static_cast<size_t>(s)]);
+          expect_close(dtype, shape, sequences[s], alone.back(), level.rounds_weights);
+        }
+      }
       const auto expect_alone = [&](std::span<const Step> steps, uint32_t cut, const char* what) {
         const auto out = attend(*level.table, dtype, shape, sequences, steps, cut);
         for (size_t s = 0; s < 4; ++s) {
@@ -101,7 +109,7 @@ TEST_P(AttentionInvariance, BitsDependOnTheSequenceAlone) {
 INSTANTIATE_TEST_SUITE_P(
     Shapes, AttentionInvariance,
     ::testing::Values(AttentionShape{.heads = 6, .kv_heads = 2, .head_dim = 16},
-                      AttentionShape{.heads = 2, .kv_heads = 1, .head_dim = 40},
+                      AttentionShape{.heads = 2, .kv_heads = 1, .head_dim = 41},
                       AttentionShape{.heads = 7, .kv_heads = 1, .head_dim = 16, .window = 37},
                       AttentionShape{
                           .heads = 4, .kv_heads = 2, .head_dim = 32, .partition_size = 64, .partitions = 4},
@@ -114,35 +122,70 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(AttentionTest, OnePartitionHasTheBitsOfNone) {
   const DType dtype = DType::bf16;
-  AttentionShape shape{.heads = 4, .kv_heads = 2, .head_dim = 64};
-  const Sequence sequences[] = {Sequence(shape, dtype, 128, 1)};
-  const Step all[] = {whole(0, sequences[0])};
-  const auto plain = attend(vec_table_scalar(), dtype, shape, sequences, all, 0)[0];
+  const AttentionShape none{.heads = 4, .kv_heads = 2, .head_dim = 64};
+  AttentionShape shape = none;
   shape.partition_size = 128;
   shape.partitions = 3;
-  EXPECT_TRUE(same_bits(attend(vec_table_scalar(), dtype, shape, sequences, all, 1)[0], plain));
-  EXPECT_TRUE(same_bits(attend(vec_table_scalar(), dtype, shape, sequences, chunks(0, 128, 4), 1)[0], plain));
+  const Sequence sequences[] = {Sequence(shape, dtype, 128, 1)};
+  const Step all[] = {whole(0, sequences[0])};
+  for (const AttentionLevel& level : attention_levels(dtype)) {
+    const auto plain = attend(*level.table, dtype, none, sequences, all, 0)[0];
+    EXPECT_TRUE(same_bits(attend(*level.table, dtype, shape, sequences, all, 1)[0], plain)) << level.name;
+    EXPECT_TRUE(same_bits(attend(*level.table, dtype, shape, sequences, chunks(0, 128, 4), 1)[0], plain))
+        << level.name;
+  }
+}
+
+// Not even NaN in the keys after a token's own, or before its window, reaches it.
+TEST(AttentionTest, KeysThatARowDoesNotSeeMayBeAnything) {
+  constexpr int64_t kLength = 70, kFirst = 21, kLast = 50, kWindow = 9;
+  for (DType dtype : kActivations)
+    for (const AttentionShape& shape : {AttentionShape{.heads = 6, .head_dim = 33, .window = kWindow},
+                                        AttentionShape{.heads = 2, .head_dim = 16, .window = kWindow}})
+      for (const AttentionLevel& level : attention_levels(dtype)) {
+        SCOPED_TRACE(::testing::Message() << level.name << " " << name_of(dtype));
+        const Sequence clean(shape, dtype, kLength, 1);
+        Sequence holed = clean;
+        const int64_t row = shape.kv_heads * shape.head_dim, q_row = shape.heads * shape.head_dim;
+        for (std::vector<float>* values : {&holed.k, &holed.v})
+          for (int64_t i = 0; i < kLength * row; ++i)
+            if (i / row < kFirst || i / row >= kLast) (*values)[static_cast<size_t>(i)] = NAN;
+        for (int64_t chunk : {kLength, int64_t{7}, int64_t{1}}) {
+          const auto steps = chunks(0, kLength, chunk);
+          const auto expected = attend(*level.table, dtype, shape, {&clean, 1}, steps, 0)[0];
+          const auto out = attend(*level.table, dtype, shape, {&holed, 1}, steps, 0)[0];
+          const auto from = static_cast<size_t>((kFirst + kWindow - 1) * q_row);
+          const auto bytes = static_cast<size_t>((kLast - kFirst - kWindow + 1) * q_row) * sizeof(float);
+          EXPECT_EQ(std::memcmp(out.data() + from, expected.data() + from, bytes), 0) << chunk;
+        }
+      }
 }
 
 TEST(AttentionTest, MoreHeadsThanRowsOfScratch) {
   const AttentionShape shape{.heads = 100, .kv_heads = 1, .head_dim = 16};
-  const Sequence sequences[] = {Sequence(shape, DType::f32, 20, 1)};
-  const Step all[] = {whole(0, sequences[0])};
-  for (const Level& level : levels())
-    expect_close(DType::f32, shape, sequences[0],
-                 attend(*level.table, DType::f32, shape, sequences, all, 1)[0]);
+  for (DType dtype : kActivations) {
+    const Sequence sequences[] = {Sequence(shape, dtype, 20, 1)};
+    const Step all[] = {whole(0, sequences[0])};
+    for (const AttentionLevel& level : attention_levels(dtype))
+      expect_close(dtype, shape, sequences[0], attend(*level.table, dtype, shape, sequences, all, 1)[0],
+                   level.rounds_weights);
+  }
 }
 
 TEST(AttentionTest, LargeScoresDoNotOverflow) {
   const AttentionShape shape{.heads = 2, .kv_heads = 1, .head_dim = 16};
-  Sequence sequence(shape, DType::f32, 100, 1);
-  for (float& x : sequence.q) x *= 1000;
-  const Sequence sequences[] = {sequence};
-  const Step all[] = {whole(0, sequences[0])};
-  const auto exact = exact_attention(shape, sequence);
-  for (const Level& level : levels()) {
-    const auto out = attend(*level.table, DType::f32, shape, sequences, all, 0)[0];
-    for (size_t i = 0; i < exact.size(); ++i) ASSERT_NEAR(out[i], exact[i], 2e-3) << level.name << " " << i;
+  for (DType dtype : kActivations) {
+    Sequence sequence(shape, dtype, 100, 1);
+    for (float& x : sequence.q) x *= 1024;
+    const Sequence sequences[] = {sequence};
+    const Step all[] = {whole(0, sequences[0])};
+    const Exact exact = exact_attention(shape, sequence);
+    for (const AttentionLevel& level : attention_levels(dtype)) {
+      const auto out = attend(*level.table, dtype, shape, sequences, all, 0)[0];
+      for (size_t i = 0; i < exact.out.size(); ++i)
+        ASSERT_NEAR(out[i], exact.out[i], 2e-3 + std::abs(exact.out[i]) * rounding(dtype))
+            << level.name << " " << i;
+    }
   }
 }
 

@@ -59,7 +59,7 @@ void check(DType dtype, const RotaryKvWriteScalars& s, bool normed, bool tabled)
   const std::vector<int32_t> positions =
       tabled ? std::vector<int32_t>{39, 0, 7, 7, 20} : std::vector<int32_t>{0, 1, 2, 3, 4};
   const Bytes slots = int_bytes({16 + 3, 5, 32, 47, 31});  // the second is a padding row
-  const int64_t cache = 3 * s.kv_heads * s.head_dim * kBlockSize;
+  const int64_t cache = 3 * kv_block_elements(dtype, s.kv_heads, s.head_dim, kBlockSize);
   const Bytes keys = elements(cache, 8), values = elements(cache, 9);
 
   const Call fused{

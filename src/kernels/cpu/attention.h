@@ -2,14 +2,20 @@
 // in a step.
 //
 // Numbers. A token's output depends on its query, the keys and values at positions 0..position that its
-// window lets it see, the scale and partition_size; not on T, its neighbours, how a prompt was cut into
-// chunks, block_size, the cut of the items, the ISA or the number of workers. For that: a score is one chain
-// of FMAs over the head's elements, times the scale; keys are taken in tiles of 64 at absolute positions,
-// each tile with one update of the running maximum (an online softmax: Milakov and Gimelshein 2018); the sum
-// of p runs in 16 lanes (key k in lane k % 16); an output element is one chain of FMAs over the keys of a
-// tile in order; p stays f32. Partitions of partition_size keys, edges at absolute positions, are computed
-// apart and merged in ascending order (flash-decoding). A token that sees one partition only gets the bits of
-// partitions = 1; beyond that the bits depend on partition_size, which is therefore fixed with max_model_len.
+// window lets it see, the scale, partition_size and the level's order of accumulation; not on T, its
+// neighbours, how a prompt was cut into chunks, block_size, the cut of the items or the number of workers.
+// For that: keys are taken in tiles of 64 at absolute positions, each tile with one update of the running
+// maximum (an online softmax: Milakov and Gimelshein 2018); the sum of p runs in 16 lanes (key k in lane k %
+// 16); a score is one chain over the head's elements from +0, times the scale; an output element is one chain
+// over the keys of a tile in order. What a link of a chain is:
+//  - f32, and bf16 but for the level avx512_bf16: an FMA; p stays f32. The same bits at all these levels.
+//  - bf16 at avx512_bf16: a vdpbf16ps. In a score it takes the elements 2i and 2i + 1, a last one without the
+//    other beside zero; in an output the keys 2i and 2i + 1, and is an FMA where the token sees only one. p
+//    is rounded to bf16 before it is summed, so that the weights add up to one. (amx keeps to FMAs: on
+//    machines that have it vdpbf16ps is slower.)
+// Partitions of partition_size keys, edges at absolute positions, are computed apart and merged in ascending
+// order (flash-decoding). A token that sees one partition only gets the bits of partitions = 1; beyond that
+// the bits depend on partition_size, which is therefore fixed with max_model_len.
 #pragma once
 
 #include "core/dtype.h"

@@ -23,10 +23,23 @@ REPRISE_VEC_INLINE void zero_heads(E* out, int64_t count) {
   for (int64_t i = 0; i < count; ++i) out[i] = 0;
 }
 
-// Tokens [token, token + count) of one sequence, all partitions.
+// Announces the pair kv_head * T + token; -1: there is none.
+template <typename E>
+REPRISE_VEC_INLINE void announce(const KernelContext& context, AttentionRows<E>& rows, int64_t pair) {
+  if (pair < 0) return;
+  const auto& s = context.get_scalars<AttentionScalars>();
+  const int64_t token = pair % context.sizes.tokens;
+  const int32_t seq = context.buffer<int32_t>(4)[token];
+  if (seq < 0) return;
+  const KeyRange keys = visible_keys(s, context.buffer<int32_t>(5)[token]);
+  rows.announce(context.buffer<int32_t>(3) + seq * s.max_blocks, pair / context.sizes.tokens, keys.first,
+                keys.last);
+}
+
+// Tokens [token, token + count) of one sequence, all partitions. The pair `after` comes next.
 template <typename E>
 void attend_tokens(const KernelContext& context, AttentionRows<E>& rows, int64_t kv_head, int64_t token,
-                   int64_t count) {
+                   int64_t count, int64_t after) {
   const auto& s = context.get_scalars<AttentionScalars>();
   const int32_t seq = context.buffer<int32_t>(4)[token];
   const int32_t* positions = context.buffer<int32_t>(5);
@@ -45,6 +58,7 @@ void attend_tokens(const KernelContext& context, AttentionRows<E>& rows, int64_t
       const E* q = context.buffer<E>(0) + t * s.q_stride + (kv_head * group + h0) * s.head_dim;
       for (int64_t h = 0; h < heads; ++h) rows.add_row(q + h * s.head_dim, keys.first, keys.last);
     }
+    if (h0 + heads == group) announce(context, rows, after);
     rows.run_all(partition_size);
     int r = 0;
     for (int64_t t = token; t < token + count; ++t)
@@ -104,8 +118,9 @@ void paged_attention(const KernelContext& context, int64_t begin, int64_t end) {
     while (count < most && pair + count < stop && token + count < tokens &&
            seqs[token + count] == seqs[token])
       ++count;
-    attend_tokens(context, rows, pair / tokens, token, count);
-    pair += count;
+    const int64_t after = pair + count;
+    attend_tokens(context, rows, pair / tokens, token, count, after < stop ? after : -1);
+    pair = after;
   }
 }
 

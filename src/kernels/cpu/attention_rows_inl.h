@@ -3,57 +3,10 @@
 // and its own softmax.
 #pragma once
 
-#include "kernels/cpu/attention.h"
-#include "kernels/cpu/attention_panel_inl.h"
-#include "kernels/cpu/math_inl.h"
+#include "kernels/cpu/attention_scratch_inl.h"
+#include "kernels/cpu/kv_write_inl.h"
 
 namespace reprise::kernels::cpu::REPRISE_VEC_NAMESPACE {
-
-inline constexpr int kMaxRows = 96;
-inline constexpr int kTileChunks = static_cast<int>(kAttentionTile / kLanes);
-inline constexpr int kMaxColumns = static_cast<int>(kAttentionMaxHeadDim / kLanes);
-// With fewer rows than this, K and V are read where they lie; with more they are first widened to f32 panels.
-inline constexpr int kStagedRows = 12;
-
-// A worker's scratch, a few 100 KiB that stay in its L2.
-struct AttentionScratch {
-  static constexpr int64_t kRowFloats = kMaxRows * kAttentionMaxHeadDim;
-  alignas(64) float q[kRowFloats];
-  alignas(64) float sum[kRowFloats];    // of p * v in the current partition
-  alignas(64) float total[kRowFloats];  // the same over all partitions so far
-  alignas(64) float p[kMaxRows * kAttentionTile];
-  alignas(64) float panel[kAttentionTile * kAttentionMaxHeadDim];
-  alignas(64) float lanes[kMaxRows * kLanes];  // sums of p, by lane
-  float largest[kMaxRows], total_largest[kMaxRows], total_p[kMaxRows];
-  int64_t first_key[kMaxRows], last_key[kMaxRows];  // a row sees [first, last)
-  int from[kMaxRows], to[kMaxRows];                 // its part of the current tile, 0 and 0 where it has none
-};
-
-// Adds a partition's sums (largest score, sum of p, weighted v) to those of the partitions before it.
-REPRISE_VEC_INLINE void merge_partition(float* total_largest, float* total_p, float* total, float largest,
-                                        float sum_p, const float* sum, int64_t dim, bool first) {
-  if (first) {
-    *total_largest = largest;
-    *total_p = sum_p;
-    for (int64_t d = 0; d < dim; d += kLanes) store_upto(total + d, load_upto(sum + d, dim - d), dim - d);
-    return;
-  }
-  const float top = *total_largest > largest ? *total_largest : largest;
-  const Vec before = exp_nonpositive(set1(*total_largest - top));
-  const Vec now = exp_nonpositive(set1(largest - top));
-  *total_largest = top;
-  *total_p = first_lane(fma(set1(sum_p), now, set1(*total_p) * before));
-  for (int64_t d = 0; d < dim; d += kLanes) {
-    const int64_t left = dim - d;
-    store_upto(total + d, fma(load_upto(sum + d, left), now, load_upto(total + d, left) * before), left);
-  }
-}
-
-template <typename E>
-REPRISE_VEC_INLINE void write_output(E* out, const float* total, float sum_p, int64_t dim) {
-  for (int64_t d = 0; d < dim; d += kLanes)
-    store_upto(out + d, load_upto(total + d, dim - d) / set1(sum_p), dim - d);
-}
 
 template <typename E>
 class AttentionRows {
@@ -61,9 +14,10 @@ class AttentionRows {
   AttentionRows(const KernelContext& context, const AttentionScalars& scalars)
       : s_(scalars),
         scratch_(*reinterpret_cast<AttentionScratch*>(context.scratch)),
-        k_cache_(context.buffer<E>(1)),
-        v_cache_(context.buffer<E>(2)),
+        k_cache_(context.buffer<float>(1)),
+        v_cache_(context.buffer<float>(2)),
         columns_(static_cast<int>((scalars.head_dim + kLanes - 1) / kLanes)),
+        head_words_((scalars.head_dim + kPerWord - 1) / kPerWord),
         stride_(columns_ * kLanes) {}
 
   // Starts on a set of rows of one sequence and kv head.
@@ -71,10 +25,20 @@ class AttentionRows {
     table_ = block_table;
     kv_head_ = kv_head;
     rows_ = 0;
+    upcoming_.table = nullptr;
+  }
+  // The set after this one, whose first tile is drawn into the cache during the last of this one.
+  void announce(const int32_t* block_table, int64_t kv_head, int64_t first_key, int64_t last_key) {
+    upcoming_ = {block_table, kv_head, first_key / kAttentionTile * kAttentionTile, last_key};
   }
   void add_row(const E* q, int64_t first_key, int64_t last_key) {
     float* to = scratch_.q + rows_ * stride_;
-    for (int64_t d = 0; d < s_.head_dim; d += kLanes) store(to + d, load_upto(q + d, s_.head_dim - d));
+    if constexpr (kWords == Words::pairs) {
+      to[head_words_ - 1] = 0;
+      std::memcpy(to, q, static_cast<size_t>(s_.head_dim) * sizeof(E));
+    } else {
+      for (int64_t d = 0; d < s_.head_dim; d += kLanes) store(to + d, load_upto(q + d, s_.head_dim - d));
+    }
     scratch_.first_key[rows_] = first_key;
     scratch_.last_key[rows_] = last_key;
     ++rows_;
@@ -83,7 +47,6 @@ class AttentionRows {
   // Leaves largest, lanes and sum of the keys [first, last) of each row that has any.
   void run_partition(int64_t first, int64_t last) {
     groups_ = (rows_ + kGroupRows - 1) / kGroupRows;
-    staged_ = rows_ >= kStagedRows;
     int64_t start = last, stop = first;
     for (int r = 0; r < rows_; ++r) {
       scratch_.largest[r] = -__builtin_inff();
@@ -94,10 +57,13 @@ class AttentionRows {
       stop = larger(stop, to);
     }
     for (int64_t i = 0; i < rows_ * stride_; i += kLanes) store(scratch_.sum + i, zero());
-    locate(start / kAttentionTile * kAttentionTile, stop);
+    next_ = locate({table_, kv_head_, start / kAttentionTile * kAttentionTile, stop});
     for (int64_t tile = start / kAttentionTile * kAttentionTile; tile < stop; tile += kAttentionTile) {
       here_ = next_;
-      if (tile + kAttentionTile < stop) locate(tile + kAttentionTile, stop);
+      if (tile + kAttentionTile < stop)
+        next_ = locate({table_, kv_head_, tile + kAttentionTile, stop});
+      else if (upcoming_.table != nullptr)
+        next_ = locate(upcoming_);
       cut_rows(tile, first, last);
       scores();
       for (int r = 0; r < rows_; ++r)
@@ -144,27 +110,37 @@ class AttentionRows {
   }
 
  private:
+  static constexpr Words kWords = kCacheWords<E>;
+  static constexpr int kPerWord = static_cast<int>(kWordElements<E>);
+
+  bool staged() const { return kWords == Words::halves && rows_ >= kStagedRows; }
   static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
   static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
   // Where the chunks of 16 keys of a tile lie.
   struct Places {
-    const E* k[kTileChunks];
-    const E* v[kTileChunks];
+    const float* k[kTileChunks];
+    const float* v[kTileChunks];
   };
-  void locate(int64_t tile, int64_t stop) {
+  struct Tile {
+    const int32_t* table;
+    int64_t kv_head, first, stop;  // keys
+  };
+  Places locate(const Tile& tile) const {
+    Places places;
     for (int c = 0; c < kTileChunks; ++c) {
-      const int64_t key = tile + c * kLanes;
-      if (key >= stop) {  // unused; a place to look ahead to, no more
-        next_.k[c] = next_.k[0];
-        next_.v[c] = next_.v[0];
+      const int64_t key = tile.first + c * kLanes;
+      if (key >= tile.stop) {  // unused; a place to look ahead to, no more
+        places.k[c] = places.k[0];
+        places.v[c] = places.v[0];
         continue;
       }
-      const int64_t block = table_[key / s_.block_size], offset = key % s_.block_size;
-      const int64_t head = (block * s_.kv_heads + kv_head_) * s_.head_dim * s_.block_size;
-      next_.k[c] = k_cache_ + head + offset;
-      next_.v[c] = v_cache_ + head + offset * s_.head_dim;
+      const int64_t block = tile.table[key / s_.block_size], offset = key % s_.block_size;
+      const int64_t head = (block * s_.kv_heads + tile.kv_head) * head_words_ * s_.block_size;
+      places.k[c] = k_cache_ + head + offset;
+      places.v[c] = v_cache_ + head + offset / kPerWord * s_.head_dim;
     }
+    return places;
   }
 
   // What rows [begin, end) see of the tile: some of them the keys [from, to), all of them [all_from, all_to).
@@ -200,10 +176,9 @@ class AttentionRows {
 
   // p = q . k for the tile's keys; lanes that a row doesn't see hold anything.
   void scores() {
-    if (!staged_) {
+    if (!staged()) {
       for (int g = 0; g < groups_; ++g)
-        score_group<true, E>(group_[g], first_chunk(group_[g].from), last_chunk(group_[g].to), here_.k,
-                             next_.k, s_.block_size);
+        score_group<kWords, true>(group_[g], 0, kTileChunks, here_.k, next_.k, head_words_, s_.block_size);
       return;
     }
     constexpr int kStep = panel_columns(kGroupRows);
@@ -212,31 +187,35 @@ class AttentionRows {
       const int end = c + kStep < stop ? c + kStep : stop;
       const float* panels[kTileChunks];
       for (int i = c; i < end; ++i) {
-        float* to = scratch_.panel + (i - c) * s_.head_dim * kLanes;
-        for (int64_t d = 0; d < s_.head_dim; ++d)
-          store(to + d * kLanes, load(here_.k[i] + d * s_.block_size));
+        float* to = scratch_.panel + (i - c) * head_words_ * kPerWord * kLanes;
+        for (int64_t w = 0; w < head_words_; ++w)
+          widen(load(here_.k[i] + w * s_.block_size), to + w * kPerWord * kLanes, kLanes);
         panels[i] = to;
       }
-      for (int g = 0; g < groups_; ++g) {
-        const int first = first_chunk(group_[g].from), last = last_chunk(group_[g].to);
-        score_group<false, float>(group_[g], first > c ? first : c, last < end ? last : end, panels, nullptr,
-                                  kLanes);
-      }
+      for (int g = 0; g < groups_; ++g)
+        score_group<Words::floats, false>(group_[g], c, end, panels, nullptr, s_.head_dim, kLanes);
     }
   }
-  template <bool kAhead, typename K>
-  void score_group(const Group& group, int first, int last, const K* const* keys, const K* const* ahead,
-                   int64_t key_stride) {
+  // Words to f32, the elements of a word `apart` floats from one another.
+  static void widen(Vec words, float* to, int64_t apart) {
+    for (int i = 0; i < kPerWord; ++i) store(to + i * apart, part<kWords>(words, i));
+  }
+  // What the group sees in the chunks [first, last).
+  template <Words kTake, bool kAhead>
+  void score_group(const Group& group, int first, int last, const float* const* keys,
+                   const float* const* ahead, int64_t count, int64_t stride) {
+    first = static_cast<int>(larger(first, first_chunk(group.from)));
+    last = static_cast<int>(smaller(last, last_chunk(group.to)));
     if (first >= last) return;
-    const PanelCall<K> call = {.a = scratch_.q + group.begin * stride_,
-                               .a_stride = stride_,
-                               .b = keys + first,
-                               .ahead = ahead + first,
-                               .b_stride = key_stride,
-                               .count = s_.head_dim,
-                               .out = scratch_.p + group.begin * kAttentionTile + first * kLanes,
-                               .out_stride = kAttentionTile};
-    panel<false, kAhead>(call, group.end - group.begin, last - first);
+    const PanelCall call = {.a = scratch_.q + group.begin * stride_,
+                            .a_stride = stride_,
+                            .b = keys + first,
+                            .ahead = ahead + first,
+                            .b_stride = stride,
+                            .count = count,
+                            .out = scratch_.p + group.begin * kAttentionTile + first * kLanes,
+                            .out_stride = kAttentionTile};
+    panel<kTake, false, kAhead>(call, group.end - group.begin, last - first);
   }
 
   // Scores of row r in the tile to p = exp(score - largest so far); its sums are scaled to the new largest.
@@ -265,8 +244,12 @@ class AttentionRows {
       scratch_.largest[r] = now;
     }
     for (int c = first; c < last; ++c) {
-      const Vec weight = exp_nonpositive(score[c] - set1(now));
+      Vec weight = exp_nonpositive(score[c] - set1(now));
+#if REPRISE_VEC_LEVEL == 3
+      weight = store_rounded(reinterpret_cast<Bf16*>(p) + c * kLanes, weight);
+#else
       store(p + c * kLanes, weight);
+#endif
       lanes = lanes + weight;
     }
     store(scratch_.lanes + r * kLanes, lanes);
@@ -275,77 +258,128 @@ class AttentionRows {
   // sum += p * v. Values of keys that a row doesn't see are not even multiplied by zero: they may be
   // anything.
   void weigh_values() {
-    if (!staged_) {
-      for (int g = 0; g < groups_; ++g) weigh_group<true, E>(group_[g], 0, columns_);
+    if (!staged()) {
+      for (int g = 0; g < groups_; ++g) weigh_group<kWords, true>(group_[g], 0, columns_);
       return;
     }
-    for (int key = tile_.from; key < tile_.to; ++key) {
-      const E* v = here_.v[key / kLanes] + key % kLanes * s_.head_dim;
+    for (int key = tile_.from / kPerWord * kPerWord; key < tile_.to; key += kPerWord) {
+      const float* v = value_at(here_, key);
       for (int c = 0; c < columns_; ++c)
-        store(scratch_.panel + (c * kAttentionTile + key) * kLanes,
-              load_upto(v + c * kLanes, s_.head_dim - c * kLanes));
+        widen(load_upto(v + c * kLanes, s_.head_dim - c * kLanes),
+              scratch_.panel + (c * kAttentionTile + key) * kLanes, kLanes);
     }
     constexpr int kStep = panel_columns(kGroupRows);
     for (int c = 0; c < columns_; c += kStep) {
       const int columns = columns_ - c < kStep ? columns_ - c : kStep;
-      for (int g = 0; g < groups_; ++g) weigh_group<false, float>(group_[g], c, columns);
+      for (int g = 0; g < groups_; ++g) weigh_group<Words::floats, false>(group_[g], c, columns);
     }
   }
-  // Keys that all rows of the group see go together; those before and after row by row, so that each row
-  // takes its keys in ascending order.
-  template <bool kAhead, typename V>
+  const float* value_at(const Places& places, int key) const {
+    return places.v[key / kLanes] + key % kLanes / kPerWord * s_.head_dim;
+  }
+  // Whole words that all rows of the group see go together; keys before and after by the rows that see the
+  // same. Each row takes its keys in ascending order.
+  template <Words kTake, bool kAhead>
   void weigh_group(const Group& group, int column, int columns) {
-    const bool together = group.all_from < group.all_to;
-    const bool alike = group.from == group.all_from && group.to == group.all_to;
-    if (!alike) {
-      for (int r = group.begin; r < group.end; ++r)
-        weigh<kAhead, V>(r, 1, scratch_.from[r], together ? group.all_from : scratch_.to[r], column, columns);
-    }
+    constexpr int n = kTake == Words::floats ? 1 : 2;
+    const int from = (group.all_from + n - 1) / n * n, to = group.all_to / n * n;
+    const bool together = from < to;
+    if (group.from < from || !together)
+      weigh_edges<kTake, kAhead>(group, 0, together ? from : kAttentionTile, column, columns);
     if (!together) return;
-    weigh<kAhead, V>(group.begin, group.end - group.begin, group.all_from, group.all_to, column, columns);
-    if (alike) return;
-    for (int r = group.begin; r < group.end; ++r)
-      weigh<kAhead, V>(r, 1, group.all_to, scratch_.to[r], column, columns);
+    weigh<kTake, kAhead>(group.begin, group.end - group.begin, from, to, column, columns);
+    if (group.to > to) weigh_edges<kTake, kAhead>(group, to, kAttentionTile, column, columns);
   }
-  template <bool kAhead, typename V>
+  template <Words kTake, bool kAhead>
+  void weigh_edges(const Group& group, int64_t first, int64_t last, int column, int columns) {
+    const int *from = scratch_.from, *to = scratch_.to;
+    for (int r = group.begin, next = r; r < group.end; r = next) {
+      while (next < group.end && from[next] == from[r] && to[next] == to[r]) ++next;
+      weigh<kTake, kAhead>(r, next - r, static_cast<int>(larger(from[r], first)),
+                           static_cast<int>(smaller(to[r], last)), column, columns);
+    }
+  }
+  // The keys [from, to), whole words of them and what else there is at either end.
+  template <Words kTake, bool kAhead>
   void weigh(int row, int rows, int from, int to, int column, int columns) {
-    const V* values[kMaxColumns];
-    const V* ahead[kMaxColumns];
-    PanelCall<V> call = {.a = nullptr,
-                         .a_stride = kAttentionTile,
-                         .b = values,
-                         .ahead = ahead,
-                         .b_stride = kAhead ? s_.head_dim : kLanes,
-                         .count = 0,
-                         .out = scratch_.sum + row * stride_ + column * kLanes,
-                         .out_stride = stride_};
+    if constexpr (kTake != Words::floats) {
+      if (from < to && from % 2 != 0) weigh_one(row, rows, from++);
+      const int whole = to / 2 * 2;
+      if (from < whole) weigh_words<kTake, kAhead>(row, rows, from, whole, column, columns);
+      if (from < to && whole < to) weigh_one(row, rows, whole);
+    } else if (from < to) {
+      weigh_words<kTake, kAhead>(row, rows, from, to, column, columns);
+    }
+  }
+  // One key of a word whose other one the rows don't see.
+  void weigh_one(int row, int rows, int key) {
+    const float* v = value_at(here_, key);
+    const float* values[kMaxColumns];
+    for (int c = 0; c < columns_; ++c) {
+      float* to = scratch_.panel + c * kLanes;
+      store(to, part<Words::halves>(load_upto(v + c * kLanes, s_.head_dim - c * kLanes), key % 2));
+      values[c] = to;
+    }
+    float p[kGroupRows];
+    for (int r = 0; r < rows; ++r) p[r] = weight_of(row + r, key);
+    panel<Words::floats, true, false>({.a = p,
+                                       .a_stride = 1,
+                                       .b = values,
+                                       .ahead = nullptr,
+                                       .b_stride = 0,
+                                       .count = 1,
+                                       .out = scratch_.sum + row * stride_,
+                                       .out_stride = stride_},
+                                      rows, columns_);
+  }
+  float weight_of(int row, int key) const {
+    const float* p = scratch_.p + row * kAttentionTile;
+    if constexpr (kWords != Words::pairs) return p[key];
+    uint32_t bits = 0;
+    std::memcpy(reinterpret_cast<Bf16*>(&bits) + 1, reinterpret_cast<const Bf16*>(p) + key, sizeof(Bf16));
+    float weight;
+    std::memcpy(&weight, &bits, sizeof(weight));
+    return weight;
+  }
+  template <Words kTake, bool kAhead>
+  void weigh_words(int row, int rows, int from, int to, int column, int columns) {
+    constexpr int n = kTake == Words::floats ? 1 : 2;  // keys of a word of V
+    const float* values[kMaxColumns];
+    const float* ahead[kMaxColumns];
+    PanelCall call = {.a = nullptr,
+                      .a_stride = kAttentionTile,
+                      .b = values,
+                      .ahead = ahead,
+                      .b_stride = kAhead ? s_.head_dim : kLanes,
+                      .count = 0,
+                      .out = scratch_.sum + row * stride_ + column * kLanes,
+                      .out_stride = stride_};
     while (from < to) {
       int stop = to;
       if constexpr (kAhead) {
         // V where it lies: as far as chunks follow one another, which they do inside a block.
         int chunk = first_chunk(from);
-        const int64_t start = (from - chunk * kLanes) * s_.head_dim;
         for (int c = 0; c < columns; ++c) {
-          values[c] = here_.v[chunk] + start + (column + c) * kLanes;
-          ahead[c] = next_.v[chunk] + start + (column + c) * kLanes;
+          values[c] = value_at(here_, from) + (column + c) * kLanes;
+          ahead[c] = value_at(next_, from) + (column + c) * kLanes;
         }
-        while ((chunk + 1) * kLanes < to && here_.v[chunk + 1] == here_.v[chunk] + kLanes * s_.head_dim)
-          ++chunk;
-        stop = to < (chunk + 1) * kLanes ? to : static_cast<int>((chunk + 1) * kLanes);
+        const int64_t chunk_words = kLanes / n * s_.head_dim;
+        while ((chunk + 1) * kLanes < to && here_.v[chunk + 1] == here_.v[chunk] + chunk_words) ++chunk;
+        stop = static_cast<int>(smaller(to, (chunk + 1) * kLanes));
       } else {
         for (int c = 0; c < columns; ++c)
           values[c] = scratch_.panel + ((column + c) * kAttentionTile + from) * kLanes;
       }
-      call.a = scratch_.p + row * kAttentionTile + from;
-      call.count = stop - from;
+      call.a = scratch_.p + row * kAttentionTile + (kTake == Words::pairs ? from / n : from);
+      call.count = (stop - from) / n;
       const int whole = kAhead ? static_cast<int>(smaller(columns, s_.head_dim / kLanes - column)) : columns;
-      if (whole > 0) panel<true, kAhead>(call, rows, whole);
+      if (whole > 0) panel<kTake, true, kAhead>(call, rows, whole);
       if (whole < columns) {  // the head's last elements, where they are no 16: what lies beyond isn't read
-        PanelCall<V> rest = call;
+        PanelCall rest = call;
         rest.b += whole;
         rest.out += whole * kLanes;
         rest.lanes = s_.head_dim % kLanes;
-        panel_rest(rest, rows);
+        panel_rest<kTake>(rest, rows);
       }
       from = stop;
     }
@@ -353,17 +387,18 @@ class AttentionRows {
 
   const AttentionScalars& s_;
   AttentionScratch& scratch_;
-  const E* k_cache_;
-  const E* v_cache_;
-  int columns_;     // of 16 elements, in a head
-  int64_t stride_;  // floats of a row in scratch: head_dim rounded up to 16
+  const float* k_cache_;  // words
+  const float* v_cache_;
+  int columns_;         // of 16 elements, in a head
+  int64_t head_words_;  // of a key
+  int64_t stride_;      // floats of a row in scratch: head_dim rounded up to 16
   const int32_t* table_ = nullptr;
   int64_t kv_head_ = 0;
   int rows_ = 0, groups_ = 0;
-  bool staged_ = false;
   const float* merged_ = nullptr;
   Places here_, next_;  // of this tile and the one after
-  Group tile_;          // all rows
+  Tile upcoming_ = {};
+  Group tile_;  // all rows
   Group group_[kMaxRows];
 };
 

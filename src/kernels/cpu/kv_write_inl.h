@@ -7,25 +7,43 @@
 
 namespace reprise::kernels::cpu::REPRISE_VEC_NAMESPACE {
 
-// Where a slot's keys lie. Each element goes to a cache line of its own, which a step's weights have driven
-// out of the caches: whoever has something to do before it writes asks for all of them first.
+// Elements of a word of the cache.
+template <typename E>
+inline constexpr int64_t kWordElements = static_cast<int64_t>(4 / sizeof(E));
+
+// Elements from head to head of a block.
+template <typename E>
+REPRISE_VEC_INLINE int64_t head_elements(int64_t dim, int64_t block_size) {
+  return (dim + kWordElements<E> - 1) / kWordElements<E> * kWordElements<E> * block_size;
+}
+
+// Where a slot's keys lie. Each word goes to a cache line of its own, which a step's weights have driven out
+// of the caches: whoever has something to do before it writes asks for all of them first.
 template <typename E>
 REPRISE_VEC_INLINE void fetch_slot(int64_t head, int32_t slot, int64_t kv_heads, int64_t dim,
                                    int64_t block_size, E* k_cache) {
+  constexpr int64_t n = kWordElements<E>;
   const int64_t block = slot / block_size, offset = slot % block_size;
-  E* k_block = k_cache + (block * kv_heads + head) * dim * block_size + offset;
-  for (int64_t d = 0; d < dim; ++d) __builtin_prefetch(k_block + d * block_size, 1);
+  E* k_block = k_cache + (block * kv_heads + head) * head_elements<E>(dim, block_size) + offset * n;
+  for (int64_t d = 0; d < dim; d += n) __builtin_prefetch(k_block + d * block_size, 1);
 }
 
-// k and v of one head [dim] into their slot, which is not in block 0.
+// k and v of one head [dim] into their slot, which is not in block 0. Another worker may be writing the other
+// keys of V's words.
 template <typename E>
 REPRISE_VEC_INLINE void write_slot(const E* k, const E* v, int64_t head, int32_t slot, int64_t kv_heads,
                                    int64_t dim, int64_t block_size, E* k_cache, E* v_cache) {
+  constexpr int64_t n = kWordElements<E>;
   const int64_t block = slot / block_size, offset = slot % block_size;
-  const int64_t start = (block * kv_heads + head) * dim * block_size;
-  E* k_block = k_cache + start + offset;
-  for (int64_t d = 0; d < dim; ++d) k_block[d * block_size] = k[d];
-  std::memcpy(v_cache + start + offset * dim, v, static_cast<size_t>(dim) * sizeof(E));
+  const int64_t start = (block * kv_heads + head) * head_elements<E>(dim, block_size);
+  E* k_block = k_cache + start + offset * n;
+  for (int64_t d = 0; d < dim / n * n; d += n) std::memcpy(k_block + d * block_size, k + d, sizeof(float));
+  if (dim % n != 0) {
+    const E last[n] = {k[dim - 1]};
+    std::memcpy(k_block + (dim - 1) * block_size, last, sizeof(float));
+  }
+  E* v_block = v_cache + start + offset / n * n * dim + offset % n;
+  for (int64_t d = 0; d < dim; ++d) v_block[d * n] = v[d];
 }
 
 template <typename E>

@@ -5,16 +5,16 @@
 // the same bits.
 //
 // Included only by the vec_<level>.cc files, after they have defined REPRISE_VEC_NAMESPACE and
-// REPRISE_VEC_LEVEL (0: scalar, 1: AVX2 with FMA, 2: AVX-512). Nothing here or in the *_inl.h files may be an
-// inline function outside of that namespace: the linker would keep one copy of it, maybe the one for a newer
-// machine.
+// REPRISE_VEC_LEVEL (0: scalar, 1: AVX2 with FMA, 2: AVX-512, 3: and vec_dot.h). Nothing here or in the
+// *_inl.h files may be an inline function outside of that namespace: the linker would keep one copy of it,
+// maybe the one for a newer machine.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
-#if REPRISE_VEC_LEVEL == 2
+#if REPRISE_VEC_LEVEL >= 2
 #include "kernels/cpu/vec_avx512.h"
 #elif REPRISE_VEC_LEVEL == 1
 #include "kernels/cpu/vec_avx2.h"

@@ -35,6 +35,14 @@ REPRISE_VEC_INLINE Vec load(const uint16_t* from) {
   return {widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))),
           widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + 8)))};
 }
+REPRISE_VEC_INLINE Vec low_bf16(Vec words) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(words.low), 16)),
+          _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(words.high), 16))};
+}
+REPRISE_VEC_INLINE Vec high_bf16(Vec words) {
+  const __m256 keep = _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(0xffff0000u)));
+  return {_mm256_and_ps(words.low, keep), _mm256_and_ps(words.high, keep)};
+}
 REPRISE_VEC_INLINE __m256i round_half(__m256 x) {
   const __m256i bits = _mm256_castps_si256(x);
   const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));

@@ -35,6 +35,14 @@ REPRISE_VEC_INLINE Vec load(const uint16_t* from) {
   const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
 }
+// A word's two bf16, widened: the one in the lower half, the one in the upper.
+REPRISE_VEC_INLINE Vec low_bf16(Vec words) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(words.v), 16))};
+}
+REPRISE_VEC_INLINE Vec high_bf16(Vec words) {
+  const __m512i keep = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
+  return {_mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(words.v), keep))};
+}
 REPRISE_VEC_INLINE __m512i rounded_bits(__m512 x) {
   const __m512i bits = _mm512_castps_si512(x);
   const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));

@@ -45,6 +45,13 @@ REPRISE_VEC_INLINE Vec load(const float* from) {
 REPRISE_VEC_INLINE Vec load(const uint16_t* from) {
   REPRISE_LANES(std::bit_cast<float>(static_cast<uint32_t>(from[i]) << 16));
 }
+// A word's two bf16, widened: the one in the lower half, the one in the upper.
+REPRISE_VEC_INLINE Vec low_bf16(Vec words) {
+  REPRISE_LANES(std::bit_cast<float>(std::bit_cast<uint32_t>(words.lane[i]) << 16));
+}
+REPRISE_VEC_INLINE Vec high_bf16(Vec words) {
+  REPRISE_LANES(std::bit_cast<float>(std::bit_cast<uint32_t>(words.lane[i]) & 0xffff0000u));
+}
 REPRISE_VEC_INLINE void store(float* to, Vec x) {
   for (int64_t i = 0; i < kLanes; ++i) to[i] = x.lane[i];
 }

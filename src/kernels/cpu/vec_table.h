@@ -20,5 +20,7 @@ struct VecTable {
 const VecTable& vec_table_scalar();
 const VecTable& vec_table_avx2();
 const VecTable& vec_table_avx512();
+const VecTable& vec_table_avx512_bf16();  // of avx512, but for the one kernel that multiplies bf16
+extern const Kernel kAttentionByPairs;    // that kernel
 
 }  // namespace reprise::kernels::cpu

@@ -1,0 +1,77 @@
+#include "api/graph_report.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "engine/graph_backend.h"
+#include "engine/step_path.h"
+#include "engine/step_verifier.h"
+
+namespace reprise {
+namespace api {
+
+GraphReport graph_report(const engine::Engine& engine) {
+  const engine::StepCounts steps = engine.stats().steps;
+  const engine::GraphStats graph = engine.graph().stats();
+  const engine::VerifyStats& verified = engine.verified();
+  GraphReport report{.steps = steps.total(),
+                     .steps_replayed = steps.replayed,
+                     .steps_split = steps.split,
+                     .steps_not_replayed = {},
+                     .tokens_replayed = steps.replayed_tokens,
+                     .tokens_padding = steps.padding_tokens,
+                     .captures = graph.captures,
+                     .captures_pending = graph.pending,
+                     .captures_failed = graph.capture_failures,
+                     .capture_failure = graph.failure,
+                     .capture_s = graph.capture_s,
+                     .warmup_s = graph.warmup_s,
+                     .launches = graph.launches,
+                     .arena_bytes = engine.memory().arena_bytes,
+                     .splits = {},
+                     .steps_verified = verified.checked,
+                     .steps_differing = verified.differing,
+                     .difference = verified.last};
+  for (size_t i = 0; i < steps.not_replayed.size(); ++i)
+    if (steps.not_replayed[i] > 0)
+      report.steps_not_replayed.emplace_back(engine::code_of(static_cast<engine::NotReplayed>(i)),
+                                             steps.not_replayed[i]);
+  for (const engine::Split& split : engine.graph().splits())
+    report.splits.push_back({split.op, split.layer, split.why});
+  return report;
+}
+
+}  // namespace api
+
+std::string GraphReport::text() const {
+  const auto share = [](int64_t part, int64_t whole) {
+    return whole == 0 ? 0.0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);
+  };
+  std::string out = fmt::format("graph: {} of {} steps replayed ({:.1f} %)", steps_replayed, steps,
+                                share(steps_replayed, steps));
+  if (steps_split > 0) out += fmt::format(", {} of them in parts", steps_split);
+  out += fmt::format(", padding {:.1f} % of their rows\n",
+                     share(tokens_padding, tokens_replayed + tokens_padding));
+  for (const auto& [reason, count] : steps_not_replayed)
+    out += fmt::format("graph: {} steps not replayed: {}\n", count, reason);
+  out += fmt::format(
+      "graph: {} captures in {:.1f} ms, {:.1f} ms of warm-up, {} failed, {} pending; {} launches a step\n",
+      captures, capture_s * 1e3, warmup_s * 1e3, captures_failed, captures_pending, launches);
+  if (!capture_failure.empty()) out += fmt::format("graph: the last failure: {}\n", capture_failure);
+  for (auto split = splits.begin(); split != splits.end();) {
+    // Layers that are alike share a line.
+    const auto other = std::find_if(split, splits.end(), [&](const Split& next) {
+      return next.op != split->op || next.why != split->why;
+    });
+    out += fmt::format("graph: split at {} of {}", split->op, split->layer);
+    if (const auto more = other - split - 1; more > 0) out += fmt::format(" and {} more layers", more);
+    out += fmt::format(": {}\n", split->why);
+    split = other;
+  }
+  if (steps_verified > 0)
+    out += fmt::format("graph: {} steps compared with the model's own code, {} differ\n", steps_verified,
+                       steps_differing);
+  return out;
+}
+
+}  // namespace reprise
