@@ -320,7 +320,7 @@ class AttentionRows {
       store(to, part<Words::halves>(load_upto(v + c * kLanes, s_.head_dim - c * kLanes), key % 2));
       values[c] = to;
     }
-    float p[kGroupRows];
+    float p[kGroupRows] = {};  // gcc 13 can't see that at least one row is there
     for (int r = 0; r < rows; ++r) p[r] = weight_of(row + r, key);
     panel<Words::floats, true, false>({.a = p,
                                        .a_stride = 1,
