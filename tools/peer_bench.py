@@ -153,10 +153,11 @@ def main():
 
     print(f"{machine['cpu']}, isa {machine['isa']}, {options.threads} threads, {options.shape}, {options.type}, "
           f"{options.graph + ', ' if options.graph else ''}{options.rounds} rounds in turn; medians (least to most)")
-    print("\n| tokens/s | Reprise | llama.cpp | ratio |\n|---|---|---|---|")
+    print("\n| tokens/s | Reprise | llama.cpp | ratio | median of the rounds' ratios |\n|---|---|---|---|---|")
     for name in ours[0]:
         a, b = ([side[name] for side in rounds] for rounds in (ours, theirs))
-        print(f"| {name} | {cell(a)} | {cell(b)} | {statistics.median(a) / statistics.median(b):.2f} |")
+        print(f"| {name} | {cell(a)} | {cell(b)} | {statistics.median(a) / statistics.median(b):.2f} | "
+              f"{cell([x / y for x, y in zip(a, b)], 2)} |")
     print("\n| Reprise reads weights | GB/s by the probe before | after | share of their mean |\n|---|---|---|---|")
     for name in probes[0]:
         before, after, share = zip(*(probed[name] for probed in probes))
