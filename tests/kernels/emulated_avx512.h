@@ -2,12 +2,14 @@
 // header that uses them.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
 
-// SIMDe lacks these before 0.8, or some of them; one body serves all versions.
+// SIMDe lacks some of these before 0.8 (Debian 12), more of them before 0.7.4 (Ubuntu 24.04); one body serves
+// all.
 static inline simde__m512i widen_words(simde__m256i words) {
   uint16_t from[16];
   uint32_t to[16];
@@ -46,15 +48,29 @@ static inline simde__m256i round_words(simde__m512 x) {
   __builtin_memcpy(&result, to, sizeof(to));
   return result;
 }
+template <typename Halves>
+static inline simde__m512 dot_pairs(simde__m512 sum, Halves x, Halves y) {
+  uint32_t a[16], b[16];  // a pair each: the lower half is the first
+  float sums[16];
+  __builtin_memcpy(a, &x, sizeof(a));
+  __builtin_memcpy(b, &y, sizeof(b));
+  __builtin_memcpy(sums, &sum, sizeof(sums));
+  const auto lower = [](uint32_t pair) { return std::bit_cast<float>(pair << 16); };
+  const auto upper = [](uint32_t pair) { return std::bit_cast<float>(pair & 0xffff0000u); };
+  for (int i = 0; i < 16; ++i) sums[i] += lower(a[i]) * lower(b[i]) + upper(a[i]) * upper(b[i]);
+  return simde_mm512_loadu_ps(sums);
+}
 #undef _mm512_maskz_loadu_ps
 #undef _mm512_mask_storeu_ps
 #undef _mm512_cvtepu16_epi32
 #undef _mm512_cvtepi32_epi16
 #undef _mm512_cvtneps_pbh
-#undef _mm512_setzero_ps  // has no alias before 0.7.4
+#undef _mm512_dpbf16_ps
+#undef _mm512_setzero_ps
 #define _mm512_maskz_loadu_ps load_masked
 #define _mm512_mask_storeu_ps store_masked
 #define _mm512_cvtepu16_epi32 widen_words
 #define _mm512_cvtepi32_epi16 narrow_words
 #define _mm512_cvtneps_pbh round_words
+#define _mm512_dpbf16_ps dot_pairs
 #define _mm512_setzero_ps simde_mm512_setzero_ps

@@ -1,36 +1,6 @@
 #include "tests/kernels/matmul_emulated.h"
 
-#include <bit>
-
-#define SIMDE_ENABLE_NATIVE_ALIASES
-#include <simde/x86/avx512.h>
-
-// What SIMDe lacks before 0.8 (Debian 12) or 0.7.4 (Ubuntu 24.04); one body serves all versions.
-static inline __m512i widen_u16(__m256i halves) {
-  uint16_t from[16];
-  uint32_t to[16];
-  __builtin_memcpy(from, &halves, sizeof(from));
-  for (int i = 0; i < 16; ++i) to[i] = from[i];
-  return _mm512_loadu_si512(to);
-}
-template <typename Halves>
-static inline __m512 dot_pairs(__m512 sum, Halves x, Halves y) {
-  uint32_t a[16], b[16];  // a pair each: the lower half is the first
-  float sums[16];
-  __builtin_memcpy(a, &x, sizeof(a));
-  __builtin_memcpy(b, &y, sizeof(b));
-  __builtin_memcpy(sums, &sum, sizeof(sums));
-  const auto lower = [](uint32_t pair) { return std::bit_cast<float>(pair << 16); };
-  const auto upper = [](uint32_t pair) { return std::bit_cast<float>(pair & 0xffff0000u); };
-  for (int i = 0; i < 16; ++i) sums[i] += lower(a[i]) * lower(b[i]) + upper(a[i]) * upper(b[i]);
-  return simde_mm512_loadu_ps(sums);
-}
-#undef _mm512_cvtepu16_epi32
-#define _mm512_cvtepu16_epi32 widen_u16
-#undef _mm512_dpbf16_ps
-#define _mm512_dpbf16_ps dot_pairs
-#undef _mm512_setzero_ps
-#define _mm512_setzero_ps simde_mm512_setzero_ps
+#include "tests/kernels/emulated_avx512.h"
 
 #include "kernels/cpu/matmul_avx512.h"
 #include "kernels/cpu/matmul_dot.h"
