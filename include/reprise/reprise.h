@@ -182,8 +182,7 @@ struct GraphReport {
   double capture_s = 0;
   double warmup_s = 0;   // steps run before captures
   int64_t launches = 0;  // of a captured step
-  size_t arena_bytes = 0;
-  struct Split {  // an op that runs between two replayed parts
+  struct Split {         // an op that runs between two replayed parts
     std::string op, layer, why;
   };
   std::vector<Split> splits;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/graph_report.h"
 #include "core/error.h"
 
 namespace reprise::api {
@@ -161,11 +162,7 @@ void BatchRun::on_event(const engine::OutputEvent& event) {
     metrics.preemptions += event.metrics.preemptions;
     if (event.metrics.steps.replayed >= metrics.steps_replayed)
       metrics.steps_replayed = event.metrics.steps.replayed;
-    if (event.output == 0)
-      for (size_t i = 0; i < event.metrics.steps.not_replayed.size(); ++i)
-        if (const int64_t count = event.metrics.steps.not_replayed[i]; count > 0)
-          metrics.steps_not_replayed.emplace_back(engine::code_of(static_cast<engine::NotReplayed>(i)),
-                                                  count);
+    if (event.output == 0) metrics.steps_not_replayed = not_replayed(event.metrics.steps);
   }
   if (!callback_) return;
   const std::vector<int32_t> new_ids(output.token_ids.begin() + static_cast<ptrdiff_t>(tokens_before),

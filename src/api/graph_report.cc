@@ -10,6 +10,14 @@
 namespace reprise {
 namespace api {
 
+std::vector<std::pair<std::string, int64_t>> not_replayed(const engine::StepCounts& steps) {
+  std::vector<std::pair<std::string, int64_t>> reasons;
+  for (size_t i = 0; i < steps.not_replayed.size(); ++i)
+    if (const int64_t count = steps.not_replayed[i]; count > 0)
+      reasons.emplace_back(engine::code_of(static_cast<engine::NotReplayed>(i)), count);
+  return reasons;
+}
+
 GraphReport graph_report(const engine::Engine& engine) {
   const engine::StepCounts steps = engine.stats().steps;
   const engine::GraphStats graph = engine.graph().stats();
@@ -17,7 +25,7 @@ GraphReport graph_report(const engine::Engine& engine) {
   GraphReport report{.steps = steps.total(),
                      .steps_replayed = steps.replayed,
                      .steps_split = steps.split,
-                     .steps_not_replayed = {},
+                     .steps_not_replayed = not_replayed(steps),
                      .tokens_replayed = steps.replayed_tokens,
                      .tokens_padding = steps.padding_tokens,
                      .captures = graph.captures,
@@ -27,15 +35,10 @@ GraphReport graph_report(const engine::Engine& engine) {
                      .capture_s = graph.capture_s,
                      .warmup_s = graph.warmup_s,
                      .launches = graph.launches,
-                     .arena_bytes = engine.memory().arena_bytes,
                      .splits = {},
                      .steps_verified = verified.checked,
                      .steps_differing = verified.differing,
                      .difference = verified.last};
-  for (size_t i = 0; i < steps.not_replayed.size(); ++i)
-    if (steps.not_replayed[i] > 0)
-      report.steps_not_replayed.emplace_back(engine::code_of(static_cast<engine::NotReplayed>(i)),
-                                             steps.not_replayed[i]);
   for (const engine::Split& split : engine.graph().splits())
     report.splits.push_back({split.op, split.layer, split.why});
   return report;

@@ -20,9 +20,8 @@ WorkerChoice::WorkerChoice(int team, size_t nodes)
 
 WorkerChoice::Turn WorkerChoice::next(int64_t tokens) {
   if (team_ == 1) return {1, false};
-  Class& sizes =
-      classes_[std::min<size_t>(std::bit_width(static_cast<uint64_t>(tokens)), classes_.size() - 1)];
-  last_ = &sizes;
+  last_ = std::min<size_t>(std::bit_width(static_cast<uint64_t>(tokens)), classes_.size() - 1);
+  Class& sizes = classes_[last_];
   if (sizes.tried == 0 && (sizes.best == 0 || ++sizes.count == kReplaysUntil)) {
     sizes.tried = team_;
     sizes.count = 0;
@@ -31,7 +30,7 @@ WorkerChoice::Turn WorkerChoice::next(int64_t tokens) {
 }
 
 void WorkerChoice::took(double us) {
-  Class& sizes = *last_;
+  Class& sizes = classes_[last_];
   sizes.us[static_cast<size_t>(sizes.count)] = us;
   if (++sizes.count < kTrials) return;
   sizes.count = 0;

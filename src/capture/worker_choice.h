@@ -43,7 +43,7 @@ class WorkerChoice {
   int team_;
   double surely_shared_us_;
   std::array<Class, 33> classes_{};  // by bit width of T
-  Class* last_ = nullptr;
+  size_t last_ = 0;                  // class of the last next()
 };
 
 // A replay by the choice's number of workers, timed where it asks for that.

@@ -88,7 +88,7 @@ size_t CapturedStep::launches() const {
 }
 
 size_t CapturedStep::bytes() const {
-  size_t sum = 0;
+  size_t sum = parts_.size() * sizeof(Part);
   for (const auto& replay : replays_) sum += replay->bytes();
   return sum;
 }
