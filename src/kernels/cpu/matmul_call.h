@@ -81,10 +81,21 @@ struct Panel {
   return static_cast<uint16_t>((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
 }
 
-// sums [rows][32] -> rows [row0, row0 + rows) of the panel's columns, bias added.
-[[maybe_unused]] inline void store_panel(const Panel& panel, bool bf16_out, const float* sums, int64_t row0,
-                                         int64_t rows) {
-  for (int64_t r = 0; r < rows; ++r, sums += kPanel) {
+// 32 floats to bf16.
+[[maybe_unused]] inline void round_row(const float* row, void* to) {
+  uint16_t rounded[kPanel];
+  for (int c = 0; c < kPanel; ++c) rounded[c] = round_to_bf16(row[c]);
+  __builtin_memcpy(to, rounded, sizeof(rounded));
+}
+
+// sums [rows][32] -> rows [row0, row0 + rows) of the panel's columns, bias added. `round` is round_row, or
+// the same in instructions of the level.
+template <typename Round>
+inline void store_panel(const Panel& panel, bool bf16_out, const float* sums, int64_t row0, int64_t rows,
+                        Round&& round) {
+  const int64_t size = bf16_out ? 2 : 4;
+  unsigned char* to = panel.out + row0 * panel.stride * size;
+  for (int64_t r = 0; r < rows; ++r, sums += kPanel, to += panel.stride * size) {
     const float* row = sums;
     alignas(64) float biased[kPanel];
     // Without a bias nothing is added: -0 + 0 would change a bit.
@@ -92,23 +103,24 @@ struct Panel {
       for (int c = 0; c < kPanel; ++c) biased[c] = sums[c] + (c < panel.columns ? panel.bias[c] : 0.0f);
       row = biased;
     }
-    const int64_t offset = (row0 + r) * panel.stride;
-    if (bf16_out) {
-      alignas(64) uint16_t rounded[kPanel];
-      for (int c = 0; c < kPanel; ++c) rounded[c] = round_to_bf16(row[c]);
-      unsigned char* to = panel.out + offset * 2;
-      if (panel.columns == kPanel)
-        __builtin_memcpy(to, rounded, sizeof(rounded));
-      else
-        __builtin_memcpy(to, rounded, static_cast<unsigned long>(panel.columns) * 2);
+    const bool whole = panel.columns == kPanel;
+    if (bf16_out && whole) {
+      round(row, to);
+    } else if (bf16_out) {
+      alignas(64) unsigned char rounded[kPanel * 2];
+      round(row, rounded);
+      __builtin_memcpy(to, rounded, static_cast<unsigned long>(panel.columns) * 2);
+    } else if (whole) {
+      __builtin_memcpy(to, row, kPanel * 4);
     } else {
-      unsigned char* to = panel.out + offset * 4;
-      if (panel.columns == kPanel)
-        __builtin_memcpy(to, row, kPanel * 4);
-      else
-        __builtin_memcpy(to, row, static_cast<unsigned long>(panel.columns) * 4);
+      __builtin_memcpy(to, row, static_cast<unsigned long>(panel.columns) * 4);
     }
   }
+}
+
+[[maybe_unused]] inline void store_panel(const Panel& panel, bool bf16_out, const float* sums, int64_t row0,
+                                         int64_t rows) {
+  store_panel(panel, bf16_out, sums, row0, rows, round_row);
 }
 
 }  // namespace

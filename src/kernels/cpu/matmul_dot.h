@@ -158,6 +158,12 @@ void dot_panel(int64_t rows, const uint16_t* x, int64_t stride, const unsigned c
   }
 }
 
+// round_row by the level's own conversion: the same bits, for sums are never denormal here.
+inline void round_dot_row(const float* row, void* to) {
+  _mm256_storeu_si256(static_cast<__m256i*>(to), (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(row)));
+  _mm256_storeu_si256(static_cast<__m256i*>(to) + 1, (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(row + 16)));
+}
+
 void dot_panels(const MatmulCall& call, int64_t begin, int64_t end) {
   const int64_t panel_bytes = round_up(call.k, kPanel) * kPanel * 2;
   const int64_t even_k = round_up(call.k, 2);
@@ -181,7 +187,7 @@ void dot_panels(const MatmulCall& call, int64_t begin, int64_t end) {
     for (int64_t index = begin; index < end; ++index) {
       const Panel panel = find_panel(call, index, panel_bytes);
       dot_panel(rows, x, even_k, panel.weights, even_k / 2, sums);
-      store_panel(panel, call.bf16_out, sums, row0, rows);
+      store_panel(panel, call.bf16_out, sums, row0, rows, round_dot_row);
     }
   }
 }
