@@ -1,5 +1,8 @@
 // Attention at the shapes of real models: prefill against the FMA peak, decode against memory. Counters:
-// GFLOP/s of the two products (what the causal mask leaves), GB/s of K and V read.
+// GFLOP/s of the two products (what the causal mask leaves), GB/s of K and V read and, for decode, their
+// share of the bandwidth that the probe finds right before and after. The cache lies as the engine's does, in
+// huge pages, and calls rotate through layers of it that are together larger than the machine's caches, as
+// those of a model are.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -8,8 +11,10 @@
 #include <random>
 #include <vector>
 
+#include "core/arena.h"
 #include "core/thread_team.h"
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/bandwidth_probe.h"
 #include "kernels/cpu/isa_select.h"
 #include "kernels/cpu/kv_write.h"
 
@@ -36,6 +41,23 @@ std::vector<std::byte> random_bytes(DType dtype, int64_t count) {
   return bytes;
 }
 
+// Memory of numbers of `dtype`, kept from case to case: huge pages are slow to find.
+std::byte* cache_memory(DType dtype, size_t bytes) {
+  static MappedMemory memory;
+  static DType filled = DType::i32;
+  if (memory.bytes() >= bytes && filled == dtype) return memory.data();
+  if (memory.bytes() < bytes) {
+    memory = MappedMemory();
+    memory = MappedMemory(bytes);
+  }
+  filled = dtype;
+  const std::vector<std::byte> numbers = random_bytes(dtype, int64_t{1} << 20);
+  for (size_t at = 0; at < memory.bytes(); at += numbers.size())
+    std::memcpy(memory.data() + at, numbers.data(), std::min(numbers.size(), memory.bytes() - at));
+  return memory.data();
+}
+constexpr size_t kHugePage = size_t{2} << 20, kBeyondCaches = size_t{192} << 20;
+
 struct alignas(64) Scratch {
   std::byte bytes[Stream::kScratchBytes];
 };
@@ -44,13 +66,13 @@ struct alignas(64) Scratch {
 struct Setup {
   AttentionScalars scalars;
   StepSizes sizes;
-  std::vector<std::byte> q, k, v, out, workspace;
+  std::vector<std::byte> q, out, workspace;
   std::vector<int32_t> tables, seqs, positions;
-  std::vector<std::byte*> buffers;
+  std::vector<std::vector<std::byte*>> layers;  // the buffers of each
 
   Setup(DType dtype, const Model& model, int64_t tokens, const std::vector<int64_t>& lengths,
-        int64_t partition_size) {
-    const int64_t block = 64, longest = *std::max_element(lengths.begin(), lengths.end());
+        int64_t partition_size, int64_t block) {
+    const int64_t longest = *std::max_element(lengths.begin(), lengths.end());
     const int64_t row = model.heads * model.head_dim;
     scalars = {.heads = model.heads,
                .kv_heads = model.kv_heads,
@@ -76,17 +98,16 @@ struct Setup {
     }
     q = random_bytes(dtype, sizes.tokens * row);
     out = q;
-    k = random_bytes(dtype, blocks * kv_block_elements(dtype, model.kv_heads, model.head_dim, block));
-    v = k;
     workspace.resize(static_cast<size_t>(attention_workspace_bytes(scalars)));
-    buffers = {q.data(),
-               k.data(),
-               v.data(),
-               reinterpret_cast<std::byte*>(tables.data()),
-               reinterpret_cast<std::byte*>(seqs.data()),
-               reinterpret_cast<std::byte*>(positions.data()),
-               out.data(),
-               workspace.data()};
+    const auto elements =
+        static_cast<size_t>(blocks * kv_block_elements(dtype, model.kv_heads, model.head_dim, block));
+    const size_t bytes = (elements * size_of(dtype) + kHugePage - 1) / kHugePage * kHugePage;
+    const size_t count = (kBeyondCaches + 2 * bytes - 1) / (2 * bytes);
+    std::byte* cache = cache_memory(dtype, count * 2 * bytes);
+    for (size_t layer = 0; layer < count; ++layer, cache += 2 * bytes)
+      layers.push_back({q.data(), cache, cache + bytes, reinterpret_cast<std::byte*>(tables.data()),
+                        reinterpret_cast<std::byte*>(seqs.data()),
+                        reinterpret_cast<std::byte*>(positions.data()), out.data(), workspace.data()});
   }
 
   void run(ThreadTeam& team, const Kernel& kernel, std::vector<Scratch>& scratch, std::byte* const* pointers,
@@ -104,21 +125,25 @@ struct Setup {
 };
 
 void attention(benchmark::State& state, DType dtype, Model model, int64_t tokens,
-               const std::vector<int64_t>& lengths, int64_t partition_size, int threads) {
+               const std::vector<int64_t>& lengths, int64_t partition_size, int threads, int64_t block = 64) {
   const Isa isa = choose_isa(dtype);
-  Setup setup(dtype, model, tokens, lengths, partition_size);
+  Setup setup(dtype, model, tokens, lengths, partition_size, block);
   ThreadTeam team(threads);
   std::vector<Scratch> scratch(static_cast<size_t>(threads));
   const Kernel& kernel = paged_attention_kernel(isa, dtype);
   const Kernel& merge = attention_merge_kernel(isa, dtype);
-  std::byte* const merge_buffers[] = {setup.buffers[7], setup.buffers[4], setup.buffers[5], setup.buffers[6]};
+  const std::vector<std::byte*>& first = setup.layers[0];
+  std::byte* const merge_buffers[] = {first[7], first[4], first[5], first[6]};
+  const double before = tokens == 1 ? read_bandwidth(team) : 0;
+  size_t layer = 0;
   for (auto _ : state) {
-    setup.run(team, kernel, scratch, setup.buffers.data(),
+    setup.run(team, kernel, scratch, setup.layers[layer++ % setup.layers.size()].data(),
               attention_dims(setup.scalars).items.eval(setup.sizes));
     if (setup.scalars.partitions > 1)
       setup.run(team, merge, scratch, merge_buffers,
                 attention_merge_dims(setup.scalars).items.eval(setup.sizes));
   }
+  const double after = tokens == 1 ? read_bandwidth(team) : 0;
   double pairs = 0, keys = 0;
   for (int64_t length : lengths) {
     for (int64_t t = 0; t < tokens; ++t) pairs += static_cast<double>(length - t);
@@ -129,6 +154,9 @@ void attention(benchmark::State& state, DType dtype, Model model, int64_t tokens
       2 * keys * static_cast<double>(model.kv_heads * model.head_dim) * static_cast<double>(size_of(dtype));
   state.counters["GFLOP/s"] = benchmark::Counter(flops * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
   state.counters["GB/s"] = benchmark::Counter(bytes * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+  if (tokens == 1)
+    state.counters["share"] =
+        benchmark::Counter(bytes * 2e-9 / (before + after), benchmark::Counter::kIsIterationInvariantRate);
 }
 
 // Lengths from 40 to 1000.
@@ -136,6 +164,10 @@ std::vector<int64_t> crowd(int64_t count) {
   std::vector<int64_t> lengths;
   for (int64_t i = 0; i < count; ++i) lengths.push_back(40 + i * 389 % 961);
   return lengths;
+}
+
+std::vector<int64_t> alike(size_t count, int64_t length) {
+  return std::vector<int64_t>(count, length);
 }
 
 #define REPRISE_CASE(...) \
@@ -150,8 +182,13 @@ REPRISE_CASE(qwen3_decode_128_bf16, DType::bf16, kQwen3, 1, {128}, 0, 1);
 REPRISE_CASE(qwen3_decode_1024_bf16, DType::bf16, kQwen3, 1, {1024}, 0, 1);
 REPRISE_CASE(qwen3_decode_16384_bf16, DType::bf16, kQwen3, 1, {16384}, 0, 1);
 REPRISE_CASE(qwen3_decode_16384_f32, DType::f32, kQwen3, 1, {16384}, 0, 1);
+REPRISE_CASE(qwen3_decode_1024_bf16_2_threads, DType::bf16, kQwen3, 1, {1024}, 0, 2);
+REPRISE_CASE(qwen3_decode_4096_bf16_2_threads, DType::bf16, kQwen3, 1, {4096}, 0, 2);
 REPRISE_CASE(qwen3_decode_16384_bf16_2_threads, DType::bf16, kQwen3, 1, {16384}, 0, 2);
+REPRISE_CASE(qwen3_decode_16384_bf16_blocks_of_16, DType::bf16, kQwen3, 1, {16384}, 0, 2, 16);
 REPRISE_CASE(qwen3_decode_16384_bf16_partitions, DType::bf16, kQwen3, 1, {16384}, 2048, 2);
+REPRISE_CASE(qwen3_decode_16_x_1024_bf16_2_threads, DType::bf16, kQwen3, 1, alike(16, 1024), 0, 2);
+REPRISE_CASE(qwen3_decode_16_x_4096_bf16_2_threads, DType::bf16, kQwen3, 1, alike(16, 4096), 0, 2);
 REPRISE_CASE(qwen3_decode_batch_16_bf16_2_threads, DType::bf16, kQwen3, 1, crowd(16), 0, 2);
 REPRISE_CASE(qwen3_decode_batch_64_bf16_2_threads, DType::bf16, kQwen3, 1, crowd(64), 0, 2);
 REPRISE_CASE(qwen3_decode_batch_16_f32_2_threads, DType::f32, kQwen3, 1, crowd(16), 0, 2);

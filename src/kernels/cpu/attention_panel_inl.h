@@ -21,9 +21,10 @@ enum class Words {
 
 inline constexpr int kGroupRows = REPRISE_VEC_LEVEL == 0 ? 1 : 6;
 
-// Columns taken at once with so many rows: as many chains as hide the latency and fit the registers.
+// Columns taken at once with so many rows: as many chains as hide the latency and fit the registers. Two
+// rows, as in decode, take 8, so that V of a head of 128 is read in the order in which it lies.
 constexpr int panel_columns(int rows) {
-  if (REPRISE_VEC_LEVEL >= 2) return rows == 1 ? 8 : 4;
+  if (REPRISE_VEC_LEVEL >= 2) return rows <= 2 ? 8 : 4;
   if (REPRISE_VEC_LEVEL == 1) return rows == 1 ? 4 : rows <= 3 ? 2 : 1;
   return 1;
 }

@@ -218,6 +218,14 @@ class AttentionRows {
     panel<kTake, false, kAhead>(call, group.end - group.begin, last - first);
   }
 
+  // The first lines of a chunk of the next tile's V, if there is such a chunk: during softmax memory would
+  // stand still otherwise, which decode feels.
+  void fetch_values(int chunk) const {
+    if (chunk >= kTileChunks) return;
+#pragma GCC unroll 16
+    for (int line = 0; line < 16; ++line) __builtin_prefetch(next_.v[chunk] + line * kLanes, 0, 2);
+  }
+
   // Scores of row r in the tile to p = exp(score - largest so far); its sums are scaled to the new largest.
   void softmax(int r) {
     const int from = scratch_.from[r], to = scratch_.to[r];
@@ -232,6 +240,7 @@ class AttentionRows {
         score[c] = select(lanes_between(from - start, to - start), score[c], set1(-__builtin_inff()));
       top = max(top, score[c]);
     }
+    fetch_values(2 * r);
     const float before = scratch_.largest[r];
     const float tile_top = reduce_max(top);
     const float now = tile_top > before ? tile_top : before;
@@ -243,6 +252,7 @@ class AttentionRows {
       for (int64_t d = 0; d < stride_; d += kLanes) store(sum + d, load(sum + d) * shrink);
       scratch_.largest[r] = now;
     }
+    fetch_values(2 * r + 1);
     for (int c = first; c < last; ++c) {
       Vec weight = exp_nonpositive(score[c] - set1(now));
 #if REPRISE_VEC_LEVEL == 3
