@@ -27,14 +27,13 @@ struct AttentionLevel {
 };
 inline std::vector<AttentionLevel> attention_levels(DType dtype) {
   std::vector<AttentionLevel> all;
-  for (const Level& level : levels()) all.push_back({level.name, level.table, levels()[0].table, false});
-  if (dtype == DType::f32) return all;
-  const auto add_pairs = [&](std::string name, const VecTable* table) {
-    all.push_back({std::move(name), table, table, true});
-  };
-  for (Isa isa : available_isas())
-    if (isa == Isa::avx512_bf16) add_pairs("avx512_bf16", &vec_table_avx512_bf16());
-  if (attention_table_emulated() != nullptr) add_pairs("avx512_bf16 emulated", attention_table_emulated());
+  for (const Level& level : levels()) {
+    const bool pairs = level.table == &vec_table_avx512_bf16() && dtype == DType::bf16;
+    all.push_back({level.name, level.table, pairs ? level.table : levels()[0].table, pairs});
+  }
+  const VecTable* emulated = attention_table_emulated();
+  if (emulated != nullptr && dtype == DType::bf16)
+    all.push_back({"avx512_bf16 emulated", emulated, emulated, true});
   return all;
 }
 

@@ -18,6 +18,7 @@ const std::vector<Level>& levels() {
     for (Isa isa : available_isas()) {
       if (isa == Isa::avx2) found.push_back({"avx2", &vec_table_avx2()});
       if (isa == Isa::avx512) found.push_back({"avx512", &vec_table_avx512()});
+      if (isa == Isa::avx512_bf16) found.push_back({"avx512_bf16", &vec_table_avx512_bf16()});
     }
     if (vec_table_emulated() != nullptr) found.push_back({"avx512 emulated", vec_table_emulated()});
     return found;

@@ -18,7 +18,7 @@ TEST(VecTableTest, GettersFollowLevelAndDtype) {
   EXPECT_EQ(silu_mul_kernel(Isa::avx512, DType::bf16).name, "silu_mul_bf16_avx512");
   EXPECT_EQ(gelu_mul_kernel(Isa::avx2, DType::f32).name, "gelu_mul_f32_avx2");
   EXPECT_EQ(rotary_kv_write_kernel(Isa::avx512, DType::f32).name, "rotary_kv_write_f32_avx512");
-  EXPECT_EQ(paged_attention_kernel(Isa::avx512_bf16, DType::f32).name, "paged_attention_f32_avx512");
+  EXPECT_EQ(paged_attention_kernel(Isa::avx512_bf16, DType::f32).name, "paged_attention_f32_avx512_bf16");
   EXPECT_EQ(paged_attention_kernel(Isa::avx512_bf16, DType::bf16).name, "paged_attention_bf16_avx512_bf16");
   EXPECT_EQ(paged_attention_kernel(Isa::amx, DType::bf16).name, "paged_attention_bf16_avx512");
   EXPECT_EQ(attention_merge_kernel(Isa::amx, DType::bf16).name, "attention_merge_bf16_avx512");

@@ -255,11 +255,12 @@ class AttentionRows {
     fetch_values(2 * r + 1);
     for (int c = first; c < last; ++c) {
       Vec weight = exp_nonpositive(score[c] - set1(now));
-#if REPRISE_VEC_LEVEL == 3
-      weight = store_rounded(reinterpret_cast<Bf16*>(p) + c * kLanes, weight);
-#else
-      store(p + c * kLanes, weight);
-#endif
+      if constexpr (kCacheWords<E> == Words::pairs) {
+        store(reinterpret_cast<Bf16*>(p) + c * kLanes, weight);
+        weight = round_bf16(weight);
+      } else {
+        store(p + c * kLanes, weight);
+      }
       lanes = lanes + weight;
     }
     store(scratch_.lanes + r * kLanes, lanes);

@@ -31,9 +31,11 @@ REPRISE_VEC_INLINE Vec zero() {
 REPRISE_VEC_INLINE Vec load(const float* from) {
   return {_mm512_loadu_ps(from)};
 }
+REPRISE_VEC_INLINE Vec widened(__m256i bf16) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bf16), 16))};
+}
 REPRISE_VEC_INLINE Vec load(const uint16_t* from) {
-  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
+  return widened(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 }
 // A word's two bf16, widened: the one in the lower half, the one in the upper.
 REPRISE_VEC_INLINE Vec low_bf16(Vec words) {
@@ -43,19 +45,30 @@ REPRISE_VEC_INLINE Vec high_bf16(Vec words) {
   const __m512i keep = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
   return {_mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(words.v), keep))};
 }
-REPRISE_VEC_INLINE __m512i rounded_bits(__m512 x) {
-  const __m512i bits = _mm512_castps_si512(x);
+// To bf16, to nearest even. No result of arithmetic is denormal here, so the instruction, which flushes
+// those, rounds to the same bits.
+#if REPRISE_VEC_LEVEL >= 3
+REPRISE_VEC_INLINE __m256i bf16_bits(Vec x) {
+  return (__m256i)_mm512_cvtneps_pbh(x.v);
+}
+#else
+REPRISE_VEC_INLINE __m256i bf16_bits(Vec x) {
+  const __m512i bits = _mm512_castps_si512(x.v);
   const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
   const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
   const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
-  return _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), quiet);
+  const __m512i either = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(x.v, x.v, _CMP_UNORD_Q), quiet);
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(either, 16));
+}
+#endif
+REPRISE_VEC_INLINE Vec round_bf16(Vec x) {
+  return widened(bf16_bits(x));
 }
 REPRISE_VEC_INLINE void store(float* to, Vec x) {
   _mm512_storeu_ps(to, x.v);
 }
 REPRISE_VEC_INLINE void store(uint16_t* to, Vec x) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
-                      _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded_bits(x.v), 16)));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), bf16_bits(x));
 }
 // The first n of 16 elements, as load_first() and store_first() of vec.h have it.
 REPRISE_VEC_INLINE __mmask16 first_lanes(int64_t n) {
@@ -67,11 +80,6 @@ REPRISE_VEC_INLINE Vec load_first(const float* from, int64_t n) {
 REPRISE_VEC_INLINE void store_first(float* to, Vec x, int64_t n) {
   _mm512_mask_storeu_ps(to, first_lanes(n), x.v);
 }
-REPRISE_VEC_INLINE Vec round_bf16(Vec x) {
-  const __m512i keep = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
-  return {_mm512_castsi512_ps(_mm512_and_si512(rounded_bits(x.v), keep))};
-}
-
 REPRISE_VEC_INLINE Vec operator+(Vec a, Vec b) {
   return {_mm512_add_ps(a.v, b.v)};
 }

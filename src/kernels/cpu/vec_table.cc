@@ -45,15 +45,6 @@ const Kernel& pick(const Kernel& kernel, DType dtype) {
 
 }  // namespace
 
-const VecTable& vec_table_avx512_bf16() {
-  static const VecTable table = [] {
-    VecTable made = vec_table_avx512();
-    made.paged_attention.bf16 = kAttentionByPairs;
-    return made;
-  }();
-  return table;
-}
-
 #define REPRISE_VEC_PAIR(name, ...)                   \
   const Kernel& name##_kernel(Isa isa, DType dtype) { \
     return pick(table_of(isa).name, dtype);           \

@@ -20,7 +20,6 @@ struct VecTable {
 const VecTable& vec_table_scalar();
 const VecTable& vec_table_avx2();
 const VecTable& vec_table_avx512();
-const VecTable& vec_table_avx512_bf16();  // of avx512, but for the one kernel that multiplies bf16
-extern const Kernel kAttentionByPairs;    // that kernel
+const VecTable& vec_table_avx512_bf16();
 
 }  // namespace reprise::kernels::cpu
