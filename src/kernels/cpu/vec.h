@@ -6,9 +6,8 @@
 //
 // Included only by the vec_<level>.cc files, after they have defined REPRISE_VEC_NAMESPACE and
 // REPRISE_VEC_LEVEL (0: scalar, 1: AVX2 with FMA, 2: AVX-512, 3: with its bf16, see vec_dot.h). Nothing here
-// or in the
-// *_inl.h files may be an inline function outside of that namespace: the linker would keep one copy of it,
-// maybe the one for a newer machine.
+// or in the *_inl.h files may be an inline function outside of that namespace: the linker would keep one copy
+// of it, maybe the one for a newer machine.
 #pragma once
 
 #include <cstddef>
