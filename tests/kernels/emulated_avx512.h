@@ -38,12 +38,17 @@ static inline void store_masked(float* to, simde__mmask16 mask, simde__m512 x) {
   for (int i = 0; i < 16; ++i)
     if ((mask >> i & 1) != 0) to[i] = lanes[i];
 }
+// vcvtneps2bf16: to nearest even, a NaN stays one and turns quiet, denormals go to zero.
 static inline simde__m256i round_words(simde__m512 x) {
   uint32_t from[16];
   uint16_t to[16];
   __builtin_memcpy(from, &x, sizeof(from));
-  for (int i = 0; i < 16; ++i)
-    to[i] = static_cast<uint16_t>((from[i] + 0x7fffu + (from[i] >> 16 & 1u)) >> 16);
+  for (int i = 0; i < 16; ++i) {
+    const uint32_t size = from[i] & 0x7fffffffu, upper = from[i] >> 16;
+    to[i] = static_cast<uint16_t>(size > 0x7f800000u   ? upper | 0x40u
+                                  : size < 0x00800000u ? upper & 0x8000u
+                                                       : (from[i] + 0x7fffu + (upper & 1u)) >> 16);
+  }
   simde__m256i result;
   __builtin_memcpy(&result, to, sizeof(to));
   return result;
