@@ -10,13 +10,12 @@ struct Avx2 {
   using Reg = __m256;
   static constexpr int kLanes = 8;
   static constexpr int kMostRows = 6;         // 6 rows x 16 columns: 12 of the 16 registers hold sums
+  static constexpr int kStreamRows = 3;       // of a group of stream_all(): 3 rows x 32 columns
+  static constexpr int kStreamRowsBf16 = 3;   // bf16 takes it up to so many
   static constexpr int kRowPanels = 2;        // that one row is multiplied by at a time
   static constexpr int64_t kBlock = 256;      // k of a block: 16 columns of floats are half of the L1 cache
   static constexpr int64_t kSmallBlock = 32;  // while memory is the limit, up to kSmallRows rows
   static constexpr int64_t kSmallRows = 16;
-  // Bytes of weights to prefetch ahead where they are one stream (measured on Zen 3).
-  static constexpr int64_t kFetchBf16 = 2048;
-  static constexpr int64_t kFetchF32 = 1024;
 
   // Vectors of columns that a group of rows keeps in registers.
   static constexpr int vectors_of(int rows) { return rows <= 3 ? 4 : 2; }

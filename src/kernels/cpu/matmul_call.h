@@ -52,6 +52,12 @@ namespace {
   return a > b ? a : b;
 }
 
+// Between two loads of weights: the compiler must not unroll and draw them out of the order of memory, which
+// costs the CPU's prefetcher the stream (up to 8 % of a step's time on Zen 4).
+[[maybe_unused]] inline __attribute__((always_inline)) void hold_order() {
+  __asm__ volatile("" ::: "memory");
+}
+
 struct Panel {
   const unsigned char* weights;  // first byte of the panel
   const float* bias;             // of the panel's first column, or null

@@ -73,7 +73,7 @@ __attribute__((noinline)) void dot_stream(const uint16_t* x, int64_t stride, con
 #pragma GCC unroll 16
         for (int r = 0; r < MR; ++r) acc[r][half] = _mm512_dpbf16_ps(acc[r][half], rows.pair(r), wk);
         rows.advance(1);
-        __asm__ volatile("" ::: "memory");  // holds the compiler to the order of memory
+        hold_order();
       }
     }
   }

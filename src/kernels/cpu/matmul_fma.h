@@ -1,9 +1,10 @@
 // The float FMA matmul, for any vector width: the body of the avx2 and avx512 levels, f32 and bf16. Included
 // once by each per-ISA file (and by tests that emulate a level); everything here has internal linkage.
 //
-// Blocks of MR rows by 16 or 32 columns live in registers and walk a block of k; between blocks of k the sums
+// Groups of rows by 16 or 32 columns live in registers and walk a block of k; between blocks of k the sums
 // rest in scratch as floats, which keeps their bits. bf16 weights are widened on the way (a shift for even k,
-// a mask for odd), bf16 x once per range of panels.
+// a mask for odd), bf16 x once per range of panels. f32, and bf16 with few rows, go by stream_all(); bf16
+// with more rows, whose widening asks for more sums at once, by multiply_all().
 #pragma once
 
 #include "kernels/cpu/matmul_call.h"
@@ -13,10 +14,12 @@ namespace {
 
 #define REPRISE_INLINE inline __attribute__((always_inline))
 
+inline constexpr int64_t kStreamBlock = 1024;  // k of a block of stream_all(): 32 columns fit an L2 cache
+inline constexpr int64_t kFetchAhead = 4096;   // bytes of bf16 weights, where multiply_all() reads one stream
+
 // sums[r][c] += x[r][0..steps) * w for MR rows and NV vectors of columns, from column 0 of `w`.
-// x: floats, rows `stride` apart. w: f32 [steps][32], or bf16 blocks (pack.h). `fetch`: bytes ahead to
-// prefetch.
-template <class V, bool kBf16, int MR, int NV, bool kFetch>
+// x: floats, rows `stride` apart. w: bf16 blocks (pack.h). `fetch`: bytes ahead to prefetch.
+template <class V, int MR, int NV, bool kFetch>
 REPRISE_INLINE void multiply_block(const float* x, int64_t stride, const unsigned char* w, int64_t steps,
                                    float* sums, bool resume, int64_t fetch) {
   using Reg = typename V::Reg;
@@ -28,49 +31,30 @@ REPRISE_INLINE void multiply_block(const float* x, int64_t stride, const unsigne
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) acc[r][v] = resume ? V::load(sums + r * kPanel + v * kLanes) : V::zero();
 
-  if constexpr (kBf16) {
-    for (int64_t block = 0; block < steps; block += 32, x += 32, w += 2048) {
+  for (int64_t block = 0; block < steps; block += 32, x += 32, w += 2048) {
 #pragma GCC unroll 2
-      for (int pair = 0; pair < 16; ++pair) {
-        const unsigned char* at = w + pair * 64;
-        if constexpr (kFetch) {  // in the order of memory, not of use: the columns come from two pieces
+    for (int pair = 0; pair < 16; ++pair) {
+      const unsigned char* at = w + pair * 64;
+      if constexpr (kFetch) {  // in the order of memory, not of use: the columns come from two pieces
 #pragma GCC unroll 2
-          for (int line = 0; line < kLines; ++line)
-            __builtin_prefetch(w + (pair * kLines + line) * 64 + fetch, 0, 3);
-        }
-        // One parity after the other: both at once don't fit into the registers beside the sums.
-#pragma GCC unroll 2
-        for (int parity = 0; parity < 2; ++parity) {
-          Reg wk[NV];
-#pragma GCC unroll 4
-          for (int v = 0; v < NV; ++v) {
-            const unsigned char* from = at + v * kLanes / 16 * 1024 + v * kLanes % 16 * 4;
-            wk[v] = parity == 0 ? V::widen_even(from) : V::widen_odd(from);
-          }
-#pragma GCC unroll 16
-          for (int r = 0; r < MR; ++r) {
-            const Reg xr = V::broadcast(x + r * stride + pair * 2 + parity);
-#pragma GCC unroll 4
-            for (int v = 0; v < NV; ++v) acc[r][v] = V::fma(xr, wk[v], acc[r][v]);
-          }
-        }
+        for (int line = 0; line < kLines; ++line)
+          __builtin_prefetch(w + (pair * kLines + line) * 64 + fetch, 0, 3);
       }
-    }
-  } else {
-#pragma GCC unroll 4
-    for (int64_t k = 0; k < steps; ++k) {
-      const unsigned char* at = w + k * kPanel * 4;
-      if constexpr (kFetch)
+      // One parity after the other: both at once don't fit into the registers beside the sums.
 #pragma GCC unroll 2
-        for (int line = 0; line < kLines; ++line) __builtin_prefetch(at + line * 64 + fetch, 0, 3);
-      Reg wk[NV];
+      for (int parity = 0; parity < 2; ++parity) {
+        Reg wk[NV];
 #pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) wk[v] = V::load(reinterpret_cast<const float*>(at) + v * kLanes);
+        for (int v = 0; v < NV; ++v) {
+          const unsigned char* from = at + v * kLanes / 16 * 1024 + v * kLanes % 16 * 4;
+          wk[v] = parity == 0 ? V::widen_even(from) : V::widen_odd(from);
+        }
 #pragma GCC unroll 16
-      for (int r = 0; r < MR; ++r) {
-        const Reg xr = V::broadcast(x + r * stride + k);
+        for (int r = 0; r < MR; ++r) {
+          const Reg xr = V::broadcast(x + r * stride + pair * 2 + parity);
 #pragma GCC unroll 4
-        for (int v = 0; v < NV; ++v) acc[r][v] = V::fma(xr, wk[v], acc[r][v]);
+          for (int v = 0; v < NV; ++v) acc[r][v] = V::fma(xr, wk[v], acc[r][v]);
+        }
       }
     }
   }
@@ -81,40 +65,110 @@ REPRISE_INLINE void multiply_block(const float* x, int64_t stride, const unsigne
 }
 
 // One group of rows over all 32 columns, in as many parts as the registers ask for.
-template <class V, bool kBf16, int MR, bool kFetch>
+template <class V, int MR, bool kFetch>
 __attribute__((noinline)) void multiply_rows(const float* x, int64_t stride, const unsigned char* w,
                                              int64_t steps, float* sums, bool resume, int64_t fetch) {
   constexpr int kVectors = V::vectors_of(MR);
   constexpr int kColumns = kVectors * V::kLanes;
   for (int column = 0; column < kPanel; column += kColumns) {
-    const unsigned char* from = w + (kBf16 ? column / 16 * 1024 + column % 16 * 4 : column * 4);
-    multiply_block<V, kBf16, MR, kVectors, kFetch>(x, stride, from, steps, sums + column, resume, fetch);
+    const unsigned char* from = w + column / 16 * 1024 + column % 16 * 4;
+    multiply_block<V, MR, kVectors, kFetch>(x, stride, from, steps, sums + column, resume, fetch);
   }
 }
 
-template <class V, bool kBf16, bool kFetch, int MR>
+template <class V, bool kFetch, int MR>
 void multiply_few(int64_t rows, const float* x, int64_t stride, const unsigned char* w, int64_t steps,
                   float* sums, bool resume, int64_t fetch) {
   if constexpr (MR > 0) {
     if (rows == MR)
-      multiply_rows<V, kBf16, MR, kFetch>(x, stride, w, steps, sums, resume, fetch);
+      multiply_rows<V, MR, kFetch>(x, stride, w, steps, sums, resume, fetch);
     else
-      multiply_few<V, kBf16, kFetch, MR - 1>(rows, x, stride, w, steps, sums, resume, fetch);
+      multiply_few<V, kFetch, MR - 1>(rows, x, stride, w, steps, sums, resume, fetch);
   }
 }
 
 // A block of k for all rows. Only the first group prefetches: the others find the weights in the cache.
-template <class V, bool kBf16>
+template <class V>
 void multiply_all(int64_t rows, const float* x, int64_t stride, const unsigned char* w, int64_t steps,
                   float* sums, bool resume, int64_t fetch) {
   constexpr int kMost = V::kMostRows;
-  multiply_few<V, kBf16, true, kMost>(smaller(rows, kMost), x, stride, w, steps, sums, resume, fetch);
+  multiply_few<V, true, kMost>(smaller(rows, kMost), x, stride, w, steps, sums, resume, fetch);
   int64_t r = kMost;
   for (; r + kMost <= rows; r += kMost)
-    multiply_rows<V, kBf16, kMost, false>(x + r * stride, stride, w, steps, sums + r * kPanel, resume, 0);
+    multiply_rows<V, kMost, false>(x + r * stride, stride, w, steps, sums + r * kPanel, resume, 0);
   if (r < rows)
-    multiply_few<V, kBf16, false, kMost - 1>(rows - r, x + r * stride, stride, w, steps, sums + r * kPanel,
-                                             resume, 0);
+    multiply_few<V, false, kMost - 1>(rows - r, x + r * stride, stride, w, steps, sums + r * kPanel, resume,
+                                      0);
+}
+
+// sums[r][0..32) += x[r][0..steps) * w for MR rows. Reads the weights strictly in the order in which they lie
+// and leaves the fetching to the CPU, which does that best (Zen 4; every prefetch tried made it slower).
+template <class V, bool kBf16, int MR>
+__attribute__((noinline)) void stream_rows(const float* x, int64_t stride, const unsigned char* w,
+                                           int64_t steps, float* sums, bool resume) {
+  using Reg = typename V::Reg;
+  constexpr int kVectors = kPanel / V::kLanes;
+  Reg acc[MR][kVectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < MR; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v)
+      acc[r][v] = resume ? V::load(sums + r * kPanel + v * V::kLanes) : V::zero();
+  // Adds x[.][k] times `count` vectors of weights to the sums from vector `first` on.
+  const auto multiply = [&](int64_t k, int first, int count, auto&& weights) __attribute__((always_inline)) {
+#pragma GCC unroll 4
+    for (int v = 0; v < count; ++v) {
+      const Reg wk = weights(v);
+#pragma GCC unroll 8
+      for (int r = 0; r < MR; ++r)
+        acc[r][first + v] = V::fma(V::broadcast(x + r * stride + k), wk, acc[r][first + v]);
+    }
+  };
+  if constexpr (kBf16) {
+    constexpr int kHalf = kVectors / 2;
+    for (int64_t block = 0; block < steps; block += 32)
+#pragma GCC unroll 2
+      for (int half = 0; half < 2; ++half)
+        for (int64_t k = block; k < block + 32; k += 2, w += 64) {
+          multiply(k, half * kHalf, kHalf, [&](int v) { return V::widen_even(w + v * V::kLanes * 4); });
+          multiply(k + 1, half * kHalf, kHalf, [&](int v) { return V::widen_odd(w + v * V::kLanes * 4); });
+          hold_order();
+        }
+  } else {
+    for (int64_t k = 0; k < steps; ++k, w += kPanel * 4) {
+      multiply(k, 0, kVectors,
+               [&](int v) { return V::load(reinterpret_cast<const float*>(w) + v * V::kLanes); });
+      hold_order();
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < MR; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) V::store(sums + r * kPanel + v * V::kLanes, acc[r][v]);
+}
+
+template <class V, bool kBf16, int MR = V::kStreamRows>
+void stream_few(int64_t rows, const float* x, int64_t stride, const unsigned char* w, int64_t steps,
+                float* sums, bool resume) {
+  if constexpr (MR > 0) {
+    if (rows == MR)
+      stream_rows<V, kBf16, MR>(x, stride, w, steps, sums, resume);
+    else
+      stream_few<V, kBf16, MR - 1>(rows, x, stride, w, steps, sums, resume);
+  }
+}
+
+// A block of k for all rows, in groups of about the same number; the first finds the weights in memory, the
+// others in the L2 cache.
+template <class V, bool kBf16>
+void stream_all(int64_t rows, const float* x, int64_t stride, const unsigned char* w, int64_t steps,
+                float* sums, bool resume) {
+  const int64_t groups = (rows + V::kStreamRows - 1) / V::kStreamRows;
+  for (int64_t group = 0; group < groups; ++group) {
+    const int64_t row = group * rows / groups;
+    const int64_t size = (group + 1) * rows / groups - row;
+    stream_few<V, kBf16>(size, x + row * stride, stride, w, steps, sums + row * kPanel, resume);
+  }
 }
 
 // x as the blocks read it: floats, zero-padded to a multiple of 32 columns where it is bf16.
@@ -224,12 +278,16 @@ void multiply_panels(const MatmulCall& call, int64_t begin, int64_t end) {
   if (call.rows == 1 && k <= kSmall) return multiply_small<V, kBf16>(call, x.get(0, 1, 0), k, begin, end);
 
   const int64_t weight_bytes = kBf16 ? 2 : 4;
+  const bool streams = !kBf16 || call.rows <= V::kStreamRowsBf16;
   // Where all columns of a row fit into registers, one pass. Else short blocks while memory is the limit, so
   // that the weights come as one stream; with many rows, blocks that fill the L1 cache.
   const bool one_pass =
       V::vectors_of(static_cast<int>(smaller(call.rows, V::kMostRows + 1))) * V::kLanes == kPanel;
-  const int64_t k_block = one_pass ? span : call.rows <= V::kSmallRows ? V::kSmallBlock : V::kBlock;
-  const int64_t fetch = one_pass ? (kBf16 ? V::kFetchBf16 : V::kFetchF32) : k_block * kPanel * weight_bytes;
+  const int64_t k_block = streams                      ? kStreamBlock
+                          : one_pass                   ? span
+                          : call.rows <= V::kSmallRows ? V::kSmallBlock
+                                                       : V::kBlock;
+  const int64_t fetch = one_pass ? kFetchAhead : k_block * kPanel * weight_bytes;
 
   for (int64_t row0 = 0; row0 < call.rows; row0 += block_rows) {
     const int64_t rows = smaller(block_rows, call.rows - row0);
@@ -238,10 +296,15 @@ void multiply_panels(const MatmulCall& call, int64_t begin, int64_t end) {
       for (int64_t k0 = 0; k0 < k; k0 += span) {
         const float* from = x.get(row0, rows, k0);
         const int64_t columns = smaller(span, k - k0);
-        for (int64_t at = 0; at < columns; at += k_block)
-          multiply_all<V, kBf16>(rows, from + at, x.stride(),
-                                 panel.weights + (k0 + at) * kPanel * weight_bytes,
-                                 smaller(k_block, columns - at), sums, k0 + at > 0, fetch);
+        for (int64_t at = 0; at < columns; at += k_block) {
+          const unsigned char* w = panel.weights + (k0 + at) * kPanel * weight_bytes;
+          const int64_t steps = smaller(k_block, columns - at);
+          const bool resume = k0 + at > 0;
+          if (streams)
+            stream_all<V, kBf16>(rows, from + at, x.stride(), w, steps, sums, resume);
+          else
+            multiply_all<V>(rows, from + at, x.stride(), w, steps, sums, resume, fetch);
+        }
       }
       store_panel(panel, call.bf16_out, sums, row0, rows);
     }
