@@ -10,8 +10,8 @@ struct Avx2 {
   using Reg = __m256;
   static constexpr int kLanes = 8;
   static constexpr int kMostRows = 6;         // 6 rows x 16 columns: 12 of the 16 registers hold sums
-  static constexpr int kStreamRows = 3;       // of a group of stream_all(): 3 rows x 32 columns
-  static constexpr int kStreamRowsBf16 = 3;   // bf16 takes it up to so many
+  static constexpr int kStreamRows = 3;       // of a group of stream_all(), f32: 3 rows x 32 columns
+  static constexpr int kStreamRowsBf16 = 3;   // bf16, which takes it up to so many rows
   static constexpr int kRowPanels = 2;        // that one row is multiplied by at a time
   static constexpr int64_t kBlock = 256;      // k of a block: 16 columns of floats are half of the L1 cache
   static constexpr int64_t kSmallBlock = 32;  // while memory is the limit, up to kSmallRows rows

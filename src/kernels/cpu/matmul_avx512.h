@@ -11,8 +11,8 @@ struct Avx512 {
   using Reg = __m512;
   static constexpr int kLanes = 16;
   static constexpr int kMostRows = 12;       // 12 rows x 32 columns: 24 of the 32 registers hold sums
-  static constexpr int kStreamRows = 8;      // of a group of stream_all()
-  static constexpr int kStreamRowsBf16 = 4;  // bf16 takes it up to so many
+  static constexpr int kStreamRows = 8;      // of a group of stream_all(), f32
+  static constexpr int kStreamRowsBf16 = 4;  // bf16, which takes it up to so many rows
   static constexpr int kRowPanels = 4;       // that one row is multiplied by at a time
   static constexpr int64_t kBlock = 512;
   static constexpr int64_t kSmallBlock = 128;

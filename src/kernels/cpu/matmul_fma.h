@@ -147,7 +147,7 @@ __attribute__((noinline)) void stream_rows(const float* x, int64_t stride, const
     for (int v = 0; v < kVectors; ++v) V::store(sums + r * kPanel + v * V::kLanes, acc[r][v]);
 }
 
-template <class V, bool kBf16, int MR = V::kStreamRows>
+template <class V, bool kBf16, int MR>
 void stream_few(int64_t rows, const float* x, int64_t stride, const unsigned char* w, int64_t steps,
                 float* sums, bool resume) {
   if constexpr (MR > 0) {
@@ -163,11 +163,12 @@ void stream_few(int64_t rows, const float* x, int64_t stride, const unsigned cha
 template <class V, bool kBf16>
 void stream_all(int64_t rows, const float* x, int64_t stride, const unsigned char* w, int64_t steps,
                 float* sums, bool resume) {
-  const int64_t groups = (rows + V::kStreamRows - 1) / V::kStreamRows;
+  constexpr int kMost = kBf16 ? V::kStreamRowsBf16 : V::kStreamRows;
+  const int64_t groups = (rows + kMost - 1) / kMost;
   for (int64_t group = 0; group < groups; ++group) {
     const int64_t row = group * rows / groups;
     const int64_t size = (group + 1) * rows / groups - row;
-    stream_few<V, kBf16>(size, x + row * stride, stride, w, steps, sums + row * kPanel, resume);
+    stream_few<V, kBf16, kMost>(size, x + row * stride, stride, w, steps, sums + row * kPanel, resume);
   }
 }
 
@@ -279,8 +280,9 @@ void multiply_panels(const MatmulCall& call, int64_t begin, int64_t end) {
 
   const int64_t weight_bytes = kBf16 ? 2 : 4;
   const bool streams = !kBf16 || call.rows <= V::kStreamRowsBf16;
-  // Where all columns of a row fit into registers, one pass. Else short blocks while memory is the limit, so
-  // that the weights come as one stream; with many rows, blocks that fill the L1 cache.
+  // Of multiply_all(): where all columns of a row fit into registers, one pass. Else short blocks while
+  // memory is the limit, so that the weights come as one stream; with many rows, blocks that fill the L1
+  // cache.
   const bool one_pass =
       V::vectors_of(static_cast<int>(smaller(call.rows, V::kMostRows + 1))) * V::kLanes == kPanel;
   const int64_t k_block = streams                      ? kStreamBlock
