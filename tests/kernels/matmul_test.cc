@@ -133,6 +133,14 @@ TEST_P(Matmul, LongRowsAndManyRows) {
   for (int64_t r : {0, 1007, 1008, 2015, 2016, 2099})
     EXPECT_EQ(0, std::memcmp(one(many.row(r), flat).values.data(), z.values.data() + r * 40, 40 * 4))
         << "row " << r;
+
+  const Segment wide = random_segment(dtype(), 40, 4100, false, 24);
+  const Matrix some = Matrix::random(dtype(), 103, 4100, 25);
+  const Matrix v = one(some, wide);
+  EXPECT_LE(worst_error(v, some, wide, DType::f32), 1.0);
+  for (int64_t r : {0, 25, 26, 27, 30, 51, 52, 77, 78, 102})
+    EXPECT_EQ(0, std::memcmp(one(some.row(r), wide).values.data(), v.values.data() + r * 40, 40 * 4))
+        << "row " << r;
 }
 
 // The levels that promise one chain of float FMAs agree with the scalar level bit by bit.

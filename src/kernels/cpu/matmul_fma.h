@@ -2,9 +2,13 @@
 // once by each per-ISA file (and by tests that emulate a level); everything here has internal linkage.
 //
 // Groups of rows by 16 or 32 columns live in registers and walk a block of k; between blocks of k the sums
-// rest in scratch as floats, which keeps their bits. bf16 weights are widened on the way (a shift for even k,
-// a mask for odd), bf16 x once per range of panels. f32, and bf16 with few rows, go by stream_all(); bf16
-// with more rows, whose widening asks for more sums at once, by multiply_all().
+// rest in scratch as floats, which keeps their bits. One group alone reads the weights strictly in the order
+// in which they lie. Several share a block of k that fits the L1 cache and meanwhile fetch the next one, so
+// that memory and arithmetic work at the same time. bf16 weights are widened on the way (a shift for even k,
+// a mask for odd) by the first group, which leaves floats for the others; bf16 x once per range of panels.
+//
+// Besides cache lines it is instructions that count: where two hardware threads share a core, each issues
+// about three a clock, so that the loads and counters around the FMAs take time of their own.
 #pragma once
 
 #include "kernels/cpu/matmul_call.h"
@@ -14,200 +18,233 @@ namespace {
 
 #define REPRISE_INLINE inline __attribute__((always_inline))
 
-inline constexpr int64_t kStreamBlock = 1024;  // k of a block of stream_all(): 32 columns fit an L2 cache
-inline constexpr int64_t kFetchAhead = 4096;   // bytes of bf16 weights, where multiply_all() reads one stream
+inline constexpr int64_t kAloneBlock = 1024;  // k of a block of one group
+inline constexpr int64_t kUnroll = 8;         // steps of k
 
-// sums[r][c] += x[r][0..steps) * w for MR rows and NV vectors of columns, from column 0 of `w`.
-// x: floats, rows `stride` apart. w: bf16 blocks (pack.h). `fetch`: bytes ahead to prefetch.
-template <class V, int MR, int NV, bool kFetch>
-REPRISE_INLINE void multiply_block(const float* x, int64_t stride, const unsigned char* w, int64_t steps,
-                                   float* sums, bool resume, int64_t fetch) {
-  using Reg = typename V::Reg;
-  constexpr int kLanes = V::kLanes;
-  constexpr int kLines = NV * kLanes / 16;  // cache lines of weights a step
-  Reg acc[MR][NV];
-#pragma GCC unroll 16
-  for (int r = 0; r < MR; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) acc[r][v] = resume ? V::load(sums + r * kPanel + v * kLanes) : V::zero();
+constexpr int64_t divide_up(int64_t value, int64_t by) {
+  return (value + by - 1) / by;
+}
 
-  for (int64_t block = 0; block < steps; block += 32, x += 32, w += 2048) {
-#pragma GCC unroll 2
-    for (int pair = 0; pair < 16; ++pair) {
-      const unsigned char* at = w + pair * 64;
-      if constexpr (kFetch) {  // in the order of memory, not of use: the columns come from two pieces
-#pragma GCC unroll 2
-        for (int line = 0; line < kLines; ++line)
-          __builtin_prefetch(w + (pair * kLines + line) * 64 + fetch, 0, 3);
-      }
-      // One parity after the other: both at once don't fit into the registers beside the sums.
-#pragma GCC unroll 2
-      for (int parity = 0; parity < 2; ++parity) {
-        Reg wk[NV];
-#pragma GCC unroll 4
-        for (int v = 0; v < NV; ++v) {
-          const unsigned char* from = at + v * kLanes / 16 * 1024 + v * kLanes % 16 * 4;
-          wk[v] = parity == 0 ? V::widen_even(from) : V::widen_odd(from);
-        }
-#pragma GCC unroll 16
-        for (int r = 0; r < MR; ++r) {
-          const Reg xr = V::broadcast(x + r * stride + pair * 2 + parity);
-#pragma GCC unroll 4
-          for (int v = 0; v < NV; ++v) acc[r][v] = V::fma(xr, wk[v], acc[r][v]);
-        }
-      }
-    }
+// Floats from row to row of widened x: no power of two, which would put all rows into one set of the cache.
+constexpr int64_t widened_stride(int64_t k_block) {
+  return k_block + 16;
+}
+
+// The weights behind the block at hand, which the groups fetch a few lines at a time.
+struct Ahead {
+  const unsigned char* at;
+  const unsigned char* end;
+  int64_t lines;
+
+  REPRISE_INLINE void fetch() {
+    if (at < end)
+      for (int64_t line = 0; line < lines; ++line, at += 64) __builtin_prefetch(at, 0, 2);
   }
+};
+
+// The sums of a group: MR rows by NV vectors of columns, in registers.
+template <class V, int MR, int NV>
+struct Sums {
+  typename V::Reg at[MR][NV];
+
+  REPRISE_INLINE void load(const float* from) {
 #pragma GCC unroll 16
-  for (int r = 0; r < MR; ++r)
+    for (int r = 0; r < MR; ++r)
 #pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) V::store(sums + r * kPanel + v * kLanes, acc[r][v]);
-}
-
-// One group of rows over all 32 columns, in as many parts as the registers ask for.
-template <class V, int MR, bool kFetch>
-__attribute__((noinline)) void multiply_rows(const float* x, int64_t stride, const unsigned char* w,
-                                             int64_t steps, float* sums, bool resume, int64_t fetch) {
-  constexpr int kVectors = V::vectors_of(MR);
-  constexpr int kColumns = kVectors * V::kLanes;
-  for (int column = 0; column < kPanel; column += kColumns) {
-    const unsigned char* from = w + column / 16 * 1024 + column % 16 * 4;
-    multiply_block<V, MR, kVectors, kFetch>(x, stride, from, steps, sums + column, resume, fetch);
+      for (int v = 0; v < NV; ++v) at[r][v] = V::load(from + r * kPanel + v * V::kLanes);
   }
-}
-
-template <class V, bool kFetch, int MR>
-void multiply_few(int64_t rows, const float* x, int64_t stride, const unsigned char* w, int64_t steps,
-                  float* sums, bool resume, int64_t fetch) {
-  if constexpr (MR > 0) {
-    if (rows == MR)
-      multiply_rows<V, MR, kFetch>(x, stride, w, steps, sums, resume, fetch);
-    else
-      multiply_few<V, kFetch, MR - 1>(rows, x, stride, w, steps, sums, resume, fetch);
+  REPRISE_INLINE void store(float* to) const {
+#pragma GCC unroll 16
+    for (int r = 0; r < MR; ++r)
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) V::store(to + r * kPanel + v * V::kLanes, at[r][v]);
   }
-}
+};
 
-// A block of k for all rows. Only the first group prefetches: the others find the weights in the cache.
-template <class V>
-void multiply_all(int64_t rows, const float* x, int64_t stride, const unsigned char* w, int64_t steps,
-                  float* sums, bool resume, int64_t fetch) {
-  constexpr int kMost = V::kMostRows;
-  multiply_few<V, true, kMost>(smaller(rows, kMost), x, stride, w, steps, sums, resume, fetch);
-  int64_t r = kMost;
-  for (; r + kMost <= rows; r += kMost)
-    multiply_rows<V, kMost, false>(x + r * stride, stride, w, steps, sums + r * kPanel, resume, 0);
-  if (r < rows)
-    multiply_few<V, false, kMost - 1>(rows - r, x + r * stride, stride, w, steps, sums + r * kPanel, resume,
-                                      0);
-}
-
-// sums[r][0..32) += x[r][0..steps) * w for MR rows. Reads the weights strictly in the order in which they lie
-// and leaves the fetching to the CPU, which does that best (Zen 4; every prefetch tried made it slower).
-template <class V, bool kBf16, int MR>
-__attribute__((noinline)) void stream_rows(const float* x, int64_t stride, const unsigned char* w,
-                                           int64_t steps, float* sums, bool resume) {
-  using Reg = typename V::Reg;
+// sums[r][0..32) += x[r][0..steps) * w for MR rows, `stride` floats apart; w [steps][32] floats. kAlone:
+// there is no other group.
+template <class V, int MR, bool kAlone>
+__attribute__((noinline)) void multiply_floats(const float* x, int64_t stride, const float* w, int64_t steps,
+                                               float* sums, Ahead& ahead) {
   constexpr int kVectors = kPanel / V::kLanes;
-  Reg acc[MR][kVectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < MR; ++r)
+  Sums<V, MR, kVectors> group;
+  group.load(sums);
+  const auto step = [&](int64_t k) __attribute__((always_inline)) {
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v)
-      acc[r][v] = resume ? V::load(sums + r * kPanel + v * V::kLanes) : V::zero();
-  // Adds x[.][k] times `count` vectors of weights to the sums from vector `first` on.
-  const auto multiply = [&](int64_t k, int first, int count, auto&& weights) __attribute__((always_inline)) {
-#pragma GCC unroll 4
-    for (int v = 0; v < count; ++v) {
-      const Reg wk = weights(v);
+    for (int v = 0; v < kVectors; ++v) {
+      const typename V::Reg weights = V::load(w + k * kPanel + v * V::kLanes);
 #pragma GCC unroll 8
       for (int r = 0; r < MR; ++r)
-        acc[r][first + v] = V::fma(V::broadcast(x + r * stride + k), wk, acc[r][first + v]);
+        group.at[r][v] = V::template fma<MR>(V::broadcast(x + r * stride + k), weights, group.at[r][v]);
+    }
+    hold_order();
+  };
+  int64_t k = 0;
+  if constexpr (!kAlone)  // alone, memory is the limit, and the plain loop reads it best
+    for (; k + kUnroll <= steps; k += kUnroll) {
+      ahead.fetch();
+#pragma GCC unroll 8
+      for (int64_t i = 0; i < kUnroll; ++i) step(k + i);
+    }
+  for (; k < steps; ++k) step(k);
+  group.store(sums);
+}
+
+// Adds 32 k of 16 columns, bf16 (pack.h): x rows kStride floats apart, sums from vector `first` on. kKeep:
+// leaves the weights as floats, [32][32], in `widened`. Fetches kFetchAhead bytes ahead, 0: not at all.
+template <class V, int MR, int NV, int64_t kStride, bool kKeep, int64_t kFetchAhead>
+REPRISE_INLINE void add_half(Sums<V, MR, NV>& group, int first, const float* x, const unsigned char* w,
+                             float* widened) {
+  constexpr int kVectors = kPanel / 2 / V::kLanes;
+  const auto add_pair = [&](int64_t k, const unsigned char* pair) __attribute__((always_inline)) {
+    if constexpr (kFetchAhead > 0) __builtin_prefetch(pair + kFetchAhead, 0, 3);
+#pragma GCC unroll 2
+    for (int parity = 0; parity < 2; ++parity) {
+      typename V::Reg weights[kVectors];
+#pragma GCC unroll 2
+      for (int i = 0; i < kVectors; ++i) {
+        const unsigned char* from = pair + i * V::kLanes * 4;
+        weights[i] = parity == 0 ? V::widen_even(from) : V::template widen_odd<MR>(from);
+        if constexpr (kKeep) V::store(widened + (k + parity) * kPanel + i * V::kLanes, weights[i]);
+      }
+#pragma GCC unroll 16
+      for (int r = 0; r < MR; ++r) {
+        const typename V::Reg xr = V::broadcast(x + r * kStride + k + parity);
+#pragma GCC unroll 2
+        for (int i = 0; i < kVectors; ++i)
+          group.at[r][first + i] = V::template fma<MR>(xr, weights[i], group.at[r][first + i]);
+      }
+      hold_order();  // also: both parities of the weights at once don't fit into the registers
     }
   };
-  if constexpr (kBf16) {
-    constexpr int kHalf = kVectors / 2;
-    for (int64_t block = 0; block < steps; block += 32)
-#pragma GCC unroll 2
-      for (int half = 0; half < 2; ++half)
-        for (int64_t k = block; k < block + 32; k += 2, w += 64) {
-          multiply(k, half * kHalf, kHalf, [&](int v) { return V::widen_even(w + v * V::kLanes * 4); });
-          multiply(k + 1, half * kHalf, kHalf, [&](int v) { return V::widen_odd(w + v * V::kLanes * 4); });
-          hold_order();
-        }
+  if constexpr (NV > kVectors) {
+#pragma GCC unroll 4
+    for (int64_t k = 0; k < 32; k += 2) add_pair(k, w + k * 32);
+  } else {  // unrolled, gcc 12 spills sums
+#pragma GCC unroll 1
+    for (int64_t k = 0; k < 32; k += 2) add_pair(k, w + k * 32);
+  }
+}
+
+// The same as multiply_floats() where w is bf16, a multiple of 32 steps, and x widened: 16 columns of a block
+// of 32 k, then the other 16, as they lie. Up to V::kWideRows rows all sums stay in registers. A group that
+// isn't alone leaves the weights in `widened` for the others.
+template <class V, int MR, bool kAlone>
+__attribute__((noinline)) void multiply_bf16(const float* x, const unsigned char* w, int64_t steps,
+                                             float* sums, float* widened, Ahead& ahead) {
+  constexpr int64_t kStride = widened_stride(kAlone ? kAloneBlock : V::kBlock);
+  constexpr int64_t kFetchAhead = kAlone ? V::fetch_ahead(MR) : 0;
+  constexpr int kHalf = kPanel / 2 / V::kLanes;
+  if constexpr (MR <= V::kWideRows) {
+    Sums<V, MR, 2 * kHalf> group;
+    group.load(sums);
+    for (int64_t k = 0; k < steps; k += 32, w += 2048) {
+      if constexpr (!kAlone) ahead.fetch();
+      add_half<V, MR, 2 * kHalf, kStride, !kAlone, kFetchAhead>(group, 0, x + k, w, widened + k * kPanel);
+      add_half<V, MR, 2 * kHalf, kStride, !kAlone, kFetchAhead>(group, kHalf, x + k, w + 1024,
+                                                                widened + k * kPanel + 16);
+    }
+    group.store(sums);
   } else {
-    for (int64_t k = 0; k < steps; ++k, w += kPanel * 4) {
-      multiply(k, 0, kVectors,
-               [&](int v) { return V::load(reinterpret_cast<const float*>(w) + v * V::kLanes); });
-      hold_order();
+    for (int64_t half = 0; half < steps / 16; ++half, w += 1024) {
+      if constexpr (!kAlone) ahead.fetch();
+      const int64_t k = half / 2 * 32;
+      const int64_t column = half % 2 * 16;
+      Sums<V, MR, kHalf> group;
+      group.load(sums + column);
+      add_half<V, MR, kHalf, kStride, !kAlone, kFetchAhead>(group, 0, x + k, w,
+                                                            widened + k * kPanel + column);
+      group.store(sums + column);
     }
   }
-#pragma GCC unroll 8
-  for (int r = 0; r < MR; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) V::store(sums + r * kPanel + v * V::kLanes, acc[r][v]);
 }
 
-template <class V, bool kBf16, int MR>
-void stream_few(int64_t rows, const float* x, int64_t stride, const unsigned char* w, int64_t steps,
-                float* sums, bool resume) {
-  if constexpr (MR > 0) {
-    if (rows == MR)
-      stream_rows<V, kBf16, MR>(x, stride, w, steps, sums, resume);
-    else
-      stream_few<V, kBf16, MR - 1>(rows, x, stride, w, steps, sums, resume);
-  }
+// body.operator()<R>(), R being `rows`, 1 to kMost.
+template <int kMost, class Body>
+REPRISE_INLINE void with_rows(int64_t rows, Body&& body) {
+  if constexpr (kMost == 1)
+    body.template operator()<1>();
+  else if (rows == kMost)
+    body.template operator()<kMost>();
+  else
+    with_rows<kMost - 1>(rows, body);
 }
 
-// A block of k for all rows, in groups of about the same number; the first finds the weights in memory, the
-// others in the L2 cache.
-template <class V, bool kBf16>
-void stream_all(int64_t rows, const float* x, int64_t stride, const unsigned char* w, int64_t steps,
-                float* sums, bool resume) {
-  constexpr int kMost = kBf16 ? V::kStreamRowsBf16 : V::kStreamRows;
-  const int64_t groups = (rows + kMost - 1) / kMost;
+// A block of k for all rows, in groups of about the same size.
+template <class V>
+void multiply_block(const float* w, int64_t rows, const float* x, int64_t stride, int64_t steps, float* sums,
+                    Ahead& ahead) {
+  const int64_t groups = divide_up(rows, V::kRows);
   for (int64_t group = 0; group < groups; ++group) {
-    const int64_t row = group * rows / groups;
-    const int64_t size = (group + 1) * rows / groups - row;
-    stream_few<V, kBf16, kMost>(size, x + row * stride, stride, w, steps, sums + row * kPanel, resume);
+    const int64_t r = group * rows / groups;
+    with_rows<V::kRows>((group + 1) * rows / groups - r, [&]<int MR>() {
+      multiply_floats<V, MR, false>(x + r * stride, stride, w, steps, sums + r * kPanel, ahead);
+    });
   }
 }
 
-// x as the blocks read it: floats, zero-padded to a multiple of 32 columns where it is bf16.
+// The first group takes so many rows that full groups are left.
+template <class V>
+void multiply_block(const unsigned char* w, int64_t rows, const float* x, int64_t steps, float* sums,
+                    float* widened, Ahead& ahead) {
+  constexpr int64_t kLeast = V::kBf16Rows - V::kRows + 1;
+  const int64_t first = rows <= V::kBf16Rows ? rows : kLeast + (rows - kLeast) % V::kRows;
+  with_rows<V::kBf16Rows>(first,
+                          [&]<int MR>() { multiply_bf16<V, MR, false>(x, w, steps, sums, widened, ahead); });
+  constexpr int64_t kStride = widened_stride(V::kBlock);
+  multiply_block<V>(static_cast<const float*>(widened), rows - first, x + first * kStride, kStride, steps,
+                    sums + first * kPanel, ahead);
+}
+
+// x as the groups read it, [rows, k] of floats. bf16 is widened into a buffer, zero-padded to a multiple of
+// 32 columns, block of k after block of k, so that what the groups of a block read is one piece of memory.
 template <class V, bool kBf16>
 class Rows {
  public:
-  Rows(const MatmulCall& call, float* buffer, int64_t span, int64_t stride)
-      : call_(call), buffer_(buffer), span_(span), stride_(kBf16 ? stride : call.k) {}
+  // Widens `span` columns at a time, in blocks of `k_block`.
+  Rows(const MatmulCall& call, float* buffer, int64_t span, int64_t k_block)
+      : call_(call),
+        buffer_(buffer),
+        span_(span),
+        k_block_(k_block),
+        stride_(kBf16 ? widened_stride(k_block) : call.k) {}
 
-  // Rows [row0, row0 + rows), columns from k0 on.
-  const float* get(int64_t row0, int64_t rows, int64_t k0) {
-    if constexpr (!kBf16) return static_cast<const float*>(call_.x) + row0 * call_.k + k0;
-    if (row0 != row0_ || k0 != k0_) {
-      const int64_t columns = smaller(span_, call_.k - k0);
-      for (int64_t r = 0; r < rows; ++r) {
-        const uint16_t* from = static_cast<const uint16_t*>(call_.x) + (row0 + r) * call_.k + k0;
-        float* to = buffer_ + r * stride_;
-        int64_t c = 0;
-        for (; c + V::kLanes <= columns; c += V::kLanes) V::store(to + c, V::widen(from + c));
-        for (; c < columns; ++c) {
-          const uint32_t wide = static_cast<uint32_t>(from[c]) << 16;
-          __builtin_memcpy(to + c, &wide, 4);
-        }
-        for (; c < round_up(columns, kPanel); ++c) to[c] = 0.0f;
-      }
-      row0_ = row0;
-      k0_ = k0;
-    }
-    return buffer_;
+  // Makes rows [row0, row0 + rows), columns [k0, k0 + span) ready.
+  void prepare(int64_t row0, int64_t rows, int64_t k0) {
+    if (kBf16 && (row0 != row0_ || k0 != k0_))
+      for (int64_t at = k0; at < smaller(k0 + span_, call_.k); at += k_block_)
+        for (int64_t r = 0; r < rows; ++r)
+          widen(static_cast<const uint16_t*>(call_.x) + (row0 + r) * call_.k + at,
+                smaller(k_block_, call_.k - at), buffer_ + ((at - k0) / k_block_ * rows + r) * stride_);
+    row0_ = row0;
+    rows_ = rows;
+    k0_ = k0;
+  }
+  // Row row0 of the block that starts at column k; the next row is stride() floats on.
+  const float* block(int64_t k) const {
+    if constexpr (kBf16) return buffer_ + (k - k0_) / k_block_ * rows_ * stride_;
+    return static_cast<const float*>(call_.x) + row0_ * call_.k + k;
   }
   int64_t stride() const { return stride_; }
 
  private:
+  static void widen(const uint16_t* from, int64_t columns, float* to) {
+    int64_t c = 0;
+    for (; c + V::kLanes <= columns; c += V::kLanes) V::store(to + c, V::widen(from + c));
+    for (; c < columns; ++c) {
+      const uint32_t wide = static_cast<uint32_t>(from[c]) << 16;
+      __builtin_memcpy(to + c, &wide, 4);
+    }
+    for (; c < round_up(columns, kPanel); ++c) to[c] = 0.0f;
+  }
+
   const MatmulCall& call_;
   float* buffer_;
   int64_t span_;
+  int64_t k_block_;
   int64_t stride_;
   int64_t row0_ = -1;
+  int64_t rows_ = 0;
   int64_t k0_ = -1;
 };
 
@@ -231,11 +268,11 @@ REPRISE_INLINE void multiply_row(const float* x, const unsigned char* const* pan
         if constexpr (kBf16) {
           const unsigned char* from = panels[p] + at / 32 * 2048 + v * V::kLanes / 16 * 1024 +
                                       at % 32 / 2 * 64 + v * V::kLanes % 16 * 4;
-          wk = at % 2 == 0 ? V::widen_even(from) : V::widen_odd(from);
+          wk = at % 2 == 0 ? V::widen_even(from) : V::template widen_odd<1>(from);
         } else {
           wk = V::load(reinterpret_cast<const float*>(panels[p]) + at * kPanel + v * V::kLanes);
         }
-        acc[p][v] = V::fma(xk, wk, acc[p][v]);
+        acc[p][v] = V::template fma<1>(xk, wk, acc[p][v]);
       }
   }
 #pragma GCC unroll 4
@@ -265,47 +302,57 @@ void multiply_small(const MatmulCall& call, const float* x, int64_t k, int64_t b
 
 template <class V, bool kBf16>
 void multiply_panels(const MatmulCall& call, int64_t begin, int64_t end) {
-  constexpr int64_t kLargestSpan = 16384;  // columns of x that are widened at a time
-  constexpr int64_t kRowsAtOnce = 1008;  // rows that share one pass over the weights; a multiple of 6 and 12
-  constexpr int64_t kXBytes = int64_t{384} << 10;  // of widened x for a pass: most of an L2 cache
+  constexpr int64_t kLargestSpan = 16384;          // columns of x that are widened at a time
+  constexpr int64_t kMostRows = 1008;              // for a pass over the weights
+  constexpr int64_t kXBytes = int64_t{512} << 10;  // of x for a pass: about an L2 cache
   const int64_t k = kBf16 ? round_up(call.k, kPanel) : call.k;
   const int64_t span = smaller(k, kLargestSpan);
-  const int64_t stride = span + 16;  // not a power of two, which would put all rows into one set of the cache
-  const int64_t fitting = kBf16 ? smaller(kXBytes / (stride * 4), kRowsAtOnce) : kRowsAtOnce;
-  const int64_t block_rows = smaller(call.rows, larger(1, fitting / V::kMostRows) * V::kMostRows);
+  const int64_t alone_rows = kBf16 ? V::kBf16Rows : V::kRows;
+  const bool alone = call.rows <= alone_rows;
+  const int64_t k_block = alone ? kAloneBlock : V::kBlock;
+  const int64_t passes = divide_up(call.rows, smaller(kMostRows, larger(2 * alone_rows, kXBytes / 4 / span)));
+  const int64_t block_rows = smaller(call.rows, round_up(divide_up(call.rows, passes), V::kRows));
   auto* sums = reinterpret_cast<float*>(call.scratch);
-  Rows<V, kBf16> x(call, sums + block_rows * kPanel, span, stride);
+  float* widened = sums + block_rows * kPanel;
+  Rows<V, kBf16> x(call, widened + V::kBlock * kPanel, span, k_block);
   constexpr int64_t kSmall = 512;  // k
-  if (call.rows == 1 && k <= kSmall) return multiply_small<V, kBf16>(call, x.get(0, 1, 0), k, begin, end);
+  if (call.rows == 1 && k <= kSmall) {
+    x.prepare(0, 1, 0);
+    return multiply_small<V, kBf16>(call, x.block(0), k, begin, end);
+  }
 
-  const int64_t weight_bytes = kBf16 ? 2 : 4;
-  const bool streams = !kBf16 || call.rows <= V::kStreamRowsBf16;
-  // Of multiply_all(): where all columns of a row fit into registers, one pass. Else short blocks while
-  // memory is the limit, so that the weights come as one stream; with many rows, blocks that fill the L1
-  // cache.
-  const bool one_pass =
-      V::vectors_of(static_cast<int>(smaller(call.rows, V::kMostRows + 1))) * V::kLanes == kPanel;
-  const int64_t k_block = streams                      ? kStreamBlock
-                          : one_pass                   ? span
-                          : call.rows <= V::kSmallRows ? V::kSmallBlock
-                                                       : V::kBlock;
-  const int64_t fetch = one_pass ? kFetchAhead : k_block * kPanel * weight_bytes;
-
+  constexpr int64_t kStepBytes = kPanel * (kBf16 ? 2 : 4);
   for (int64_t row0 = 0; row0 < call.rows; row0 += block_rows) {
     const int64_t rows = smaller(block_rows, call.rows - row0);
+    const int64_t fetches = larger(1, divide_up(rows, V::kRows) * k_block / kUnroll);
+    const int64_t lines = divide_up(k_block * kStepBytes / 64, fetches);
     for (int64_t index = begin; index < end; ++index) {
-      const Panel panel = find_panel(call, index, k * kPanel * weight_bytes);
+      const Panel panel = find_panel(call, index, k * kStepBytes);
+      __builtin_memset(sums, 0, static_cast<unsigned long>(rows * kPanel) * 4);
       for (int64_t k0 = 0; k0 < k; k0 += span) {
-        const float* from = x.get(row0, rows, k0);
-        const int64_t columns = smaller(span, k - k0);
-        for (int64_t at = 0; at < columns; at += k_block) {
-          const unsigned char* w = panel.weights + (k0 + at) * kPanel * weight_bytes;
-          const int64_t steps = smaller(k_block, columns - at);
-          const bool resume = k0 + at > 0;
-          if (streams)
-            stream_all<V, kBf16>(rows, from + at, x.stride(), w, steps, sums, resume);
-          else
-            multiply_all<V>(rows, from + at, x.stride(), w, steps, sums, resume, fetch);
+        x.prepare(row0, rows, k0);
+        const int64_t k1 = smaller(k0 + span, k);
+        for (int64_t at = k0; at < k1; at += k_block) {
+          const int64_t steps = smaller(k_block, k1 - at);
+          const unsigned char* w = panel.weights + at * kStepBytes;
+          Ahead ahead{w + steps * kStepBytes, w + 2 * steps * kStepBytes, lines};
+          const float* rows_x = x.block(at);
+          if constexpr (kBf16) {
+            if (alone)
+              with_rows<V::kBf16Rows>(rows, [&]<int MR>() {
+                multiply_bf16<V, MR, true>(rows_x, w, steps, sums, widened, ahead);
+              });
+            else
+              multiply_block<V>(w, rows, rows_x, steps, sums, widened, ahead);
+          } else {
+            const auto* floats = reinterpret_cast<const float*>(w);
+            if (alone)
+              with_rows<V::kRows>(rows, [&]<int MR>() {
+                multiply_floats<V, MR, true>(rows_x, x.stride(), floats, steps, sums, ahead);
+              });
+            else
+              multiply_block<V>(floats, rows, rows_x, x.stride(), steps, sums, ahead);
+          }
         }
       }
       store_panel(panel, call.bf16_out, sums, row0, rows);
