@@ -324,6 +324,7 @@ void multiply_panels(const MatmulCall& call, int64_t begin, int64_t end) {
   constexpr int64_t kStepBytes = kPanel * (kBf16 ? 2 : 4);
   for (int64_t row0 = 0; row0 < call.rows; row0 += block_rows) {
     const int64_t rows = smaller(block_rows, call.rows - row0);
+    // Spread over the steps of all groups, so that memory is asked evenly.
     const int64_t fetches = larger(1, divide_up(rows, V::kRows) * k_block / kUnroll);
     const int64_t lines = divide_up(k_block * kStepBytes / 64, fetches);
     for (int64_t index = begin; index < end; ++index) {
