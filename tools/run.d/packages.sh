@@ -6,6 +6,7 @@ kPythonPackages=(python3 python3-venv python3-pip ca-certificates)
 kFuzzPackages=(clang-19 libclang-rt-19-dev llvm-19)
 kFormatPackages=(clang-format-14)  # one version for all: each formats a few lines in another way
 kCoveragePackages=(gcovr)
+kEmulatePackages=(dpkg-dev g++ make patch busybox-static cpio isolinux syslinux-common xorriso)
 
 say() { printf '\033[1m== %s\033[0m\n' "$*" >&2; }
 die() { printf 'run: error: %s\n' "$*" >&2; exit 1; }
