@@ -31,7 +31,7 @@ fetch() {
   private_apt apt-get update
   cd "$cache"
   rm -rf ./*.deb files bochs
-  private_apt apt-get source --download-only bochs=3.0+dfsg-1
+  private_apt apt-get source --tar-only --download-only bochs=3.0+dfsg-1
   kernel=$(private_apt apt-cache depends linux-image-cloud-amd64/bookworm | awk '/Depends: linux-image-6.1/ { print $2 }')
   private_apt apt-get download bochsbios vgabios "$kernel"
   for package in ./*.deb; do dpkg-deb -x "$package" files; done
