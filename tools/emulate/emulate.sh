@@ -3,19 +3,18 @@
 # Linux whose only program is a job. CPUID, XCR0, the kernel's permission, the trial in a child process and each
 # instruction are the real ones; only time means nothing there (a hundredth of the speed, one CPU).
 #   tools/emulate/emulate.sh BUILD_FOLDER [JOB [FILE...]]
-# JOB: a shell script run in the folder of the programs (default: job.sh). FILE: what it reads, at the same path.
+# JOB: a shell script run in the folder of the programs (default: job.sh). FILE: an absolute path that it reads.
 # Bochs 3.0 is built from Debian 13's source with bochs-amx.patch; its BIOS and Debian 12's kernel come from packages.
-# Nothing is installed from them: all is kept in the user's cache. The packages it needs: kEmulatePackages.
+# Nothing is installed from them: all is kept in the user's cache.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
-build=$(cd "$1" && pwd)
+build=$1
 job=${2:-$here/job.sh}
 files=("${@:3}")
+source "$root/tools/run.d/packages.sh"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/reprise/emulate
 mkdir -p "$cache"
-
-die() { printf 'emulate: error: %s\n' "$*" >&2; exit 1; }
 
 # apt with lists of its own: releases other than this machine's, where this machine's packages come from.
 private_apt() { "$1" -q -o Dir::State="$cache/apt" -o Dir::Cache="$cache/apt" -o Dir::Etc::SourceParts=- \
@@ -52,20 +51,17 @@ compile() {
 pack() {
   local program library guest=$cache/guest
   rm -rf "$guest" "$cache/image"
-  mkdir -p "$guest"/{bin,proc,sys,dev,tmp,work} "$cache/image"
+  mkdir -p "$guest"/{bin,proc,sys,dev,tmp,programs} "$cache/image"
   cp /bin/busybox "$guest/bin/"
   install "$here/guest.sh" "$guest/init"
-  cp "$job" "$guest/work/job.sh"
+  cp "$job" "$guest/programs/job.sh"
   for program in "$build/reprise" "$build"/tests/*/test_*; do
-    [ -x "$program" ] && [ -f "$program" ] || continue
-    cp "$program" "$guest/work/"
+    [ -x "$program" ] || continue  # what CMake keeps beside a test
+    cp "$program" "$guest/programs/"
     for library in $(ldd "$program" | grep -o '/[^ ]*'); do install -D "$library" "$guest$library"; done
   done
-  for folder in models tests/models tests/tokenizer; do
-    mkdir -p "$guest$root/$folder" && cp -r "$root/$folder/." "$guest$root/$folder/"
-  done
-  [ ${#files[@]} -eq 0 ] || cp --parents "${files[@]}" "$guest"
-  ln -s "$root" "$guest/work/source"
+  cp -r --parents "$root/models" "$root/tests" "${files[@]}" "$guest"
+  ln -s "$root" "$guest/programs/source"
   (cd "$guest" && find . | cpio -o -H newc --quiet | gzip -1) >"$cache/image/initrd.gz"
   cp "$cache"/files/boot/vmlinuz-* "$cache/image/vmlinuz"
   cp /usr/lib/ISOLINUX/isolinux.bin /usr/lib/syslinux/modules/bios/ldlinux.c32 "$cache/image/"
@@ -113,8 +109,9 @@ step() {
   wait $! || { tail -n 5 "$cache/$1.log" >&2; die "could not $1 Bochs; see $cache/$1.log"; }
 }
 
+need "${kEmulatePackages[@]}"
 if [ ! "$cache/bochs/bochs" -nt "$here/bochs-amx.patch" ]; then
-  echo "emulate: fetching and building Bochs (some minutes, the first time)" >&2
+  say "fetching and building Bochs (some minutes, the first time)"
   step fetch
   step compile
 fi

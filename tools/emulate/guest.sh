@@ -7,7 +7,7 @@ mount -t devtmpfs devices /dev
 mount -t tmpfs files /tmp
 exec >/dev/ttyS0 2>&1
 export TERM=dumb
-cd /work
+cd /programs
 sh -e ./job.sh && echo "emulated: passed" || echo "emulated: FAILED"
 sleep 1  # the serial line is slow
 poweroff -f

@@ -1,7 +1,6 @@
 # The levels that this machine's CPU lacks, on an emulated one.
 
 task_emulate() {
-  need "${kEmulatePackages[@]}"
   build release all
   tools/emulate/emulate.sh build/release "$@"
 }
