@@ -43,14 +43,17 @@ function(reprise_library name)
 endfunction()
 include(GNUInstallDirs)
 
+# source_dir.h, for tests and benchmarks that read committed files.
+set(REPRISE_GENERATED_DIR ${PROJECT_BINARY_DIR}/generated)
+configure_file(${PROJECT_SOURCE_DIR}/tests/source_dir.h.in ${REPRISE_GENERATED_DIR}/source_dir.h @ONLY)
+
 # reprise_test(tokenizer SOURCES a_test.cc DEPS reprise_tokenizer)  ->  program test_tokenizer, in ctest
 function(reprise_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   set(target test_${name})
   add_executable(${target} ${ARG_SOURCES})
-  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR} ${REPRISE_GENERATED_DIR})
   target_link_libraries(${target} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
-  target_compile_definitions(${target} PRIVATE REPRISE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 900)
 endfunction()
 

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "source_dir.h"
 #include "tokenizer/streaming_decoder.h"
 #include "tokenizer/tokenizer.h"
 

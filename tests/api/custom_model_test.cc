@@ -12,6 +12,7 @@
 #include "models/registry.h"
 #include "ops/registry.h"
 #include "reprise/reprise.h"
+#include "source_dir.h"
 #include "tests/api/plain_llama.h"
 
 namespace reprise {

@@ -8,6 +8,7 @@
 #include "core/fault.h"
 #include "core/json.h"
 #include "reprise/reprise.h"
+#include "source_dir.h"
 
 namespace reprise {
 namespace {

@@ -7,6 +7,7 @@
 #include "core/isa.h"
 #include "core/json.h"
 #include "kernels/cpu/isa_select.h"
+#include "source_dir.h"
 
 namespace reprise::golden {
 namespace {

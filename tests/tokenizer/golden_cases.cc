@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "core/json.h"
+#include "source_dir.h"
 #include "tokenizer/streaming_decoder.h"
 #include "tokenizer/utf8.h"
 

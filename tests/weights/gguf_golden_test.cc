@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "source_dir.h"
 #include "weights/checkpoint.h"
 #include "weights/dequantize.h"
 

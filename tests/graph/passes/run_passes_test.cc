@@ -8,6 +8,7 @@
 #include "graph/passes/pass.h"
 #include "graph/text.h"
 #include "ops/registry.h"
+#include "source_dir.h"
 
 namespace reprise::graph {
 namespace {

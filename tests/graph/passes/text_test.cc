@@ -21,6 +21,7 @@
 #include "graph/passes/pass.h"
 #include "graph/text.h"
 #include "graph/verify.h"
+#include "source_dir.h"
 
 namespace reprise::graph {
 namespace {

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/json.h"
+#include "source_dir.h"
 #include "tokenizer/template/chat_template.h"
 
 namespace reprise::tokenizer {
