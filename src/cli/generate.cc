@@ -7,9 +7,10 @@
 #include <fstream>
 #include <iostream>
 
+#include "api/prompt_line.h"
+#include "api/result_json.h"
 #include "cli/commands.h"
 #include "cli/model_flags.h"
-#include "cli/prompt_line.h"
 #include "cli/sampling_flags.h"
 #include "core/error.h"
 #include "core/json.h"
@@ -26,50 +27,6 @@ struct Flags {
   bool chat = false;
   bool json = false;
 };
-
-// 9 significant digits name a float exactly.
-Json exact(float value) {
-  return parse_json(fmt::format("{:.9g}", value), "logprob");
-}
-
-Json logprobs_json(const std::vector<TokenLogprob>& logprobs) {
-  Json list = Json::array();
-  for (const TokenLogprob& token : logprobs) {
-    Json top = Json::array();
-    for (const RankedToken& ranked : token.top) top.push_back({ranked.token_id, exact(ranked.logprob)});
-    list.push_back(
-        {{"token_id", token.token_id}, {"logprob", exact(token.logprob)}, {"top", std::move(top)}});
-  }
-  return list;
-}
-
-Json result_json(size_t index, const Result& result, const Sampling& sampling) {
-  if (!result.error.empty()) return {{"index", index}, {"error", result.error}};
-  Json outputs = Json::array();
-  for (const Output& output : result.outputs) {
-    Json item = {{"index", output.index},
-                 {"text", output.text},
-                 {"token_ids", output.token_ids},
-                 {"finish_reason", output.finish_reason}};
-    if (sampling.logprobs) item["logprobs"] = logprobs_json(output.logprobs);
-    outputs.push_back(std::move(item));
-  }
-  Json line = {
-      {"index", index}, {"prompt_token_ids", result.prompt_token_ids}, {"outputs", std::move(outputs)}};
-  if (sampling.prompt_logprobs) {
-    Json scores = logprobs_json(result.prompt_logprobs);
-    scores.insert(scores.begin(), nullptr);  // nothing predicts the first token
-    line["prompt_logprobs"] = std::move(scores);
-  }
-  Json not_replayed = Json::object();
-  for (const auto& [reason, count] : result.metrics.steps_not_replayed) not_replayed[reason] = count;
-  line["metrics"] = {
-      {"time_to_first_token_s", result.metrics.time_to_first_token_s},
-      {"decode_tokens_per_s", result.metrics.decode_tokens_per_s},
-      {"preemptions", result.metrics.preemptions},
-      {"steps", {{"replayed", result.metrics.steps_replayed}, {"not_replayed", not_replayed}}}};
-  return line;
-}
 
 // One line on standard error that is rewritten, at most ten times a second; silent where that is no terminal.
 class ProgressBar {
@@ -129,7 +86,7 @@ Prompts read_prompts(const Flags& flags, const Sampling& sampling) {
   Prompts prompts;
   for (const std::string& text : flags.prompts) prompts.add(with_text(text, flags, sampling));
   if (!flags.prompt_ids.empty())
-    prompts.add(parse_prompt_line("{\"prompt_token_ids\": [" + flags.prompt_ids + "]}", sampling));
+    prompts.add(api::parse_prompt_line("{\"prompt_token_ids\": [" + flags.prompt_ids + "]}", sampling));
   if (!flags.prompts_file.empty()) {
     std::ifstream file;
     if (flags.prompts_file != "-") {
@@ -140,7 +97,7 @@ Prompts read_prompts(const Flags& flags, const Sampling& sampling) {
     for (std::string line; std::getline(in, line);) {
       if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
       try {
-        Prompt prompt = parse_prompt_line(line, sampling);
+        Prompt prompt = api::parse_prompt_line(line, sampling);
         if (flags.chat && prompt.text) prompt = with_text(*prompt.text, flags, prompt.sampling);
         prompts.add(std::move(prompt));
       } catch (const Error& e) {
@@ -186,9 +143,9 @@ int run(const Flags& flags, const SamplingFlags& sampling_flags) {
     failed = failed || !results[i].error.empty();
     if (flags.json) {
       static const Sampling kNone;
-      std::printf(
-          "%s\n",
-          to_json_text(result_json(i, results[i], sampling[i] != nullptr ? *sampling[i] : kNone)).c_str());
+      std::printf("%s\n",
+                  to_json_text(api::result_json(i, results[i], sampling[i] != nullptr ? *sampling[i] : kNone))
+                      .c_str());
     } else {
       print_text(i, results[i], results.size() > 1 || results[i].outputs.size() > 1);
     }

@@ -1,29 +1,15 @@
 #include "cli/model_flags.h"
 
-#include <charconv>
-#include <cmath>
 #include <cstdio>
 
+#include "api/field_text.h"
+#include "api/load_fields.h"
 #include "core/error.h"
 #include "engine/graph_config.h"
 #include "models/load_model.h"
 #include "weights/checkpoint.h"
 
 namespace reprise::cli {
-
-size_t parse_size(const std::string& text) {
-  double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const std::string unit(end, static_cast<const char*>(text.data() + text.size()));
-  static const std::pair<const char*, double> kUnits[] = {
-      {"", 1},        {"B", 1},         {"KB", 1e3},   {"MB", 1e6},    {"GB", 1e9},
-      {"TB", 1e12},   {"K", 1024},      {"KiB", 1024}, {"M", 1 << 20}, {"MiB", 1 << 20},
-      {"G", 1 << 30}, {"GiB", 1 << 30}, {"T", 0x1p40}, {"TiB", 0x1p40}};
-  if (error == std::errc() && number >= 0)
-    for (const auto& [name, factor] : kUnits)
-      if (unit == name && number * factor < 0x1p60) return static_cast<size_t>(std::llround(number * factor));
-  throw Error("'{}' is no size; write bytes, or a number with KB, MB, GB, KiB, MiB or GiB", text);
-}
 
 std::string size_text(size_t bytes) {
   const auto value = static_cast<double>(bytes);
@@ -38,7 +24,7 @@ CLI::Option* add_size_option(CLI::App& command, const std::string& name, size_t&
       name,
       [name, &value](const std::string& text) {
         try {
-          value = parse_size(text);
+          value = api::parse_size(text);
         } catch (const Error& e) {
           throw CLI::ValidationError(name, e.what());
         }
@@ -73,69 +59,27 @@ bool asks_for_graphs(const LoadOptions& options) {
          !options.graph_opt.empty() || options.capture_before_ready;
 }
 
-void add_graph_flags(CLI::App& command, LoadOptions& options) {
-  const auto add = [&](const std::string& name, std::string& value, const std::string& help) {
-    return command.add_option(name, value, help)->group("Graph optimisation");
-  };
-  add("--graph-optimization-config", options.graph_optimization_config,
-      R"(JSON, such as {"graph_opt_level": 1, "use_cudagraph": true}; docs/graph-optimization.md)")
-      ->check([](const std::string& json) { return json.empty() ? "is empty; give a JSON object" : ""; });
-  command
-      .add_flag_function(
-          "--use-cudagraph", [&options](int64_t count) { options.use_cudagraph = count > 0; },
-          "record launches once and replay them; short for {\"use_cudagraph\": true}")
-      ->group("Graph optimisation");
-  add("--graph-verify", options.graph_verify,
-      "off | startup | sample=N: compare every captured size, or one step in N, with the model's own code");
-  add("--graph-opt", options.graph_opt, "auto: measure the ways to run a step at start and keep the fastest");
-  command
-      .add_flag("--capture-before-ready", options.capture_before_ready,
-                "capture every size before the first request, not between steps")
-      ->group("Graph optimisation");
-}
-
 }  // namespace
 
 void add_model_flags(CLI::App& command, LoadOptions& options) {
-  const auto add = [&](const std::string& name, auto& value, const std::string& help) {
-    return command.add_option(name, value, help)->group("Model");
-  };
-  add("--model", options.model, "folder with config.json and weights, or a .gguf file")->required();
-  add("--tokenizer", options.tokenizer, "folder with a tokenizer.json to use instead of the model's own");
-  add("--chat-template", options.chat_template,
-      "file with a Jinja template to use instead of the model's own");
-  add("--dtype", options.dtype, "auto | float32 | bfloat16");
-  add("--isa", options.isa, "auto | scalar | avx2 | avx512 | avx512_bf16 | amx");
-  command
-      .add_option_function<std::string>(
-          "--load-choices",
-          [&options](const std::string& choice) {
-            if (choice != "default" && choice != "dummy")
-              throw CLI::ValidationError("--load-choices", "default or dummy");
-            options.random_weights = choice == "dummy";
-          },
-          "default, or dummy: random weights from config.json alone")
-      ->group("Model");
-  add("--threads", options.threads, "0: every core this process may use");
-  add("--max-model-len", options.max_model_len,
-      "positions a sequence may have; 0: 2048, or fewer if the model has fewer");
-  add("--max-num-seqs", options.max_num_seqs, "sequences in a step");
-  add("--max-num-batched-tokens", options.max_num_batched_tokens, "tokens in a step; 0: 8192");
-  command
-      .add_flag("--enable-chunked-prefill,!--no-enable-chunked-prefill", options.enable_chunked_prefill,
-                "cut long prompts into steps (on)")
-      ->group("Model");
-  add("--block-size", options.block_size, "positions per KV block, a multiple of 16");
-  add("--num-gpu-blocks-override", options.num_gpu_blocks_override, "KV blocks; 0: from --kv-cache-memory");
-  add_size_option(command, "--kv-cache-memory", options.kv_cache_memory,
-                  "memory of the KV cache, such as 2GiB")
-      ->group("Model");
-  add("--gpu-memory-utilization", options.gpu_memory_utilization,
-      "share of the free memory that may be used in all, where neither of these two is given");
-  add("--max-partition-size", options.max_partition_size,
-      "keys per attention partition; 0: FLAGS_max_partition_size or 32768");
-  add("--max-logprobs", options.max_logprobs, "the most log-probabilities a prompt may ask for; -1: all");
-  add_graph_flags(command, options);
+  for (const api::LoadField& field : api::load_fields()) {
+    const std::string flag = api::flag_name(field.name);
+    const auto set = [&options, &field, flag](const std::string& value) {
+      try {
+        api::set_load_field(field, options, value, flag);
+      } catch (const Error& e) {
+        throw CLI::ValidationError(e.what());
+      }
+    };
+    const bool on = field.form == api::LoadForm::on_flag;
+    CLI::Option* option = on || field.form == api::LoadForm::flag
+                              ? command.add_flag_function(
+                                    on ? flag + ",!--no-" + flag.substr(2) : flag,
+                                    [set](int64_t count) { set(count > 0 ? "true" : "false"); }, field.help)
+                              : command.add_option_function<std::string>(flag, set, field.help);
+    option->group(field.group);
+    if (field.name == std::string_view("model")) option->required();
+  }
 }
 
 LanguageModel load_model(const LoadOptions& options) {

@@ -36,12 +36,10 @@ api::ModelSetup set_up_to_look(const LoadOptions& options);
 std::unique_ptr<const models::Model> load_weights(const api::ModelSetup& setup, const LoadOptions& options,
                                                   ThreadTeam& team);
 
-// An option whose value parse_size() reads; what it can't read is wrong usage.
+// An option whose value api::parse_size() reads; anything else is wrong usage.
 CLI::Option* add_size_option(CLI::App& command, const std::string& name, size_t& value,
                              const std::string& help);
 
-// "512MiB", "1.5GB", "1073741824". Throws Error on anything else.
-size_t parse_size(const std::string& text);
 std::string size_text(size_t bytes);  // "1.19 GB"
 
 }  // namespace reprise::cli

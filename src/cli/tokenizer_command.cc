@@ -3,6 +3,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "api/chat_fields.h"
 #include "api/text_model.h"
 #include "cli/commands.h"
 #include "core/error.h"
@@ -28,46 +29,6 @@ std::vector<int32_t> ids_of(const Json& value) {
   return ids;
 }
 
-bool flag_of(const Json& line, const char* name, bool fallback) {
-  const auto found = line.find(name);
-  if (found == line.end() || found->is_null()) return fallback;
-  if (!found->is_boolean()) throw Error("[{}] is {}, expected true or false", name, to_json_text(*found));
-  return found->get<bool>();
-}
-
-Json value_or_null(const Json& line, const char* name) {
-  return line.contains(name) ? line.at(name) : Json();
-}
-
-Json answer(const api::TextModel& text, const std::string& raw) {
-  const Json line = parse_json(raw, "batch line");
-  if (!line.is_object()) throw Error("[batch line] is no object; expected text, token_ids or messages");
-  if (line.contains("messages")) {
-    api::ChatRequest request{.messages = line.at("messages"),
-                             .tools = value_or_null(line, "tools"),
-                             .documents = value_or_null(line, "documents"),
-                             .add_generation_prompt = flag_of(line, "add_generation_prompt", false)};
-    if (line.contains("chat_template_kwargs") && !line.at("chat_template_kwargs").is_null()) {
-      request.kwargs = line.at("chat_template_kwargs");
-      if (!request.kwargs.is_object()) throw Error("[chat_template_kwargs] is no object");
-    }
-    const std::string prompt = text.render_chat(request);
-    Json result = {{"prompt", prompt}};
-    if (text.has_tokenizer()) result["token_ids"] = text.encode_chat(prompt);
-    return result;
-  }
-  if (line.contains("token_ids"))
-    return {{"text", text.tokenizer().decode(ids_of(line.at("token_ids")),
-                                             flag_of(line, "skip_special_tokens", true))}};
-  if (line.contains("text")) {
-    if (!line.at("text").is_string())
-      throw Error("[text] is {}, expected a string", to_json_text(line.at("text")));
-    return {{"token_ids", text.tokenizer().encode(line.at("text").get<std::string>(),
-                                                  flag_of(line, "add_special_tokens", true))}};
-  }
-  throw Error("[batch line] has none of text, token_ids and messages");
-}
-
 int run_batch(const api::TextModel& text, const std::string& path) {
   std::ifstream file;
   if (path != "-") {
@@ -78,7 +39,7 @@ int run_batch(const api::TextModel& text, const std::string& path) {
   for (std::string line; std::getline(in, line);) {
     Json result;
     try {
-      result = answer(text, line);
+      result = api::answer_tokenizer_line(text, line);
     } catch (const std::exception& e) {
       result = {{"error", e.what()}};
     }

@@ -1,11 +1,11 @@
-#include "cli/prompt_line.h"
+#include "api/prompt_line.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "core/error.h"
 
-namespace reprise::cli {
+namespace reprise::api {
 namespace {
 
 std::string error_of(const std::string& line) {
@@ -34,4 +34,4 @@ TEST(PromptLine, RefusesWithTheFieldsName) {
 }
 
 }  // namespace
-}  // namespace reprise::cli
+}  // namespace reprise::api

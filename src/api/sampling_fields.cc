@@ -1,11 +1,11 @@
-#include "cli/sampling_fields.h"
+#include "api/sampling_fields.h"
 
 #include <limits>
 #include <vector>
 
 #include "core/error.h"
 
-namespace reprise::cli {
+namespace reprise::api {
 namespace {
 
 [[noreturn]] void wrong(const char* expected, const Json& value) {
@@ -128,6 +128,13 @@ void set_field(const SamplingField& field, Sampling& sampling, const Json& value
   }
 }
 
+void set_field_from_text(const SamplingField& field, Sampling& sampling,
+                         const std::vector<std::string>& texts, const std::string& shown_name) {
+  set_field(field, sampling,
+            field.form == FieldForm::text_list ? Json(texts) : parse_json(texts.back(), shown_name),
+            shown_name);
+}
+
 bool set_sampling_field(Sampling& sampling, const std::string& name, const Json& value) {
   for (const SamplingField& field : kFields) {
     if (name != field.name) continue;
@@ -147,4 +154,4 @@ std::string sampling_field_names() {
   return names;
 }
 
-}  // namespace reprise::cli
+}  // namespace reprise::api

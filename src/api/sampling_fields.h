@@ -1,14 +1,15 @@
 // The sampling fields of the API from one table: set from the JSON of a prompt line, or as flags
-// (sampling_flags.h).
+// (cli/sampling_flags.h).
 #pragma once
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "core/json.h"
 #include "reprise/reprise.h"
 
-namespace reprise::cli {
+namespace reprise::api {
 
 // How a field is written as a flag.
 enum class FieldForm { number, flag, text_list, json };
@@ -24,10 +25,13 @@ std::span<const SamplingField> sampling_fields();
 // Throws Error that begins with `shown_name` on a value of the wrong type. Ranges are checked by the engine.
 void set_field(const SamplingField& field, Sampling& sampling, const Json& value,
                const std::string& shown_name);
-// The same by name; null leaves the field as it is. False: there is no such field.
+// The same from the text of a flag, given once or, where the form is text_list, several times.
+void set_field_from_text(const SamplingField& field, Sampling& sampling,
+                         const std::vector<std::string>& texts, const std::string& shown_name);
+// The same as set_field by name; null leaves the field as it is. False: there is no such field.
 bool set_sampling_field(Sampling& sampling, const std::string& name, const Json& value);
 
 // Names of all fields, for messages.
 std::string sampling_field_names();
 
-}  // namespace reprise::cli
+}  // namespace reprise::api

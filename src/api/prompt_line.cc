@@ -1,9 +1,9 @@
-#include "cli/prompt_line.h"
+#include "api/prompt_line.h"
 
-#include "cli/sampling_fields.h"
+#include "api/sampling_fields.h"
 #include "core/error.h"
 
-namespace reprise::cli {
+namespace reprise::api {
 namespace {
 
 std::vector<int32_t> token_ids(const Json& value) {
@@ -54,4 +54,4 @@ Prompt parse_prompt_line(const std::string& line, const Sampling& defaults) {
   return prompt;
 }
 
-}  // namespace reprise::cli
+}  // namespace reprise::api

@@ -6,10 +6,10 @@
 
 #include "reprise/reprise.h"
 
-namespace reprise::cli {
+namespace reprise::api {
 
 // Throws Error on malformed JSON, an unknown field or a wrong type. `defaults` holds where the line says
 // nothing.
 Prompt parse_prompt_line(const std::string& line, const Sampling& defaults);
 
-}  // namespace reprise::cli
+}  // namespace reprise::api
