@@ -1,17 +1,19 @@
 #include "engine/engine.h"
 
 #include <algorithm>
-#include <deque>
 #include <exception>
-#include <unordered_map>
+#include <limits>
+#include <new>
 #include <utility>
 #include <variant>
 
 #include "core/error.h"
 #include "core/thread_team.h"
+#include "engine/failure.h"
 #include "engine/kv_cache.h"
 #include "engine/memory_advice.h"
 #include "engine/phase.h"
+#include "engine/request_table.h"
 #include "engine/runner.h"
 #include "engine/sequence.h"
 #include "models/model.h"
@@ -69,6 +71,11 @@ Runner make_runner(const models::Model& model, ThreadTeam& team, Isa isa, const 
 
 }  // namespace
 
+// State that must stay consistent is in RequestTable; this class decides, runs and reports. What it calls may
+// throw at any place (a sink, the model's code, an allocation):
+//  - the sink: emit() keeps the exception for the end of the step and abandons the request;
+//  - a request that is accepted, a sequence that needs memory, a step: an error event for whom it concerns;
+//  - anything else: every request is failed and the table cleared.
 class Engine::Impl {
  public:
   Impl(std::unique_ptr<const models::Model> model, ThreadTeam& team, Isa isa, const EngineConfig& config,
@@ -78,8 +85,18 @@ class Engine::Impl {
         budget_(budget_of(config_)),
         sink_(std::move(sink)),
         runner_(make_runner(*model_, team, isa, config_, config)),
-        pool_(runner_.planned().num_kv_blocks) {
-    running_.reserve(static_cast<size_t>(config_.max_num_seqs));
+        table_(runner_.planned().num_kv_blocks, config_.max_num_seqs),
+        window_(kWindowFactor * static_cast<size_t>(config_.max_num_seqs)) {
+    if (!sink_) throw Error("[engine] the event sink is empty; pass a function");
+    const auto most = static_cast<size_t>(config_.max_num_seqs);
+    running_view_.reserve(most);
+    waiting_view_.reserve(window_);
+    batch_.reserve(most);
+    decision_.batch.reserve(most);
+    decision_.preempted.reserve(most);
+    decision_.failed.reserve(most + window_);
+    event_.token_ids.reserve(1);
+    event_.error.reserve(kErrorReserve);
     if (config_.graph.capture_before_ready || config_.graph.verify.startup)
       while (capture_next()) {
       }
@@ -87,21 +104,42 @@ class Engine::Impl {
   }
 
   RequestId submit(Request request) {
-    const RequestId id = next_id_++;
-    commands_.emplace_back(SubmitCommand{id, std::move(request), Clock::now()});
+    const RequestId id = next_id_;
+    submit_as(id, std::move(request));
     return id;
+  }
+  void submit_as(RequestId id, Request request) {
+    if (id < next_id_ || id > kMaxRequestId)
+      throw Error("[submit] request number {} is not above all before it ({} is the next); count upwards", id,
+                  next_id_);
+    commands_.emplace_back(SubmitCommand{id, std::move(request), Clock::now()});
+    next_id_ = id + 1;
   }
   void finish(const FinishCommand& command) { commands_.emplace_back(command); }
 
-  bool step() {
-    admit();
-    if (running_.empty() && waiting_.empty()) return !commands_.empty();
-    decide();
-    run_batch();
-    capture_next();
-    return true;
+  void abort_all() noexcept {
+    commands_.clear();
+    forget_ = true;
+    if (!in_step_) forget_if_asked();
   }
-  bool idle() const { return commands_.empty() && running_.empty() && waiting_.empty(); }
+
+  bool step() {
+    if (in_step_)
+      throw Error("[engine] step() was called from within an event sink; let the sink return first");
+    in_step_ = true;
+    bool more = true;
+    try {
+      more = step_once();
+      table_.sweep();
+    } catch (...) {
+      fail_everything(current_failure("engine"));
+    }
+    forget_if_asked();
+    in_step_ = false;
+    if (sink_failure_ != nullptr) std::rethrow_exception(std::exchange(sink_failure_, nullptr));
+    return more;
+  }
+  bool idle() const { return commands_.empty() && table_.requests().empty(); }
 
   const EngineConfig& config() const { return config_; }
   const models::Model& model() const { return *model_; }
@@ -110,9 +148,9 @@ class Engine::Impl {
   bool capture_next() { return runner_.graph().capture_next(); }
   EngineStats stats() const {
     EngineStats out = stats_;
-    out.running = static_cast<int64_t>(running_.size());
-    out.waiting = static_cast<int64_t>(waiting_.size());
-    out.free_blocks = pool_.free();
+    out.running = static_cast<int64_t>(table_.running().size());
+    out.waiting = table_.waiting().size();
+    out.free_blocks = table_.pool().free();
     return out;
   }
   void set_profiler(Profiler* profiler) {
@@ -121,6 +159,15 @@ class Engine::Impl {
   }
 
  private:
+  bool step_once() {
+    admit();
+    if (table_.running().empty() && table_.waiting().empty()) return !commands_.empty();
+    decide();
+    run_batch();
+    capture_next();
+    return true;
+  }
+
   // --- admit: what callers asked for since the last step
   void admit() {
     if (commands_.empty()) return;
@@ -128,6 +175,7 @@ class Engine::Impl {
     // The sink may ask for more meanwhile; that is for the next step.
     std::swap(commands_, taken_);
     for (Command& command : taken_) {
+      if (forget_) break;
       if (auto* submitted = std::get_if<SubmitCommand>(&command))
         accept(*submitted);
       else
@@ -153,49 +201,57 @@ class Engine::Impl {
           "[request] the prompt has {} tokens, at most {} fit with --max-model-len {}; shorten it or raise "
           "the limit",
           length, most, config_.max_model_len);
+    if (const int64_t held = table_.pool().total() * config_.block_size; length > held)
+      throw Error(
+          "[request] the prompt has {} tokens, the whole KV cache holds {}; shorten it or give the cache "
+          "more "
+          "(--kv-cache-memory)",
+          length, held);
   }
 
-  void accept(SubmitCommand& command) {
+  void accept(SubmitCommand& command) noexcept {
     const int32_t outputs = std::clamp(command.request.sampling.n, 1, SamplingParams::kMaxOutputs);
+    const auto prompt_tokens = static_cast<int64_t>(command.request.prompt_token_ids.size());
     try {
       check(command.request);
+      auto state = std::make_unique<RequestState>();
+      state->id = command.id;
+      state->request = std::move(command.request);
+      state->arrival = command.arrival;
+      state->unfinished = outputs;
+      for (int32_t output = 0; output < outputs; ++output)
+        state->outputs.push_back(make_sequence(*state, output, config_.max_model_len, config_.seed));
+      table_.add(std::move(state));
     } catch (const Error& error) {
-      for (int32_t output = 0; output < outputs; ++output) refuse(command, output, error.what());
-      return;
+      refuse(command.id, outputs, prompt_tokens, error.what());
+    } catch (...) {
+      refuse(command.id, outputs, prompt_tokens, current_failure("request"));
     }
-    auto state = std::make_unique<RequestState>();
-    state->id = command.id;
-    state->request = std::move(command.request);
-    state->arrival = command.arrival;
-    state->unfinished = outputs;
-    for (int32_t output = 0; output < outputs; ++output) {
-      state->outputs.push_back(make_sequence(*state, output, config_.max_model_len, config_.seed));
-      waiting_.push_back(state->outputs.back().get());  // ids ascend
-    }
-    requests_.emplace(command.id, std::move(state));
   }
 
-  void refuse(const SubmitCommand& command, int32_t output, const char* why) {
-    OutputEvent& event = fresh_event(command.id, output);
-    event.finish_reason = FinishReason::error;
-    event.error = why;
-    event.metrics.prompt_tokens = static_cast<int64_t>(command.request.prompt_token_ids.size());
-    sink_(event);
+  void refuse(RequestId id, int32_t outputs, int64_t prompt_tokens, std::string_view why) noexcept {
+    for (int32_t output = 0; output < outputs; ++output) {
+      OutputEvent& event = fresh_event(id, output);
+      event.finish_reason = FinishReason::error;
+      set_error(why);
+      event.metrics.prompt_tokens = prompt_tokens;
+      if (!emit()) return;
+    }
   }
 
   void end_outputs(const FinishCommand& command) {
-    const auto found = requests_.find(command.request);
-    if (found == requests_.end()) return;
+    const RequestState* request = table_.find(command.request);
+    if (request == nullptr) return;
     // The request goes away with its last output.
-    const auto outputs = static_cast<int32_t>(found->second->outputs.size());
+    const auto outputs = static_cast<int32_t>(request->outputs.size());
     for (int32_t output = 0; output < outputs; ++output) {
-      const auto request = requests_.find(command.request);
-      if (request == requests_.end()) return;
-      Sequence* sequence = request->second->outputs[static_cast<size_t>(output)].get();
+      request = table_.find(command.request);
+      if (request == nullptr) return;
+      Sequence* sequence = request->outputs[static_cast<size_t>(output)].get();
       if (sequence == nullptr || (command.output >= 0 && command.output != output)) continue;
-      OutputEvent& event = fresh_event(command.request, output);
-      retire(*sequence, command.reason, command.keep_tokens, event);
-      sink_(event);
+      fresh_event(command.request, output);
+      retire(*sequence, command.reason, command.keep_tokens);
+      emit();
     }
   }
 
@@ -204,53 +260,72 @@ class Engine::Impl {
     const PhaseScope phase(profiler_, "schedule");
     running_view_.clear();
     waiting_view_.clear();
-    for (const Sequence* sequence : running_) running_view_.push_back(sequence->view());
-    const size_t window =
-        std::min(waiting_.size(), kWindowFactor * static_cast<size_t>(config_.max_num_seqs));
-    for (size_t i = 0; i < window; ++i) waiting_view_.push_back(waiting_[i]->view());
+    for (const Sequence* sequence : table_.running()) running_view_.push_back(sequence->view());
+    for (const Sequence* waiting = table_.waiting().first();
+         waiting != nullptr && waiting_view_.size() < window_; waiting = waiting->next_waiting)
+      waiting_view_.push_back(waiting->view());
     schedule({.running = running_view_,
               .waiting = waiting_view_,
-              .free_blocks = pool_.free(),
-              .total_blocks = pool_.total(),
+              .free_blocks = table_.pool().free(),
+              .total_blocks = table_.pool().total(),
               .block_size = config_.block_size},
              budget_, decision_);
-    for (uint64_t id : decision_.preempted) preempt(id);
+    for (uint64_t id : decision_.preempted) {
+      table_.preempt(table_.sequence(id));
+      ++stats_.preemptions;
+    }
     for (const Failed& failed : decision_.failed) {
-      Sequence& sequence = find(failed.id);
-      fail(sequence,
-           failed.why == Unfit::blocks
-               ? fmt::format("[kv cache] the sequence has {} tokens, the KV cache holds {}; shorten it or "
-                             "give the cache more (--kv-cache-memory)",
-                             sequence.length(), pool_.total() * config_.block_size)
-               : fmt::format("[schedule] {} tokens fit into no step of at most {}; raise "
-                             "--max-num-batched-tokens",
-                             sequence.length(), budget_.max_num_batched_tokens));
+      Sequence& sequence = table_.sequence(failed.id);
+      try {
+        end_unfit(sequence, failed.why);
+      } catch (const std::bad_alloc&) {  // of the message: the sequence is still there
+        fail(sequence, current_failure("schedule"));
+      }
     }
     const Clock::time_point now = Clock::now();
     batch_.clear();
     for (const Scheduled& scheduled : decision_.batch) {
-      Sequence& sequence = find(scheduled.id);
+      Sequence& sequence = table_.sequence(scheduled.id);
+      if (sequence.request->abandoned) continue;
+      if (prepare(sequence, scheduled, now)) batch_.push_back({&sequence, scheduled.tokens});
+    }
+  }
+
+  // A sequence that outgrew the whole KV cache ends with what it has; one that no step can hold never began.
+  void end_unfit(Sequence& sequence, Unfit why) {
+    if (why == Unfit::blocks && sequence.output_length() > 0) {
+      fresh_event(sequence.request->id, sequence.output);
+      retire(sequence, FinishReason::length, -1);
+      emit();
+    } else if (why == Unfit::blocks) {
+      fail(sequence,
+           fmt::format("[kv cache] the sequence has {} tokens, the KV cache holds {}; shorten it or give the "
+                       "cache more (--kv-cache-memory)",
+                       sequence.length(), table_.pool().total() * config_.block_size));
+    } else {
+      fail(sequence, fmt::format("[schedule] {} tokens fit into no step of at most {}; raise "
+                                 "--max-num-batched-tokens",
+                                 sequence.length(), budget_.max_num_batched_tokens));
+    }
+  }
+
+  // Whether it has the blocks and the memory to run; it has failed otherwise.
+  bool prepare(Sequence& sequence, const Scheduled& scheduled, Clock::time_point now) {
+    try {
       if (scheduled.admitted) {
-        std::erase(waiting_, &sequence);
-        running_.insert(std::upper_bound(running_.begin(), running_.end(), &sequence, by_id), &sequence);
-        if (sequence.scheduled == Clock::time_point{}) sequence.scheduled = now;
         // All it may come to, so that decoding allocates nothing.
         sequence.tokens.reserve(static_cast<size_t>(sequence.max_length));
         sequence.blocks.reserve(static_cast<size_t>(sequence.max_length / config_.block_size + 1));
       }
-      pool_.allocate(scheduled.new_blocks, sequence.blocks);
-      batch_.push_back({&sequence, scheduled.tokens});
+      table_.allocate_for(sequence, scheduled.new_blocks);
+    } catch (const std::bad_alloc&) {
+      fail(sequence, current_failure("schedule"));
+      return false;
     }
-  }
-
-  void preempt(uint64_t id) {
-    Sequence& sequence = find(id);
-    release_blocks(sequence);
-    sequence.computed = 0;
-    ++sequence.preemptions;
-    ++stats_.preemptions;
-    std::erase(running_, &sequence);
-    waiting_.insert(std::upper_bound(waiting_.begin(), waiting_.end(), &sequence, by_id), &sequence);
+    if (!scheduled.admitted) return true;
+    table_.admit(sequence);
+    if (sequence.scheduled == Clock::time_point{}) sequence.scheduled = now;
+    return true;
   }
 
   // --- plan, forward, sample: the runner; publish
@@ -259,9 +334,9 @@ class Engine::Impl {
     StepCounts counts;
     try {
       runner_.run(batch_, config_.eos_token_ids, counts);
-    } catch (const std::exception& error) {
+    } catch (...) {
       // Whose fault it was can't be told; the other requests go on.
-      const std::string why = fmt::format("[step] {}", error.what());
+      const std::string why = current_failure("step");
       for (const BatchItem& item : batch_) fail(*item.sequence, why);
       return;
     }
@@ -271,10 +346,15 @@ class Engine::Impl {
     for (size_t row = 0; row < batch_.size(); ++row) {
       Sequence& sequence = *batch_[row].sequence;
       sequence.steps += counts;
-      publish(sequence, batch_[row].tokens, static_cast<int64_t>(row), now);
+      try {
+        publish(sequence, batch_[row].tokens, static_cast<int64_t>(row), now);
+      } catch (const std::bad_alloc&) {
+        fail(sequence, current_failure("step"));
+      }
     }
   }
 
+  // Throws bad_alloc only, and before the event is out.
   void publish(Sequence& sequence, int64_t tokens, int64_t row, Clock::time_point now) {
     if (sequence.computed < sequence.prompt_length)
       stats_.prompt_tokens += std::min(tokens, sequence.prompt_length - sequence.computed);
@@ -290,44 +370,57 @@ class Engine::Impl {
              "token, are to blame");
         return;
       }
+      if (sequence.sampling().logprobs.has_value()) event.scores.push_back(runner_.samples().score(row));
       sequence.append(token, now);
       event.token_ids.push_back(token);
-      if (sequence.sampling().logprobs.has_value()) event.scores.push_back(runner_.samples().score(row));
       ++stats_.generated_tokens;
     }
     if (const FinishReason reason = sequence.ending(config_.eos_token_ids); reason != FinishReason::none)
-      retire(sequence, reason, -1, event);
-    sink_(event);
+      retire(sequence, reason, -1);
+    emit();
   }
 
   // --- the end of an output
-  void fail(Sequence& sequence, const std::string& why) {
-    OutputEvent& event = fresh_event(sequence.request->id, sequence.output);
-    event.error = why;
-    retire(sequence, FinishReason::error, -1, event);
-    sink_(event);
+  void fail(Sequence& sequence, std::string_view why) {
+    fresh_event(sequence.request->id, sequence.output);
+    set_error(why);
+    retire(sequence, FinishReason::error, -1);
+    emit();
   }
 
-  // Frees all that the sequence holds, and the sequence; fills the last event.
-  void retire(Sequence& sequence, FinishReason reason, int64_t keep_tokens, OutputEvent& event) {
-    event.finish_reason = reason;
+  // Frees all that the sequence holds, and the sequence; makes the event its last.
+  void retire(Sequence& sequence, FinishReason reason, int64_t keep_tokens) {
+    end_event(sequence, reason, keep_tokens);
+    table_.remove(sequence);
+  }
+
+  void end_event(const Sequence& sequence, FinishReason reason, int64_t keep_tokens) noexcept {
+    event_.finish_reason = reason;
     const int64_t kept =
         keep_tokens < 0 ? sequence.output_length() : std::min(keep_tokens, sequence.output_length());
-    event.metrics = sequence.metrics(Clock::now(), kept);
-    release_blocks(sequence);
-    std::erase(running_, &sequence);
-    std::erase(waiting_, &sequence);
-    RequestState& request = *sequence.request;
-    request.outputs[static_cast<size_t>(sequence.output)].reset();
-    if (--request.unfinished == 0) requests_.erase(request.id);
+    event_.metrics = sequence.metrics(Clock::now(), kept);
   }
 
-  void release_blocks(Sequence& sequence) {
-    pool_.release(sequence.blocks);
-    sequence.blocks.clear();
+  // After an exception that nothing expects: the last event of every output, then a fresh start.
+  void fail_everything(std::string_view why) noexcept {
+    for (const auto& [id, request] : table_.requests())
+      for (const std::unique_ptr<Sequence>& output : request->outputs) {
+        if (output == nullptr) continue;
+        fresh_event(id, output->output);
+        set_error(why);
+        end_event(*output, FinishReason::error, -1);
+        emit();
+      }
+    table_.clear();
+    taken_.clear();
   }
 
-  OutputEvent& fresh_event(RequestId request, int32_t output) {
+  void forget_if_asked() noexcept {
+    if (std::exchange(forget_, false)) table_.clear();
+  }
+
+  // --- events
+  OutputEvent& fresh_event(RequestId request, int32_t output) noexcept {
     event_.request = request;
     event_.output = output;
     event_.token_ids.clear();
@@ -339,28 +432,50 @@ class Engine::Impl {
     return event_;
   }
 
-  Sequence& find(uint64_t id) {
-    const auto output = static_cast<size_t>(id % SamplingParams::kMaxOutputs);
-    return *requests_.at(id / SamplingParams::kMaxOutputs)->outputs[output];
+  void set_error(std::string_view why) noexcept {
+    try {
+      event_.error.assign(why);
+    } catch (const std::bad_alloc&) {
+      event_.error.assign(kShortNoMemory);
+    }
   }
-  static bool by_id(const Sequence* a, const Sequence* b) { return a->id < b->id; }
+
+  // Hands the event to the sink. False where nobody takes events of this request any more.
+  bool emit() noexcept {
+    RequestState* request = table_.find(event_.request);
+    if (forget_ || (request != nullptr && request->abandoned)) return false;
+    try {
+      sink_(event_);
+      return true;
+    } catch (...) {
+      if (sink_failure_ == nullptr) sink_failure_ = std::current_exception();
+    }
+    if (request != nullptr) table_.abandon(*request);
+    return false;
+  }
+
+  static constexpr size_t kErrorReserve = 512;
+  static constexpr RequestId kMaxRequestId =
+      std::numeric_limits<uint64_t>::max() / SamplingParams::kMaxOutputs - 1;
 
   std::unique_ptr<const models::Model> model_;
   EngineConfig config_;
   Budget budget_;
   EventSink sink_;
   Runner runner_;
-  BlockPool pool_;
+  RequestTable table_;
+  size_t window_;  // of the waiting queue that the scheduler sees
   Profiler* profiler_ = nullptr;
 
   RequestId next_id_ = 0;
   std::vector<Command> commands_;  // for the next step
   std::vector<Command> taken_;     // being carried out
-  std::unordered_map<RequestId, std::unique_ptr<RequestState>> requests_;
-  std::vector<Sequence*> running_;  // by id
-  std::deque<Sequence*> waiting_;   // by id
   EngineStats stats_;
   std::vector<std::string> problems_;
+
+  bool in_step_ = false;
+  bool forget_ = false;              // abort_all() was called within a step
+  std::exception_ptr sink_failure_;  // the first of this step
 
   // Storage of a step, kept so that a steady step allocates nothing.
   std::vector<SeqState> running_view_, waiting_view_;
@@ -377,12 +492,25 @@ Engine::~Engine() = default;
 RequestId Engine::submit(Request request) {
   return impl_->submit(std::move(request));
 }
+void Engine::submit_as(RequestId id, Request request) {
+  impl_->submit_as(id, std::move(request));
+}
+void Engine::abort_all() noexcept {
+  impl_->abort_all();
+}
 void Engine::abort(RequestId request) {
   impl_->finish({.request = request, .output = -1, .reason = FinishReason::abort, .keep_tokens = -1});
 }
+void check_finish(int32_t output, FinishReason reason, int64_t keep_tokens) {
+  if (output < 0 || output >= SamplingParams::kMaxOutputs)
+    throw Error("[finish] output {}, expected 0 to {}; outputs are numbered within their request", output,
+                SamplingParams::kMaxOutputs - 1);
+  if (keep_tokens < 0) throw Error("[finish] {} tokens are to be kept, expected 0 or more", keep_tokens);
+  if (reason != FinishReason::stop && reason != FinishReason::length && reason != FinishReason::abort)
+    throw Error("[finish] finish reason number {}, expected stop, length or abort", static_cast<int>(reason));
+}
 void Engine::finish(RequestId request, int32_t output, FinishReason reason, int64_t keep_tokens) {
-  REPRISE_CHECK(output >= 0 && keep_tokens >= 0 && reason != FinishReason::none,
-                "finish of output {} after {} tokens", output, keep_tokens);
+  check_finish(output, reason, keep_tokens);
   impl_->finish({.request = request, .output = output, .reason = reason, .keep_tokens = keep_tokens});
 }
 bool Engine::step() {

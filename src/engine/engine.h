@@ -26,8 +26,14 @@ namespace reprise::engine {
 class GraphBackend;
 struct VerifyStats;
 
-// Called within step(), on its thread. The event is reused: copy what must last. Must not throw; may call
-// submit(), abort() and finish() of the engine, which take effect with the next step.
+// Called within step(), on its thread. The event is reused: copy what must last. May call submit(), abort(),
+// abort_all() and finish() of the engine, which take effect with the next step, but not step() or run()
+// (Error).
+//
+// It may throw, at any event. The request of that event is then aborted by the engine and none of its outputs
+// gets another event. Everyone else's events of the step are still delivered, each once. When the step is
+// complete, step() and run() throw the first exception of that step (further ones of the step are dropped);
+// the engine is consistent and the next step() goes on.
 using EventSink = std::function<void(const OutputEvent&)>;
 
 struct EngineStats {
@@ -40,6 +46,10 @@ struct EngineStats {
   int64_t free_blocks = 0;
 };
 
+// What finish() accepts: an output number of [0, SamplingParams::kMaxOutputs), tokens >= 0, and as reason
+// stop, length or abort. Throws Error otherwise.
+void check_finish(int32_t output, FinishReason reason, int64_t keep_tokens);
+
 // Not thread-safe: one thread calls everything (EngineThread gives it a thread of its own).
 class Engine {
  public:
@@ -48,17 +58,27 @@ class Engine {
          EventSink sink);
   ~Engine();
 
-  // A request that can't run (empty, too long, bad field) is answered by an event with its error.
+  // A request that can't run (empty, too long, bad field) is answered by an event with its error: never
+  // throws for what a request holds. std::bad_alloc: nothing was submitted. Numbers count from 0.
   RequestId submit(Request request);
+  // The same with the caller's own number, which must be above all numbers before it (Error).
+  void submit_as(RequestId id, Request request);
   // Ends every output of the request with finish reason `abort`. Unknown or finished ids are ignored.
   void abort(RequestId request);
+  // Forgets every request that was submitted so far, without an event, and frees its blocks: for a caller
+  // that leaves by an exception. From within a sink it takes effect at once for events, at the end of the
+  // step for the rest. Requests submitted later are served.
+  void abort_all() noexcept;
   // The text layer found the end (a stop string) of an output after `keep_tokens` of its tokens: its last
-  // event comes with `reason`, no new tokens, and metrics for the tokens kept.
+  // event comes with `reason`, no new tokens, and metrics for the tokens kept. Unknown or finished requests
+  // and outputs are ignored. Throws Error, here, for arguments that no output can have (check_finish).
   void finish(RequestId request, int32_t output, FinishReason reason, int64_t keep_tokens);
 
-  // One step of the batch. False when there was nothing to do.
+  // One step of the batch. False when there was nothing to do. Throws only what a sink threw (see EventSink).
+  // A failure of the step is an error event of the outputs that took part; one that leaves the engine's state
+  // in doubt fails every request, and the engine starts afresh.
   bool step();
-  // Steps until every request has finished.
+  // Steps until every request has finished. Throws as step() does; a later run() goes on.
   void run();
   bool idle() const;
 

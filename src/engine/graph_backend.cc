@@ -7,6 +7,7 @@
 #include "core/capture_rules.h"
 #include "core/fault.h"
 #include "core/profiler.h"
+#include "engine/failure.h"
 #include "models/registry.h"
 
 namespace reprise::engine {
@@ -198,14 +199,20 @@ const graph::Value& GraphBackend::hidden_type() const {
 }
 
 // Like a step of the largest size whose rows all are padding: nothing but the null block is touched.
-void GraphBackend::warm_up(Capture& capture, bool prefill) {
+void GraphBackend::warm_up(Captures& captures, size_t index) {
   const auto start = std::chrono::steady_clock::now();
+  const bool prefill = &captures == &prefill_captures_;
+  Capture& capture = captures.list[index];
   const StepSizes sizes{.tokens = capture.size, .seqs = prefill ? 1 : capture.size};
-  inputs_.clear();
-  pad({}, sizes);
-  stream_.set_sizes(sizes);
-  capture.program->executor->run();
-  --capture.warmups_left;
+  try {
+    inputs_.clear();
+    pad({}, sizes);
+    stream_.set_sizes(sizes);
+    capture.program->executor->run();
+    --capture.warmups_left;
+  } catch (...) {
+    fail_capture(captures, index);
+  }
   stats_.warmup_s += seconds_since(start);
 }
 
@@ -223,14 +230,23 @@ void GraphBackend::capture(Captures& captures, size_t index) {
     state = broken ? CaptureState::in_parts : CaptureState::captured;
     ++stats_.captures;
     stats_.launches = static_cast<int64_t>(capture.step->launches());
-  } catch (const std::exception& error) {
-    // The steps that it would have served run as before.
-    state = CaptureState::failed;
-    ++stats_.capture_failures;
-    stats_.failure = error.what();
+    --stats_.pending;
+  } catch (...) {
+    fail_capture(captures, index);
   }
-  --stats_.pending;
   stats_.capture_s += seconds_since(start);
+}
+
+// Called while the exception is handled. The steps that the capture would have served run as before.
+void GraphBackend::fail_capture(Captures& captures, size_t index) noexcept {
+  Capture& capture = captures.list[index];
+  capture.binding.reset();
+  capture.step.reset();
+  captures.states[index] = CaptureState::failed;
+  ++stats_.capture_failures;
+  --stats_.pending;
+  stats_.failure = current_failure(&captures == &prefill_captures_ ? "capture of a prefill step"
+                                                                   : "capture of a decode step");
 }
 
 capture::Binding GraphBackend::bind(const Captures& captures, size_t index) const {
@@ -255,7 +271,7 @@ bool GraphBackend::capture_next(Captures& captures) {
   for (size_t i = captures.list.size(); i-- > 0;) {
     if (captures.states[i] != CaptureState::pending) continue;
     if (captures.list[i].warmups_left > 0)
-      warm_up(captures.list[i], &captures == &prefill_captures_);
+      warm_up(captures, i);
     else
       capture(captures, i);
     return true;

@@ -82,7 +82,8 @@ class GraphBackend {
   void give_up(bool prefill, size_t index, const std::string& why);
   bool is_captured(bool prefill, size_t index) const;
 
-  // One piece of capturing (a warm-up run or a capture), between steps. False where none is left.
+  // One piece of capturing (a warm-up run or a capture), between steps. False where none is left. Throws
+  // nothing: a piece that throws fails its capture, which stats() counts and names, and steps run without it.
   bool capture_next();
 
   GraphStats stats() const { return stats_; }
@@ -122,8 +123,9 @@ class GraphBackend {
   size_t dry_capture_bytes(const Program& program, bool split);
   void pad(const StepSizes& real, const StepSizes& padded);
   Captures& captures_of(const StepShape& shape);
-  void warm_up(Capture& capture, bool prefill);
+  void warm_up(Captures& captures, size_t index);
   void capture(Captures& captures, size_t index);
+  void fail_capture(Captures& captures, size_t index) noexcept;
   capture::Binding bind(const Captures& captures, size_t index) const;
   bool capture_next(Captures& captures);
 

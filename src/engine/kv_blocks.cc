@@ -1,5 +1,7 @@
 #include "engine/kv_blocks.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 
 namespace reprise::engine {
@@ -10,11 +12,18 @@ BlockPool::BlockPool(int64_t blocks) {
                 INT32_MAX - 1);
   references_.resize(static_cast<size_t>(blocks) + 1);
   free_.reserve(static_cast<size_t>(blocks));
-  for (int64_t id = blocks; id >= 1; --id) free_.push_back(static_cast<BlockId>(id));
+  reset();
+}
+
+void BlockPool::reset() noexcept {
+  std::fill(references_.begin(), references_.end(), 0);
+  free_.clear();
+  for (int64_t id = total(); id >= 1; --id) free_.push_back(static_cast<BlockId>(id));  // reserved
 }
 
 void BlockPool::allocate(int64_t count, std::vector<BlockId>& to) {
   REPRISE_CHECK(count >= 0 && count <= free(), "{} blocks wanted, {} are free", count, free());
+  to.reserve(to.size() + static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i) {
     const BlockId id = free_.back();
     free_.pop_back();

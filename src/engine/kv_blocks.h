@@ -22,13 +22,16 @@ class BlockPool {
   int64_t total() const { return static_cast<int64_t>(references_.size()) - 1; }
   int64_t free() const { return static_cast<int64_t>(free_.size()); }
 
-  // Appends `count` blocks, each with one reference. The caller has asked free() first.
+  // Appends `count` blocks, each with one reference. The caller has asked free() first. Where `to` can't
+  // grow, it throws and no block was taken.
   void allocate(int64_t count, std::vector<BlockId>& to);
   // One more holder of `block`.
   void share(BlockId block);
   int32_t references(BlockId block) const;
   // One holder less for each; a block without holders is free.
   void release(std::span<const BlockId> blocks);
+  // Every block is free, whoever held it.
+  void reset() noexcept;
 
  private:
   std::vector<int32_t> references_;  // by block id

@@ -26,6 +26,8 @@ struct RequestState {
   Clock::time_point arrival{};
   std::vector<std::unique_ptr<Sequence>> outputs;  // by output index; null: finished
   int32_t unfinished = 0;
+  bool abandoned = false;  // its sink threw: no more events, removed at the end of the step (RequestTable)
+  RequestState* next_abandoned = nullptr;
 };
 
 // What penalties need: each distinct token of prompt and output, with its count in the output.
@@ -60,6 +62,10 @@ struct Sequence {
   Clock::time_point last_token{};
   int64_t preemptions = 0;
   StepCounts steps;
+
+  Sequence* previous_waiting = nullptr;  // of WaitingList
+  Sequence* next_waiting = nullptr;
+  bool waits = false;
 
   const SamplingParams& sampling() const { return request->request.sampling; }
   int64_t length() const { return static_cast<int64_t>(tokens.size()); }

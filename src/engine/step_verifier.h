@@ -23,7 +23,8 @@ namespace reprise::engine {
 struct VerifyStats {
   int64_t checked = 0;
   int64_t differing = 0;
-  std::string last = {};  // the last difference
+  int64_t failed = 0;     // checks that ended with an exception; the step ran again by the model's own code
+  std::string last = {};  // the last difference, or the last exception
 };
 
 class StepVerifier {

@@ -47,13 +47,17 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalizer* norma
       by_id_.insert_or_assign(token.id, k);
       by_content_.insert_or_assign(token.content, k);
       token.text = token.content;
+      swallows_blanks_ |= token.lstrip || token.rstrip;
+      longest_ = std::max(longest_, token.content.size());
       if (!token.normalized) {
         raw.emplace_back(token.content, token.id);
         continue;
       }
+      has_normalized_special_ |= token.special;
       NormalizedText text{token.content, true};
       if (normalizer != nullptr) normalizer->normalize(text);
       token.text = text.text;
+      longest_ = std::max(longest_, token.text.size());
       normalized.emplace_back(std::move(text.text), token.id);
     }
   }
@@ -76,8 +80,10 @@ bool AddedTokens::is_special(int32_t id) const {
   return token != nullptr && token->special;
 }
 
-void AddedTokens::split(std::string_view text, const ByteTrie& trie, FunctionRef<void(Part)> visit) const {
-  size_t done = 0;  // everything in front of it has been handed on
+void AddedTokens::split(std::string_view text, const ByteTrie& trie, const PlainRanges& plain,
+                        FunctionRef<void(Part)> visit) const {
+  size_t blanks_end = 0;  // where the run of blanks ends that was swallowed last
+  size_t done = 0;        // everything in front of it has been visited
   for (size_t at = 0; at < text.size() && !trie.empty();) {
     if (!trie.may_start_with(static_cast<unsigned char>(text[at]))) {
       ++at;
@@ -86,6 +92,7 @@ void AddedTokens::split(std::string_view text, const ByteTrie& trie, FunctionRef
     size_t length = 0;
     int32_t id = kNoToken;
     trie.for_each_prefix(text.substr(at), [&](size_t longer, int32_t value) {
+      if (!plain.empty() && plain.overlap(at, at + longer) && is_special(value)) return;
       length = longer;
       id = value;
     });
@@ -99,9 +106,13 @@ void AddedTokens::split(std::string_view text, const ByteTrie& trie, FunctionRef
     const AddedToken& token = *find(id);
     if (token.single_word && (ends_with_word(text.substr(0, begin)) || starts_with_word(text.substr(end))))
       continue;
-    // What an earlier token has swallowed stays with it.
-    if (token.lstrip) begin = std::max(without_trailing_blanks(text.substr(0, begin)), done);
-    if (token.rstrip) end += leading_blanks(text.substr(end));
+    // What an earlier token has swallowed stays with it. No blank is looked at twice, or blanks in a row that
+    // are tokens themselves would cost a square of their number.
+    if (token.lstrip && begin > done) begin = done + without_trailing_blanks(text.substr(done, begin - done));
+    if (token.rstrip) {
+      if (end >= blanks_end) blanks_end = end + leading_blanks(text.substr(end));
+      end = blanks_end;
+    }
     if (done < begin) visit({kNoToken, done, begin});
     visit({id, begin, end});
     done = end;

@@ -12,6 +12,7 @@
 
 #include "tokenizer/byte_trie.h"
 #include "tokenizer/normalizer.h"
+#include "tokenizer/plain_ranges.h"
 #include "tokenizer/vocab.h"
 
 namespace reprise::tokenizer {
@@ -41,10 +42,19 @@ class AddedTokens {
     size_t begin;
     size_t end;
   };
-  void split_raw(std::string_view text, FunctionRef<void(Part)> visit) const { split(text, raw_, visit); }
-  void split_normalized(std::string_view text, FunctionRef<void(Part)> visit) const {
-    split(text, normalized_, visit);
+  // Calls visit(part) for each part of the text, in order. Special tokens that overlap `plain` are text.
+  void split_raw(std::string_view text, const PlainRanges& plain, FunctionRef<void(Part)> visit) const {
+    split(text, raw_, plain, visit);
   }
+  void split_normalized(std::string_view text, const PlainRanges& plain,
+                        FunctionRef<void(Part)> visit) const {
+    split(text, normalized_, plain, visit);
+  }
+  // Some special token is looked for in the normalized text.
+  bool has_normalized_special() const { return has_normalized_special_; }
+  // Bytes of the longest token, and whether a match may cover more than the token itself (blanks beside it).
+  size_t longest() const { return longest_; }
+  bool swallows_blanks() const { return swallows_blanks_; }
 
   const AddedToken* find(int32_t id) const;
   const AddedToken* find(std::string_view content) const;
@@ -52,13 +62,17 @@ class AddedTokens {
   const std::vector<AddedToken>& all() const { return tokens_; }
 
  private:
-  void split(std::string_view text, const ByteTrie& trie, FunctionRef<void(Part)> visit) const;
+  void split(std::string_view text, const ByteTrie& trie, const PlainRanges& plain,
+             FunctionRef<void(Part)> visit) const;
 
   std::vector<AddedToken> tokens_;
   std::unordered_map<int32_t, size_t> by_id_;
   std::unordered_map<std::string_view, size_t> by_content_;  // views into tokens_, which never changes
   ByteTrie raw_;
   ByteTrie normalized_;
+  bool has_normalized_special_ = false;
+  bool swallows_blanks_ = false;
+  size_t longest_ = 0;
 };
 
 }  // namespace reprise::tokenizer

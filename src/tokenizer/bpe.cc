@@ -1,5 +1,6 @@
 #include "tokenizer/bpe.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "core/error.h"
@@ -75,6 +76,14 @@ Bpe::Bpe(Vocab vocab, const std::vector<Merge>& merges, BpeOptions options, std:
   if (!options_.byte_level && !options_.ignore_merges && !affixes && words_start_at_metaspace(vocab_)) {
     safe_cut_ = kMetaspace;
   }
+}
+
+size_t Bpe::most_bytes_of_an_id() const {
+  // Every text has ids when every byte has one.
+  const auto& bytes = options_.byte_level ? byte_symbols_ : byte_tokens_;
+  const bool complete = options_.byte_level || options_.byte_fallback;
+  if (!complete || std::find(bytes.begin(), bytes.end(), kNoToken) != bytes.end()) return 0;
+  return vocab_.longest();
 }
 
 void Bpe::insert_pair(int32_t left, int32_t right, MergeResult result) {

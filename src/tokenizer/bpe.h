@@ -34,6 +34,7 @@ class Bpe final : public Model {
   const Vocab& vocab() const override { return vocab_; }
   void encode(std::string_view piece, std::vector<int32_t>& out) const override;
   std::string_view safe_cut() const override { return safe_cut_; }
+  size_t most_bytes_of_an_id() const override;
 
  private:
   // Open addressing; left == kNoToken: free.

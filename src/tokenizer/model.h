@@ -21,6 +21,8 @@ class Model {
   // Where a piece may be cut without changing its ids: in front of each `text` that follows something else.
   // Empty: nowhere. Cutting makes long pieces cheap and lets the word cache see words.
   virtual std::string_view safe_cut() const { return {}; }
+  // Most bytes of a piece that one id can stand for; 0: no bound, where unknown text is left out or fused.
+  virtual size_t most_bytes_of_an_id() const { return 0; }
 };
 using ModelPtr = std::unique_ptr<const Model>;
 

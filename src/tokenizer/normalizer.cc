@@ -2,6 +2,7 @@
 
 #include <utf8proc.h>
 
+#include <algorithm>
 #include <array>
 
 #include "core/error.h"
@@ -15,23 +16,59 @@ namespace {
 // Rewrites a text character by character; a character that maps to nothing at the front moves the start.
 template <typename Map>
 void map_characters(NormalizedText& text, Map&& map) {
-  std::string out;
+  std::string out, plain;
   out.reserve(text.text.size());
   for (size_t at = 0; at < text.text.size();) {
     const Character character = character_at(text.text, at);
-    at += character.length;
     const size_t before = out.size();
     map(character.code, out);
     if (out.size() == before && before == 0) text.at_start = false;
+    if (!text.plain.empty()) plain.append(out.size() - before, text.plain[at]);
+    at += character.length;
   }
   text.text = std::move(out);
+  text.plain = std::move(plain);
+}
+
+bool any_plain(const NormalizedText& text, size_t begin, size_t end) {
+  const std::string_view part = std::string_view(text.plain).substr(begin, end - begin);
+  return part.find_first_not_of('\0') != std::string_view::npos;
+}
+
+// The Unicode form of a text with its flags. Composition reaches from an ASCII character, which may take the
+// marks behind it, to the next one: such a segment is normalized by itself.
+void normalize_with_flags(NormalizedText& text, UnicodeForm form) {
+  std::string out, plain;
+  const std::string_view all = text.text;
+  for (size_t begin = 0; begin < all.size();) {
+    size_t end = begin + 1;
+    while (end < all.size() && static_cast<unsigned char>(all[end]) >= 0x80) ++end;
+    const std::string segment = to_unicode_form(all.substr(begin, end - begin), form);
+    const size_t unchanged = segment.starts_with(all[begin]) ? 1 : 0;
+    plain.append(unchanged, text.plain[begin]);
+    plain.append(segment.size() - unchanged, any_plain(text, begin + unchanged, end) ? '\1' : '\0');
+    out += segment;
+    begin = end;
+  }
+  text.text = std::move(out);
+  text.plain = std::move(plain);
 }
 
 class UnicodeNormalizer final : public Normalizer {
  public:
   explicit UnicodeNormalizer(UnicodeForm form) : form_(form) {}
   void normalize(NormalizedText& text) const override {
-    if (!is_trivially_normal(text.text, form_)) text.text = to_unicode_form(text.text, form_);
+    if (is_trivially_normal(text.text, form_)) return;
+    if (text.plain.empty()) {
+      text.text = to_unicode_form(text.text, form_);
+    } else {
+      normalize_with_flags(text, form_);
+    }
+  }
+  // A singleton loses a byte or two (U+212A is K); a composition takes at most three marks of a few bytes;
+  // the compatible forms begin with characters of four bytes that stand for one.
+  size_t most_shrink() const override {
+    return form_ == UnicodeForm::kNfc || form_ == UnicodeForm::kNfd ? 6 : 12;
   }
 
  private:
@@ -40,6 +77,7 @@ class UnicodeNormalizer final : public Normalizer {
 
 class Lowercase final : public Normalizer {
  public:
+  size_t most_shrink() const override { return 4; }
   void normalize(NormalizedText& text) const override {
     map_characters(text, [](char32_t code, std::string& out) {
       if (code == 0x130) {  // the one letter whose lower case is two characters
@@ -67,6 +105,7 @@ class Strip final : public Normalizer {
       if (!is_whitespace(last.code)) break;
       rest.remove_suffix(last.length);
     }
+    if (!text.plain.empty()) text.plain = text.plain.substr(rest.data() - text.text.data(), rest.size());
     text.text = std::string(rest);
   }
 
@@ -102,7 +141,18 @@ class Nmt final : public Normalizer {
 
 class ByteLevel final : public Normalizer {
  public:
-  void normalize(NormalizedText& text) const override { text.text = to_byte_level(text.text); }
+  void normalize(NormalizedText& text) const override {
+    std::string plain;
+    if (!text.plain.empty()) {
+      for (size_t at = 0; at < text.text.size(); ++at) {
+        const auto byte = static_cast<unsigned char>(text.text[at]);
+        plain.append(byte_level_character(byte).size(), text.plain[at]);
+      }
+    }
+    text.text = to_byte_level(text.text);
+    text.plain = std::move(plain);
+  }
+  size_t most_shrink() const override { return 1; }
 };
 
 class Replace final : public Normalizer {
@@ -115,10 +165,28 @@ class Replace final : public Normalizer {
       pattern_.for_each_match(text.text, [&](size_t begin, size_t end) { starts |= begin == 0 && end > 0; });
       if (starts) text.at_start = false;
     }
-    text.text = pattern_.replace_all(text.text, content_, text.limit);
+    std::string replaced = pattern_.replace_all(text.text, content_, text.limit);
+    if (!text.plain.empty()) text.plain = replaced_flags(text);
+    text.text = std::move(replaced);
+  }
+  size_t most_shrink() const override {
+    const size_t length = pattern_.literal_text().size();
+    if (length == 0 || content_.empty()) return 0;
+    return (length + content_.size() - 1) / content_.size();
   }
 
  private:
+  std::string replaced_flags(const NormalizedText& text) const {
+    std::string plain;
+    size_t copied = 0;
+    pattern_.for_each_match(text.text, [&](size_t begin, size_t end) {
+      plain += std::string_view(text.plain).substr(copied, begin - copied);
+      plain.append(content_.size(), any_plain(text, begin, end) ? '\1' : '\0');
+      copied = end;
+    });
+    return plain += std::string_view(text.plain).substr(copied);
+  }
+
   Pattern pattern_;
   std::string content_;
 };
@@ -127,8 +195,11 @@ class Prepend final : public Normalizer {
  public:
   explicit Prepend(std::string prefix) : prefix_(std::move(prefix)) {}
   void normalize(NormalizedText& text) const override {
-    if (!text.text.empty()) text.text.insert(0, prefix_);
+    if (text.text.empty()) return;
+    text.text.insert(0, prefix_);
+    if (!text.plain.empty()) text.plain.insert(0, prefix_.size(), '\0');
   }
+  size_t most_shrink() const override { return 1; }
 
  private:
   std::string prefix_;
@@ -139,6 +210,11 @@ class NormalizerSequence final : public Normalizer {
   explicit NormalizerSequence(std::vector<NormalizerPtr> steps) : steps_(std::move(steps)) {}
   void normalize(NormalizedText& text) const override {
     for (const NormalizerPtr& step : steps_) step->normalize(text);
+  }
+  size_t most_shrink() const override {
+    size_t product = 1;
+    for (const NormalizerPtr& step : steps_) product *= std::min<size_t>(step->most_shrink(), 1000);
+    return product > 1'000'000 ? 0 : product;
   }
 
  private:

@@ -20,6 +20,9 @@ struct NormalizedText {
   // Most bytes that the text may grow to: rules of a hostile file could multiply it step by step. Error
   // beyond.
   size_t limit = size_t{1} << 30;
+  // Empty, or a byte for each byte of `text`: not zero where it stems from a range in which special tokens
+  // are not recognised (EncodeOptions::plain). A character made of several is flagged when one of them was.
+  std::string plain = {};
 };
 
 // Immutable, safe for many threads.
@@ -27,6 +30,8 @@ class Normalizer {
  public:
   virtual ~Normalizer() = default;
   virtual void normalize(NormalizedText& text) const = 0;
+  // Most bytes of a text that one byte of the result can stand for; 0: no bound (rules that remove text).
+  virtual size_t most_shrink() const { return 0; }
 };
 using NormalizerPtr = std::unique_ptr<const Normalizer>;
 

@@ -35,15 +35,21 @@ class Precompiled final : public Normalizer {
   }
 
   void normalize(NormalizedText& text) const override {
-    std::string out;
+    std::string out, plain;
     out.reserve(text.text.size() + 16);
     const std::string_view all = text.text;
     for (size_t begin = 0; begin < all.size();) {
       const size_t end = grapheme_end(all, begin);
+      const size_t before = out.size();
       map_grapheme(all.substr(begin, end - begin), out);
+      if (!text.plain.empty()) {
+        const bool any = text.plain.substr(begin, end - begin).find_first_not_of('\0') != std::string::npos;
+        plain.append(out.size() - before, any ? '\1' : '\0');
+      }
       begin = end;
     }
     text.text = std::move(out);
+    text.plain = std::move(plain);
   }
 
  private:

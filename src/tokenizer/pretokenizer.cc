@@ -14,6 +14,7 @@ class Split final : public PreTokenizer {
  public:
   Split(Pattern pattern, SplitBehavior behavior, bool invert)
       : pattern_(std::move(pattern)), behavior_(behavior), invert_(invert) {}
+  bool removes_text() const override { return behavior_ == SplitBehavior::kRemoved; }
   void split(TextPiece piece, PieceSink sink) const override {
     split_text(piece.text, pattern_, behavior_, invert_, [&](size_t begin, size_t end) {
       sink({piece.text.substr(begin, end - begin), piece.at_start && begin == 0});
@@ -58,6 +59,7 @@ class Metaspace final : public PreTokenizer {
 
 class WhitespaceWords final : public PreTokenizer {
  public:
+  bool removes_text() const override { return true; }
   void split(TextPiece piece, PieceSink sink) const override {
     const std::string_view text = piece.text;
     Kind kind = Kind::kSpace;

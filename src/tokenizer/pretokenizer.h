@@ -24,6 +24,8 @@ class PreTokenizer {
  public:
   virtual ~PreTokenizer() = default;
   virtual void split(TextPiece piece, PieceSink sink) const = 0;
+  // True when some of the text may be left out of the pieces.
+  virtual bool removes_text() const { return false; }
 };
 using PreTokenizerPtr = std::unique_ptr<const PreTokenizer>;
 

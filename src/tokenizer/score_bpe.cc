@@ -27,6 +27,11 @@ ScoreBpe::ScoreBpe(Vocab vocab, const std::vector<float>& scores, int32_t unk_id
   if (words_start_at_metaspace(vocab_)) safe_cut_ = kMetaspace;
 }
 
+size_t ScoreBpe::most_bytes_of_an_id() const {
+  const bool complete = std::find(byte_tokens_.begin(), byte_tokens_.end(), kNoToken) == byte_tokens_.end();
+  return complete ? vocab_.longest() : 0;
+}
+
 void ScoreBpe::encode(std::string_view piece, std::vector<int32_t>& out) const {
   thread_local std::vector<Symbol> symbols;
   symbols.clear();

@@ -33,37 +33,90 @@ Tokenizer::Impl::Impl(TokenizerParts parts)
   if (decoders.empty()) decoders.push_back(make_join_decoder());
   size = model->vocab().size();
   for (const AddedToken& token : added.all()) size = std::max(size, token.id + 1);
+  most_bytes_of_an_id = bytes_of_an_id();
+  for (const AddedToken& token : added.all()) {
+    if (!token.special || token.id >= model->vocab().size()) continue;
+    specials_of_model.resize(model->vocab().size());
+    specials_of_model[token.id] = true;
+  }
 }
 
-void Tokenizer::Impl::encode_word(std::string_view word, WordCache& cache, std::vector<int32_t>& ids) const {
-  if (word.size() > WordCache::kMostBytes) return model->encode(word, ids);
+size_t Tokenizer::Impl::bytes_of_an_id() const {
+  const size_t of_model = model->most_bytes_of_an_id();
+  const size_t shrink = normalizer == nullptr ? 1 : normalizer->most_shrink();
+  if (of_model == 0 || shrink == 0 || added.swallows_blanks()) return 0;
+  for (const PreTokenizerPtr& step : pre_tokenizers) {
+    if (step->removes_text()) return 0;
+  }
+  return std::max(of_model, added.longest()) * shrink;
+}
+
+void Tokenizer::Impl::Run::check() const {
+  if (ids.size() > most_ids) throw TooManyTokens(max_tokens);
+}
+
+void Tokenizer::Impl::Run::push(int32_t id) {
+  ids.push_back(id);
+  check();
+}
+
+bool Tokenizer::Impl::holds_special(std::string_view word, std::span<const int32_t> ids) const {
+  // A special token that the word does not hold as text is the unknown token, put in place of a character.
+  return std::any_of(ids.begin(), ids.end(), [&](int32_t id) {
+    return specials_of_model[id] && word.find(model->vocab().text(id)) != std::string_view::npos;
+  });
+}
+
+void Tokenizer::Impl::encode_plain_word(std::string_view word, Run& run) const {
+  const size_t before = run.ids.size();
+  model->encode(word, run.ids);
+  if (!holds_special(word, std::span(run.ids).subspan(before))) return;
+  run.ids.resize(before);
+  for (size_t at = 0; at < word.size();) {
+    const std::string_view character = word.substr(at, character_at(word, at).length);
+    const size_t own = run.ids.size();
+    model->encode(character, run.ids);
+    if (holds_special(character, std::span(run.ids).subspan(own))) run.ids.resize(own);
+    at += character.size();
+  }
+}
+
+void Tokenizer::Impl::encode_word(std::string_view word, Run& run) const {
+  if (run.in_plain && !specials_of_model.empty()) return encode_plain_word(word, run);
+  if (word.size() > WordCache::kMostBytes) return model->encode(word, run.ids);
   const uint64_t hash = hash_bytes(word);
-  if (cache.find(word, hash, ids)) return;
-  const size_t before = ids.size();
-  model->encode(word, ids);
-  cache.insert(word, hash, ids.data() + before, ids.size() - before);
+  if (run.cache.find(word, hash, run.ids)) return;
+  const size_t before = run.ids.size();
+  model->encode(word, run.ids);
+  run.cache.insert(word, hash, run.ids.data() + before, run.ids.size() - before);
 }
 
-void Tokenizer::Impl::encode_piece(std::string_view piece, WordCache& cache,
-                                   std::vector<int32_t>& ids) const {
+void Tokenizer::Impl::encode_piece(std::string_view piece, Run& run) const {
   const std::string_view cut = model->safe_cut();
   if (!cut.empty()) {
     size_t begin = 0;
     for (size_t at = piece.find(cut, 1); at != std::string_view::npos;
          at = piece.find(cut, at + cut.size())) {
       if (piece.substr(0, at).ends_with(cut)) continue;
-      encode_word(piece.substr(begin, at - begin), cache, ids);
+      encode_word(piece.substr(begin, at - begin), run);
+      run.check();
       begin = at;
     }
     piece.remove_prefix(begin);
   }
-  encode_word(piece, cache, ids);
+  encode_word(piece, run);
+  run.check();
 }
 
-void Tokenizer::Impl::encode_section(std::string_view section, bool at_start, WordCache& cache,
-                                     std::vector<int32_t>& ids) const {
+void Tokenizer::Impl::encode_section(size_t begin, size_t end, Run& run) const {
+  std::string_view section = run.text.substr(begin, end - begin);
   NormalizedText normalized;
-  normalized.at_start = at_start;
+  normalized.at_start = begin == 0;
+  PlainRanges plain;
+  run.in_plain = run.plain.overlap(begin, end);
+  if (run.in_plain && added.has_normalized_special()) {
+    normalized.plain = run.plain.flags(begin, end);
+  }
   if (normalizer != nullptr) {
     constexpr size_t kMostGrowth = 64, kAlwaysAllowed = size_t{1} << 20;
     normalized.text = section;
@@ -71,15 +124,12 @@ void Tokenizer::Impl::encode_section(std::string_view section, bool at_start, Wo
     normalizer->normalize(normalized);
     section = normalized.text;
   }
-  added.split_normalized(section, [&](AddedTokens::Part part) {
-    if (part.id != kNoToken) {
-      ids.push_back(part.id);
-      return;
-    }
+  if (!normalized.plain.empty()) plain = PlainRanges(std::string_view(normalized.plain));
+  added.split_normalized(section, plain, [&](AddedTokens::Part part) {
+    if (part.id != kNoToken) return run.push(part.id);
     const TextPiece piece{section.substr(part.begin, part.end - part.begin),
                           normalized.at_start && part.begin == 0};
-    run_pre_tokenizers(pre_tokenizers, 0, piece,
-                       [&](TextPiece word) { encode_piece(word.text, cache, ids); });
+    run_pre_tokenizers(pre_tokenizers, 0, piece, [&](TextPiece word) { encode_piece(word.text, run); });
   });
 }
 
@@ -106,29 +156,36 @@ Tokenizer Tokenizer::from_json(std::string_view tokenizer_json, std::string_view
   return Tokenizer(parse_tokenizer_json(tokenizer_json, what, std::move(config)));
 }
 
-std::vector<int32_t> Tokenizer::encode(std::string_view text, bool add_special_tokens) const {
+std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
+  const auto& frame = impl_->frame;
+  const auto places = static_cast<size_t>(std::count(frame.begin(), frame.end(), kTextPlace));
+  const size_t around = options.add_special_tokens ? frame.size() - places : 0;
+  if (around > options.max_tokens) throw TooManyTokens(options.max_tokens);
+  const size_t most_ids = (options.max_tokens - around) / std::max<size_t>(places, 1);
+  // A text that is too long by far isn't looked at.
+  const size_t per_id = impl_->most_bytes_of_an_id;
+  if (per_id != 0 && text.size() / per_id > most_ids) throw TooManyTokens(options.max_tokens);
+  PlainRanges plain(options.plain, text.size());
   std::string repaired;
   if (!is_valid_utf8(text)) {
+    plain.follow_replacement(text);
     repaired = replace_invalid_utf8(text);
     text = repaired;
   }
-  WordCache& cache = WordCache::of_this_thread(impl_->instance);
-  std::vector<int32_t> ids;
-  ids.reserve(text.size() / 3 + 4);
-  impl_->added.split_raw(text, [&](AddedTokens::Part part) {
-    if (part.id != kNoToken) {
-      ids.push_back(part.id);
-    } else {
-      impl_->encode_section(text.substr(part.begin, part.end - part.begin), part.begin == 0, cache, ids);
-    }
+  Impl::Run run{text, std::move(plain), WordCache::of_this_thread(impl_->instance), most_ids,
+                options.max_tokens};
+  run.ids.reserve(std::min(text.size() / 3, run.most_ids) + 4);
+  impl_->added.split_raw(text, run.plain, [&](AddedTokens::Part part) {
+    if (part.id != kNoToken) return run.push(part.id);
+    impl_->encode_section(part.begin, part.end, run);
   });
-  if (impl_->frame.size() == 1 && impl_->frame[0] == kTextPlace) return ids;
+  if (frame.size() == 1 && places == 1) return std::move(run.ids);
   std::vector<int32_t> framed;
-  framed.reserve(ids.size() + impl_->frame.size());
-  for (const int32_t id : impl_->frame) {
+  framed.reserve(run.ids.size() * places + around);
+  for (const int32_t id : frame) {
     if (id == kTextPlace) {
-      framed.insert(framed.end(), ids.begin(), ids.end());
-    } else if (add_special_tokens) {
+      framed.insert(framed.end(), run.ids.begin(), run.ids.end());
+    } else if (options.add_special_tokens) {
       framed.push_back(id);
     }
   }

@@ -5,6 +5,7 @@
 // decides those).
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -14,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tokenizer/encode_options.h"
 #include "tokenizer/gguf_vocab.h"
 #include "tokenizer/tokenizer_config.h"
 
@@ -37,9 +39,14 @@ class Tokenizer {
   ~Tokenizer();
 
   // Invalid UTF-8 counts as U+FFFD, one for each maximal invalid subpart. Special tokens written in the text
-  // become their ids. `add_special_tokens` adds what the model puts around a text (its beginning-of-text
-  // token, say).
-  std::vector<int32_t> encode(std::string_view text, bool add_special_tokens = true) const;
+  // become their ids, but for the ranges `options.plain`. Throws TooManyTokens beyond `options.max_tokens`,
+  // Error where the tokenizer's own rules fail on the text.
+  std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
+  // A template, so that encode(text, {}) means EncodeOptions.
+  template <std::same_as<bool> Bool>
+  std::vector<int32_t> encode(std::string_view text, Bool add_special_tokens) const {
+    return encode(text, EncodeOptions{.add_special_tokens = add_special_tokens});
+  }
 
   // Valid UTF-8, whatever the ids; ids that no token has are left out. Throws Error for a negative id.
   std::string decode(std::span<const int32_t> ids, bool skip_special_tokens = true) const;

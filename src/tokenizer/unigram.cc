@@ -46,6 +46,12 @@ Unigram::Unigram(Vocab vocab, std::vector<double> scores, int32_t unk_id, bool b
   }
 }
 
+size_t Unigram::most_bytes_of_an_id() const {
+  const bool complete =
+      byte_fallback_ && std::find(byte_tokens_.begin(), byte_tokens_.end(), kNoToken) == byte_tokens_.end();
+  return complete ? vocab_.longest() : 0;
+}
+
 void Unigram::encode(std::string_view piece, std::vector<int32_t>& out) const {
   thread_local std::vector<Node> ends;
   ends.assign(piece.size() + 1, Node{});

@@ -19,6 +19,7 @@ class Unigram final : public Model {
 
   const Vocab& vocab() const override { return vocab_; }
   void encode(std::string_view piece, std::vector<int32_t>& out) const override;
+  size_t most_bytes_of_an_id() const override;
 
  private:
   void emit(std::string_view text, std::vector<int32_t>& out) const;

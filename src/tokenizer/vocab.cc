@@ -1,5 +1,6 @@
 #include "tokenizer/vocab.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "tokenizer/hash.h"
@@ -22,6 +23,12 @@ Vocab::Vocab(const std::vector<std::string>& tokens) {
     }
     buckets_[bucket] = id;
   }
+}
+
+size_t Vocab::longest() const {
+  size_t longest = 0;
+  for (const Span& span : spans_) longest = std::max(longest, span.length);
+  return longest;
 }
 
 int32_t Vocab::find(std::string_view wanted) const {

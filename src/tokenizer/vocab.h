@@ -20,6 +20,8 @@ class Vocab {
   std::string_view text(int32_t id) const { return {bytes_.data() + spans_[id].begin, spans_[id].length}; }
   // The id of `text`, or kNoToken.
   int32_t find(std::string_view text) const;
+  // Bytes of the longest text.
+  size_t longest() const;
 
  private:
   struct Span {
