@@ -10,6 +10,7 @@
 #include "cli/model_flags.h"
 #include "core/error.h"
 #include "core/nearest.h"
+#include "core/process_limits.h"
 #include "core/profiler.h"
 #include "core/thread_team.h"
 #include "engine/dry_step.h"
@@ -147,7 +148,7 @@ int run_trace(const Flags& flags, const api::ModelSetup& setup) {
   config.num_gpu_blocks_override = flags.batch;
   ThreadTeam team(flags.load.threads);
   const std::unique_ptr<const models::Model> model = load_weights(setup, flags.load, team);
-  engine::Runner runner(*model, team, setup.isa, config, engine::available_memory() + model->weight_bytes());
+  engine::Runner runner(*model, team, setup.isa, config, available_memory() + model->weight_bytes());
   while (runner.graph().capture_next()) {
   }
   constexpr int kWarmUps = 3;

@@ -10,6 +10,7 @@
 #include "cli/model_flags.h"
 #include "core/error.h"
 #include "core/json.h"
+#include "core/process_limits.h"
 #include "core/thread_team.h"
 #include "engine/graph_config.h"
 #include "engine/kv_cache.h"
@@ -106,7 +107,7 @@ void print_table(const engine::MemoryPlan& plan, const CaptureSizes& sizes,
 
 int run(const Flags& flags) {
   const api::ModelSetup setup = set_up_to_look(flags.load);
-  const size_t memory = flags.memory > 0 ? flags.memory : engine::available_memory();
+  const size_t memory = flags.memory > 0 ? flags.memory : available_memory();
   ThreadTeam team(flags.load.threads);
   engine::MemoryPlan plan;
   std::vector<std::string> advice;

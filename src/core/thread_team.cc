@@ -1,13 +1,9 @@
 #include "core/thread_team.h"
 
-#include <sched.h>
 #include <xmmintrin.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <fstream>
-#include <string>
 #include <system_error>
 
 #include "core/error.h"
@@ -16,35 +12,10 @@
 namespace reprise {
 namespace {
 
-// CPU quota of the cgroup in cores, or infinity. Version 2: "max 100000" or "200000 100000" in cpu.max;
-// version 1 has the two numbers in two files.
-double cgroup_cores() {
-  std::string quota;
-  double period = 0;
-  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2 >> quota >> period) {
-    if (quota != "max" && period > 0) return std::stod(quota) / period;
-    return INFINITY;
-  }
-  double microseconds = 0;
-  std::ifstream v1_quota("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
-  std::ifstream v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-  if (v1_quota >> microseconds && v1_period >> period && microseconds > 0 && period > 0)
-    return microseconds / period;
-  return INFINITY;
-}
-
 constexpr unsigned kFlushToZero = 0x8000;
 constexpr unsigned kDenormalsAreZero = 0x0040;
 
 }  // namespace
-
-int usable_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  int cores = 1;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) cores = CPU_COUNT(&set);
-  return std::max(1, std::min(cores, static_cast<int>(std::ceil(std::min(cgroup_cores(), 4096.0)))));
-}
 
 FlushDenormals::FlushDenormals() : saved_(_mm_getcsr()) {
   _mm_setcsr(saved_ | kFlushToZero | kDenormalsAreZero);
@@ -54,7 +25,8 @@ FlushDenormals::~FlushDenormals() {
 }
 
 ThreadTeam::ThreadTeam(int size) : size_(size == 0 ? usable_cores() : size) {
-  if (size_ < 1 || size_ > 1024) throw Error("[thread team] {} threads asked for; use 1 to 1024", size);
+  if (size_ < 1 || size_ > kMostThreads)
+    throw Error("[thread team] {} threads asked for; use 1 to {}", size, kMostThreads);
   try {
     for (int worker = 1; worker < size_; ++worker)
       threads_.emplace_back([this, worker] { worker_loop(worker); });

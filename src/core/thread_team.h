@@ -15,10 +15,9 @@
 #include <type_traits>
 #include <vector>
 
-namespace reprise {
+#include "core/process_limits.h"
 
-// Cores that this process may use: the affinity mask, cut by the cgroup's CPU quota; at least 1.
-int usable_cores();
+namespace reprise {
 
 // Flush-to-zero and denormals-are-zero for the current scope of this thread: part of the numeric contract,
 // set around every kernel.
@@ -56,7 +55,8 @@ struct Cut {
 
 class ThreadTeam {
  public:
-  // `size` counts the caller; 0 means usable_cores(). Throws Error when threads can't be started.
+  // `size` counts the caller, 1 to kMostThreads; 0 means usable_cores(). Throws Error when threads can't be
+  // started.
   explicit ThreadTeam(int size = 0);
   ~ThreadTeam();
   ThreadTeam(const ThreadTeam&) = delete;

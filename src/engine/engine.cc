@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "core/error.h"
+#include "core/process_limits.h"
 #include "core/thread_team.h"
 #include "engine/failure.h"
 #include "engine/kv_cache.h"

@@ -1,36 +1,13 @@
 #include "engine/kv_cache.h"
 
 #include <algorithm>
-#include <fstream>
 #include <limits>
-#include <string>
 #include <utility>
 
 #include "core/error.h"
 #include "kernels/cpu/kv_write.h"
 
 namespace reprise::engine {
-namespace {
-
-// A file that holds one number ("max" and absent ones: no limit).
-size_t read_number(const char* path) {
-  size_t value = 0;
-  if (std::ifstream file(path); file >> value) return value;
-  return std::numeric_limits<size_t>::max();
-}
-
-// What a cgroup leaves of its limit; version 2, then version 1.
-size_t cgroup_room() {
-  const size_t limit = std::min(read_number("/sys/fs/cgroup/memory.max"),
-                                read_number("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
-  const size_t used = std::min(read_number("/sys/fs/cgroup/memory.current"),
-                               read_number("/sys/fs/cgroup/memory/memory.usage_in_bytes"));
-  if (limit == std::numeric_limits<size_t>::max() || used == std::numeric_limits<size_t>::max()) return limit;
-  return limit > used ? limit - used : 0;
-}
-
-}  // namespace
-
 int64_t blocks_per_sequence(const EngineConfig& config) {
   return (config.max_model_len + config.block_size - 1) / config.block_size;
 }
@@ -39,14 +16,6 @@ size_t kv_block_bytes(const weights::ModelConfig& model, DType dtype, int64_t bl
   return 2 * static_cast<size_t>(model.num_layers) * size_of(dtype) *
          static_cast<size_t>(
              kernels::cpu::kv_block_elements(dtype, model.num_kv_heads, model.head_dim, block_size));
-}
-
-size_t available_memory() {
-  size_t available = size_t{1} << 30;  // where the system doesn't say
-  std::ifstream file("/proc/meminfo");
-  for (std::string key, rest; file >> key && std::getline(file, rest);)
-    if (key == "MemAvailable:") available = std::stoull(rest) * 1024;
-  return std::min(available, cgroup_room());
 }
 
 int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t memory, size_t reserved) {

@@ -15,9 +15,6 @@ namespace reprise::engine {
 // Bytes of one block over all layers, keys and values.
 size_t kv_block_bytes(const weights::ModelConfig& model, DType dtype, int64_t block_size);
 
-// Bytes that this process may still take: what the system calls available, cut by the cgroup's limit.
-size_t available_memory();
-
 int64_t blocks_per_sequence(const EngineConfig& config);  // of max_model_len positions
 
 // The memory doesn't hold what one sequence needs.
