@@ -1,7 +1,9 @@
 // The command `reprise`. Exit codes: 0 done, 1 an error said in one line, 2 wrong usage.
 #include <CLI/CLI.hpp>
 
+#include <atomic>
 #include <csignal>
+#include <cstddef>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -35,20 +37,32 @@ int run(int argc, char** argv) {
   return 2;
 }
 
+// Memory for the way out: given back at the first refusal, so that destructors which allocate (those of
+// nlohmann::json do, and end the process where they can't) find some while the exception passes.
+constexpr std::size_t kReserve = std::size_t{1} << 20;
+std::atomic<char*> reserve{nullptr};
+
+void give_up_reserve() {
+  delete[] reserve.exchange(nullptr);
+  throw std::bad_alloc();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE,
               SIG_IGN);  // a reader that goes away is an error of that write, not the end of the process
   try {
+    reserve = new char[kReserve];
+    std::set_new_handler(give_up_reserve);
     return run(argc, argv);
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "reprise: error: out of memory; use a smaller model, context or batch\n");
   } catch (const std::exception& e) {
-    std::string line = e.what();
-    for (char& c : line)
-      if (c == '\n' || c == '\r') c = ' ';
-    std::fprintf(stderr, "reprise: error: %s\n", line.c_str());
+    std::fputs("reprise: error: ", stderr);
+    for (const char* c = e.what(); *c != '\0'; ++c)  // without a copy: memory may have run out
+      std::fputc(*c == '\n' || *c == '\r' ? ' ' : *c, stderr);
+    std::fputc('\n', stderr);
   }
   return 1;
 }

@@ -62,7 +62,10 @@ MappedMemory::MappedMemory(size_t bytes) : bytes_(bytes) {
   void* base =
       mmap(nullptr, reserve, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED)
-    throw Error("[memory] the system refused {} bytes; free memory or ask for less", bytes);
+    throw Error(
+        "[memory] out of memory: the system refused {} bytes; free memory, or use a smaller model, "
+        "context or batch",
+        bytes);
   data_ = static_cast<std::byte*>(base);
   if (huge) {
     const auto address = reinterpret_cast<uintptr_t>(base);
@@ -109,6 +112,15 @@ Tensor StepArena::allocate(DType dtype, const Shape& shape) {
         bytes, to_string(shape), used_, capacity());
   Buffer* node;
   if (spare_nodes_.empty()) {
+    // release() runs in destructors and may not allocate: there is space for every node there, and for a free
+    // range before, between and behind any of them.
+    const size_t nodes = nodes_.size() + 1;
+    if (spare_nodes_.capacity() < nodes) spare_nodes_.reserve(2 * nodes);
+    if (free_.capacity() <= nodes) {
+      const auto place = best - free_.begin();
+      free_.reserve(2 * nodes + 1);
+      best = free_.begin() + place;
+    }
     node = &nodes_.emplace_back();
   } else {
     node = spare_nodes_.back();
@@ -165,19 +177,24 @@ Tensor HeapStore::allocate_bytes(size_t bytes, DType dtype, const Shape& shape, 
         CaptureRule::allocate,
         fmt::format("a long-lived tensor of shape {} ({} bytes) is allocated", to_string(shape), bytes));
   const size_t rounded = round_up(std::max<size_t>(bytes, 1), kAlignment);
+  // What may throw comes first, so that a store whose memory was refused is as it was.
+  std::byte* data = nullptr;
+  const bool own = rounded >= kOwnMapping;
+  if (own) {
+    data = mappings_.emplace_back(map(rounded)).data();
+  } else if (slab_left_ < rounded) {
+    const size_t slab = slab_ == nullptr && rounded <= kFirstSlab ? kFirstSlab : kSlab;
+    slab_ = mappings_.emplace_back(map(slab)).data();
+    slab_left_ = slab;
+  }
   Buffer& node = nodes_.emplace_back();
   bytes_ += rounded;
-  if (rounded >= kOwnMapping) {
-    node.data = mappings_.emplace_back(map(rounded)).data();
-  } else {
-    if (slab_left_ < rounded) {
-      slab_left_ = slab_ == nullptr && rounded <= kFirstSlab ? kFirstSlab : kSlab;
-      slab_ = mappings_.emplace_back(map(slab_left_)).data();
-    }
-    node.data = slab_;
+  if (!own) {
+    data = slab_;
     if (!dry_) slab_ += rounded;
     slab_left_ -= rounded;
   }
+  node.data = data;
   node.bytes = bytes;
   node.kind = kind_;
   node.id = nodes_.size() - 1;

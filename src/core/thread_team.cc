@@ -31,15 +31,20 @@ ThreadTeam::ThreadTeam(int size) : size_(size == 0 ? usable_cores() : size) {
     for (int worker = 1; worker < size_; ++worker)
       threads_.emplace_back([this, worker] { worker_loop(worker); });
   } catch (const std::system_error& e) {
-    stopping_ = true;
-    generation_.fetch_add(1);
-    generation_.notify_all();
-    for (auto& thread : threads_) thread.join();
-    throw Error("[thread team] cannot start {} threads: {}; use fewer with --threads", size_, e.what());
+    stop();
+    throw Error("[thread team] cannot start {} threads: {}; free memory or use fewer with --threads", size_,
+                e.what());
+  } catch (...) {  // memory for the thread's state: those that run must be joined all the same
+    stop();
+    throw;
   }
 }
 
 ThreadTeam::~ThreadTeam() {
+  stop();
+}
+
+void ThreadTeam::stop() {
   stopping_.store(true);
   generation_.fetch_add(1);
   generation_.notify_all();

@@ -119,6 +119,7 @@ class ThreadTeam {
   };
 
   void worker_loop(int worker);
+  void stop();
   void announce(uint32_t generation);
   void open_fork(Enter enter, const void* job, size_t bytes, int workers);
   void close_fork();

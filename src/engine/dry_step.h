@@ -1,5 +1,6 @@
-// A step that is only looked at: persistent inputs, a cache of one block and a stream, over which a model is
-// traced, laid out and recorded without running it. For reports and lints; the model may be a skeleton.
+// What is needed to trace, lay out and record a step of a model without running it: input buffers, a KV
+// cache of one block, a stream. For reports and checks (`reprise graph`, capture_lint.h); the model may
+// be a skeleton.
 #pragma once
 
 #include "core/launch.h"
@@ -25,7 +26,8 @@ class DryStep {
   StepSizes decode_sizes() const { return {.tokens = limits_.rows, .seqs = limits_.rows}; }
   StepSizes largest_sizes() const { return {.tokens = limits_.tokens, .seqs = limits_.rows}; }
 
-  // Other contents in every input that changes from step to step; any two numbers differ in all of them.
+  // Fills every input that changes from step to step, differently for each `content`: a recording that
+  // depends on one of them then differs.
   void fill(int content);
 
   Stream& stream() { return stream_; }

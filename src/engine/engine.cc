@@ -360,11 +360,19 @@ class Engine::Impl {
     if (sequence.computed < sequence.prompt_length)
       stats_.prompt_tokens += std::min(tokens, sequence.prompt_length - sequence.computed);
     sequence.computed += tokens;
+    if (sequence.nan_at >= 0) {  // found while the prompt was scored
+      fail_without_number(sequence, sequence.nan_at);
+      return;
+    }
     if (sequence.computed < sequence.length()) return;
     OutputEvent& event = fresh_event(sequence.request->id, sequence.output);
     std::swap(event.prompt_scores, sequence.prompt_scores);
     if (sequence.length() < sequence.max_length) {
       const int32_t token = runner_.samples().token(row);
+      if (token == kernels::cpu::SampleRow::kNotANumber) {
+        fail_without_number(sequence, sequence.length() - 1);
+        return;
+      }
       if (token < 0) {
         fail(sequence,
              "[sample] the model gave no logit above -infinity; its weights, or a bias that forbids every "
@@ -387,6 +395,14 @@ class Engine::Impl {
     set_error(why);
     retire(sequence, FinishReason::error, -1);
     emit();
+  }
+
+  void fail_without_number(Sequence& sequence, int64_t position) {
+    fail(sequence,
+         fmt::format("[sample] the model gave NaN or infinity as logits after token {} of prompt and "
+                     "output (the prompt has {}); its weights are likely damaged: check the file, or "
+                     "try --dtype float32",
+                     position + 1, sequence.prompt_length));
   }
 
   // Frees all that the sequence holds, and the sequence; makes the event its last.

@@ -1,5 +1,5 @@
-// The engine: requests of token ids in, events with token ids out, one `step()` at a time on the caller's
-// thread. Phases of a step and who may touch what: docs/engine_contract.md.
+// The engine: takes requests of token ids and gives events with token ids, one `step()` at a time on the
+// caller's thread. Its promises, the phases of a step and who may use what: docs/engine_contract.md.
 #pragma once
 
 #include <cstdint>
@@ -53,7 +53,8 @@ void check_finish(int32_t output, FinishReason reason, int64_t keep_tokens);
 // Not thread-safe: one thread calls everything (EngineThread gives it a thread of its own).
 class Engine {
  public:
-  // `team` outlives the engine. Throws Error on a bad config or where memory runs out.
+  // `team` outlives the engine. Throws Error on a bad config, an empty sink or where a large range of
+  // memory is refused, std::bad_alloc for all other memory.
   Engine(std::unique_ptr<const models::Model> model, ThreadTeam& team, Isa isa, const EngineConfig& config,
          EventSink sink);
   ~Engine();
@@ -88,10 +89,12 @@ class Engine {
   MemoryReport memory() const;          // what the allocators hold
   const GraphBackend& graph() const;
   EngineStats stats() const;
-  // --graph-verify: captures that differed at start and were given up, and steps sampled since.
+  // --graph-verify: captures that differed at start and are not used, and what the checks while serving
+  // found.
   const std::vector<std::string>& problems() const;
   const VerifyStats& verified() const;
-  // One piece of pending graph captures, for a thread that has nothing else to do. False where none is left.
+  // Does one piece of the captures that are still to be made (step() does one each), for a thread that
+  // has nothing else to do. False where none is left. Throws nothing.
   bool capture_next();
   // Times phases and launches of the steps that follow; null switches off.
   void set_profiler(Profiler* profiler);

@@ -1,5 +1,5 @@
-// Who holds which block of the KV cache. One object hands blocks out and takes them back; everything else
-// only reads block numbers. Blocks are counted, so that sequences may share them.
+// Which blocks of the KV cache are in use. BlockPool allocates and frees block numbers; everything else
+// only reads them. Each block has a reference count, so that sequences may share it.
 #pragma once
 
 #include <cstdint>
@@ -10,32 +10,33 @@ namespace reprise::engine {
 
 using BlockId = int32_t;
 
-// Padding rows point at it; it belongs to nobody and is never handed out.
+// Padding rows of a step read and write this block. It is never allocated to a sequence.
 inline constexpr BlockId kNullBlock = 0;
 
 // Thread of the engine only.
 class BlockPool {
  public:
-  // `blocks` that can be handed out: ids 1 to blocks. Throws Error when that isn't positive.
+  // `blocks`: how many can be allocated, [1, 2^31 - 2]; their ids are 1 to `blocks`. Throws Error
+  // otherwise.
   explicit BlockPool(int64_t blocks);
 
   int64_t total() const { return static_cast<int64_t>(references_.size()) - 1; }
   int64_t free() const { return static_cast<int64_t>(free_.size()); }
 
-  // Appends `count` blocks, each with one reference. The caller has asked free() first. Where `to` can't
-  // grow, it throws and no block was taken.
+  // Appends `count` <= free() blocks to `to`, each with one reference. Where `to` can't grow it throws
+  // std::bad_alloc and no block was taken.
   void allocate(int64_t count, std::vector<BlockId>& to);
-  // One more holder of `block`.
+  // Adds a reference to `block`, which must have one.
   void share(BlockId block);
   int32_t references(BlockId block) const;
-  // One holder less for each; a block without holders is free.
+  // Takes one reference from each; a block without references is free again. Allocates nothing.
   void release(std::span<const BlockId> blocks);
-  // Every block is free, whoever held it.
+  // Makes every block free, whatever its references.
   void reset() noexcept;
 
  private:
   std::vector<int32_t> references_;  // by block id
-  std::vector<BlockId> free_;        // a stack: the block freed last is still in cache
+  std::vector<BlockId> free_;        // a stack: the block freed last is likely still in the CPU's cache
 };
 
 }  // namespace reprise::engine

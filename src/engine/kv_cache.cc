@@ -59,8 +59,11 @@ void KvCache::allocate(int64_t blocks, bool dry) {
                 view_.block_size);
   auto store = std::make_unique<HeapStore>(BufferKind::state, dry);
   const Shape shape{blocks + 1, block_elements_};
-  for (models::KvLayer& layer : view_.layers)
+  // All tensors before one is seen outside: where memory is refused half way, they go away with their store.
+  std::vector<models::KvLayer> layers(view_.layers.size());
+  for (models::KvLayer& layer : layers)
     layer = {.keys = store->allocate(dtype_, shape), .values = store->allocate(dtype_, shape)};
+  view_.layers.swap(layers);
   if (outline_ == nullptr) outline_ = std::move(store_);
   store_ = std::move(store);
 }

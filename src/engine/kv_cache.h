@@ -1,4 +1,5 @@
-// The paged KV cache: how many blocks there are and the tensors that they lie in.
+// The paged KV cache: how many blocks fit into memory, and the tensors that hold keys and values of all
+// blocks.
 #pragma once
 
 #include <cstddef>
@@ -31,21 +32,23 @@ int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t 
 
 class KvCache {
  public:
-  // The geometry, over the null block alone: enough to trace a model and to size everything else.
+  // With the null block alone: enough to trace a model and to find the size of everything else, on which
+  // the number of blocks depends. `config` is resolved. Thread of the engine only.
   KvCache(const weights::ModelConfig& model, DType dtype, const EngineConfig& config);
 
-  // Tensors of `blocks` blocks for sequences; the null block comes on top. `dry`: no memory, only its size.
-  // Throws Error where there are more slots than ids for them.
+  // Replaces the tensors by those of `blocks` blocks for sequences and the null block. `dry`: takes no
+  // memory, only bytes() is right. Throws Error where slot numbers would not fit into an int32 or memory
+  // is refused; the old tensors are still there then. To be called once.
   void allocate(int64_t blocks, bool dry = false);
 
-  const models::PagedKvView& view() const { return view_; }  // stays where it is
+  const models::PagedKvView& view() const { return view_; }  // its address never changes
   size_t bytes() const { return store_->bytes(); }
   void touch() { store_->touch(); }
 
  private:
   DType dtype_;
   int64_t block_elements_;
-  std::unique_ptr<HeapStore> outline_;  // of the null block alone: graphs traced with it refer to it
+  std::unique_ptr<HeapStore> outline_;  // the first tensors, to which traced graphs refer
   std::unique_ptr<HeapStore> store_;
   models::PagedKvView view_;
 };

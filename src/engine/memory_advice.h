@@ -1,5 +1,5 @@
-// What settings would hold, found without holding it, and where that is too much, which setting to change and
-// to which value. Every value that is named was planned again and fits.
+// How much memory given settings would take, found without taking it; and where that is too much, which
+// setting to change to which value. Every value that is suggested was planned again and fits.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +26,7 @@ struct MemoryPlan {
 };
 
 // `memory`: bytes that the process may use in all, weights among them. Throws Error on settings that are
-// wrong for other reasons than memory. `model` may be a skeleton.
+// wrong for other reasons than memory. `model` may be a skeleton (models/load_model.h).
 MemoryPlan predict_memory(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config,
                           size_t memory);
 

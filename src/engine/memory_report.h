@@ -1,4 +1,4 @@
-// Bytes by purpose: what a plan predicts and what the allocators hold.
+// Bytes by what they are used for: predicted by a plan, or held by the allocators.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
-// What goes into the engine and what comes out: typed requests of token ids, typed events with token ids.
+// What goes into the engine (requests of token ids) and what comes out (events with token ids). Text is
+// converted by the layers above.
 #pragma once
 
 #include <array>
@@ -82,14 +83,16 @@ struct TokenScore {
   std::vector<RankedToken> top = {};  // the best, descending, ties by lower id
 };
 
-// News of one output of a request. An output's events come in order; the last has `finished()`.
+// What an output of a request has produced since its previous event. An output's events come in order; the
+// last one, and only it, has `finished()`.
 struct OutputEvent {
   RequestId request = 0;
   int32_t output = 0;                   // 0 .. n-1
   std::vector<int32_t> token_ids = {};  // new ones; an ending stop id is among them
   std::vector<TokenScore> scores = {};  // one a token where logprobs were asked for
-  std::vector<TokenScore>
-      prompt_scores;  // of prompt tokens 1, 2 ...: output 0, once, with the first token or before
+  // Of prompt tokens 1, 2 ... (the first token has none): in one event of output 0, where they were asked
+  // for.
+  std::vector<TokenScore> prompt_scores = {};
   FinishReason finish_reason = FinishReason::none;
   std::string error = {};  // one line, when finish_reason is error; a refused request has one event an output
   RequestMetrics metrics = {};  // set when finished

@@ -189,7 +189,10 @@ void Runner::score_prompt(const BatchItem& item, int64_t first_row, const Tensor
     }
     stream_.set_sizes({.tokens = step.tokens, .seqs = rows});
     ops::sample(model_.logits(hidden, score_rows_), samples_.tensors());
-    for (int64_t i = 0; i < rows; ++i) sequence.prompt_scores.push_back(samples_.score(i));
+    for (int64_t i = 0; i < rows; ++i) {
+      if (samples_.token(i) < 0 && sequence.nan_at < 0) sequence.nan_at = begin + i;
+      sequence.prompt_scores.push_back(samples_.score(i));
+    }
     sequence.prompt_scored = begin + rows;
   }
 }

@@ -1,5 +1,7 @@
-// Runs one step of the model over a batch of sequences: fills the persistent inputs, runs the forward pass by
-// the path that the graph backend chooses, scores prompt tokens where asked, and samples.
+// Runs one step of the model over a batch of sequences: fills the step's input buffers, runs the forward
+// pass (the model's code, the static graph or a replay, as the graph backend chooses), computes log-
+// probabilities of prompt tokens where asked, and samples. Owns all memory of a step: input buffers,
+// arena, KV cache.
 #pragma once
 
 #include <cstdint>
@@ -32,23 +34,25 @@ int64_t logprob_columns(const EngineConfig& config, int64_t vocab);  // the most
 // Thread of the engine only.
 class Runner {
  public:
-  // Sizes everything by dry runs, solves the budget for the KV cache, then allocates. `memory`: bytes that
-  // this process may use in all, weights among them. `dry`: nothing is allocated and nothing can run;
-  // memory() tells what would be. Throws Error where the memory doesn't suffice. `model` outlives the runner.
+  // Finds the size of everything by dry runs, gives the KV cache what is left of `memory` (bytes that
+  // this process may use in all, weights among them), then allocates. `dry`: allocates no memory for
+  // steps and can't run; planned() says what it would take. Throws DoesNotFit where `memory` does not
+  // hold one sequence of max_model_len, Error where the system refuses memory. `model` and `team` outlive
+  // the runner.
   Runner(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config, size_t memory,
          bool dry = false);
 
-  // Plan, forward, sample. Results are in samples() until the next step: row i belongs to items[i]. Prompt
-  // scores go to their sequences. Counts the step by its path in `counts`. Throws whatever the model's code
-  // throws.
+  // One step. Results are in samples() until the next one: row i belongs to items[i]. Log-probabilities
+  // of prompt tokens go to their sequences. Counts the step in `counts` by the path that it took. Throws
+  // whatever the model's code throws; the next step can run then.
   void run(std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids, StepCounts& counts);
 
-  // A decode step of made-up sequences of one token, a KV block each, by the path that it would take: for
-  // timing.
+  // For timing: a decode step of `batch` made-up sequences of one token. Overwrites KV blocks 1 to
+  // `batch`.
   void run_idle(int64_t batch);
 
-  // Compares every capture with the model's own code, its padding poisoned; what differs is given up and
-  // told. No request may hold KV blocks.
+  // Compares every capture with the model's own code, with NaN in its padding (step_verifier.h). One that
+  // differs is no longer used and described in the result. No request may hold KV blocks.
   std::vector<std::string> verify_captures();
   const VerifyStats& verified() const { return verified_; }  // of steps sampled while serving
 
@@ -56,9 +60,8 @@ class Runner {
   void set_profiler(Profiler* profiler);
   MemoryReport planned() const { return planned_; }
   MemoryReport memory() const;  // what the allocators hold
-  // Lays the largest step out in the arena, runs none of it, and makes every page resident that the plan
-  // counts, as use would in the end. Returns what each allocator then says by itself, to be compared with
-  // planned().
+  // For tests of the plan: makes every page resident that the largest step would use, without running it,
+  // and returns what each allocator then holds, to be compared with planned().
   MemoryReport touch();
   GraphBackend& graph() { return backend_; }
   const GraphBackend& graph() const { return backend_; }
@@ -79,7 +82,7 @@ class Runner {
   const models::Model& model_;
   StepLimits limits_;
   int level_;
-  bool eager_steps_;  // whole steps may run by the model's own code
+  bool eager_steps_;  // whole steps may run by the model's own code (level 0, --graph-verify)
   int64_t verify_sample_;
   int64_t steps_ = 0;
   VerifyStats verified_;
@@ -92,7 +95,7 @@ class Runner {
   KvCache cache_;
   StepInputs inputs_;
   GraphBackend backend_;
-  size_t eager_peak_;  // arena of what runs launch by launch, as a dry run found
+  size_t eager_peak_;  // arena bytes of what runs launch by launch, found by a dry run
   MappedMemory arena_;
   StepArena eager_arena_;
   MemoryReport planned_;

@@ -83,7 +83,8 @@ void SampleBuffers::plan_choice(int64_t row, const Sequence& sequence,
                .min_p = sampling.min_p,
                .repetition_penalty = sampling.repetition_penalty,
                .presence_penalty = sampling.presence_penalty,
-               .frequency_penalty = sampling.frequency_penalty};
+               .frequency_penalty = sampling.frequency_penalty,
+               .stream = sequence.stream};
 }
 
 void SampleBuffers::plan_score(int64_t row, int32_t token, int64_t top) {

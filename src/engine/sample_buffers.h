@@ -1,5 +1,6 @@
-// The sampler's persistent buffers and the plans that the host writes into them: what to do with each row of
-// logits.
+// The sampler's buffers, whose addresses never change so that a recording may name them, and the code
+// that fills them before a step: one plan (kernels::cpu::SampleRow) for each row of logits. Thread of the
+// engine only.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,7 @@ class SampleBuffers {
   // The log-probability of a given token, and the `top` best beside it.
   void plan_score(int64_t row, int32_t token, int64_t top);
 
-  // After the step. -1: no logit was a number above -infinity.
+  // After the step: the row's token, or SampleRow::kNothingToChoose or kNotANumber, both below 0.
   int32_t token(int64_t row) const { return tensors_.tokens.as<int32_t>()[row]; }
   // Of a row whose plan asked for log-probabilities.
   TokenScore score(int64_t row) const;

@@ -1,5 +1,5 @@
-// How the tokens of one request are chosen: the fields and ranges of the API, in their typed form. Stop
-// strings are text and live above the engine.
+// How the tokens of one request are chosen: the API's fields with their ranges. Stop strings are text and
+// are handled above the engine.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ struct SamplingParams {
   float presence_penalty = 0.0f;    // [-2, 2]; output tokens
   float frequency_penalty = 0.0f;   // [-2, 2]; output tokens
   std::vector<std::pair<int32_t, float>> logit_bias = {};  // {token id, [-100, 100]}
-  std::optional<uint64_t> seed = {};                       // absent: the engine's seed + the request's number
+  std::optional<uint64_t> seed = {};                       // absent: the engine's seed + request number
   std::vector<int32_t> stop_token_ids = {};
   bool ignore_eos = false;
   int32_t min_tokens = 0;                                      // no end of text and no stop id before so many
@@ -34,7 +34,7 @@ struct SamplingParams {
   std::optional<int32_t> logprobs = {};         // best tokens listed per position, 0: the chosen one; -1: all
   std::optional<int32_t> prompt_logprobs = {};  // same for the prompt's tokens
 
-  // Throws Error that names the field, the value, the range and the mend. `max_logprobs` -1: no limit.
+  // Throws Error that names field, value, range and what to do. `max_logprobs` -1: no limit.
   void validate(int64_t vocab_size, int32_t max_logprobs) const;
 
   bool has_penalties() const {

@@ -1,20 +1,25 @@
-// Which sequences run in the next step, and for how many tokens: a function of values, so that thousands of
-// steps are simulated in tests without a model. Continuous batching after Orca (Yu et al., OSDI 2022), paged
-// as in vLLM (Kwon et al., SOSP 2023).
+// Which sequences run in the next step, and for how many tokens each. A pure function of values: tests
+// simulate thousands of steps without a model. Continuous batching after Orca (Yu et al., OSDI 2022), paged
+// KV cache as in vLLM (Kwon et al., SOSP 2023).
 //
-// Rules, in this order:
-//  1. A sequence that needs more blocks than there are fails; nobody waits for it.
-//  2. Sequences that decode run first, by arrival. One that needs a block when none is free takes those of
-//  the
-//     latest arrival (itself, if it is that): the victim is computed again later.
-//  2. Prompts under way take what is left of the token budget, by arrival.
-//  3. If nothing was preempted, waiting sequences are admitted in order while sequences, tokens and blocks
-//  for all
-//     their tokens known so far (prompt, and output before a preemption) last. The first that doesn't fit
-//     ends admission, so nobody is overtaken, with one exception: while `max_long_partial_prefills` long
-//     prompts are under way, shorter ones may pass a waiting long one.
-//  4. A waiting sequence that needs more blocks than there are fails; nobody waits for it.
-//  5. If all this comes to nothing while sequences exist, the first one fails: the engine never spins.
+// Rules, in this order ("arrival" is the order of ids):
+//
+//  1. Sequences that decode run first, by arrival, one token each. One that needs a KV block when none is
+//     free takes all blocks of the latest arrival (its own, if it is that one). That sequence is preempted:
+//     it waits again and is computed again later. If it needs more blocks than the cache has, it is reported
+//     as failed.
+//
+//  2. Prompts that are partly computed take what is left of the step's token budget, by arrival.
+//
+//  3. If nothing was preempted, waiting sequences are admitted by arrival while the limits on sequences and
+//     tokens and the free blocks allow. A sequence gets blocks for all its known tokens (prompt, and output
+//     from before a preemption). The first one that does not fit ends admission, so nobody is overtaken,
+//     with one exception: while `max_long_partial_prefills` long prompts are partly computed, shorter
+//     prompts may pass a waiting long one. A waiting sequence that needs more blocks than the cache has is
+//     reported as failed.
+//
+//  4. If nothing runs, was preempted or failed although sequences exist, the first sequence is reported as
+//     failed, so that the engine never loops without progress.
 #pragma once
 
 #include <cstdint>
@@ -76,7 +81,7 @@ struct Decision {
   }
 };
 
-// `decision` is overwritten; it is an argument so that its storage is reused.
+// Overwrites `decision`, whose storage is reused. Reads nothing else and allocates only to grow `decision`.
 void schedule(const SchedulerState& state, const Budget& budget, Decision& decision);
 
 }  // namespace reprise::engine

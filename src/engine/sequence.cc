@@ -9,14 +9,6 @@ double seconds(Clock::duration duration) {
   return std::chrono::duration<double>(duration).count();
 }
 
-// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): spreads neighbouring seeds over all keys.
-uint64_t mix(uint64_t x) {
-  x += 0x9E3779B97F4A7C15u;
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-  return x ^ (x >> 31);
-}
-
 bool contains(std::span<const int32_t> ids, int32_t id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
@@ -74,8 +66,9 @@ std::unique_ptr<Sequence> make_sequence(RequestState& request, int32_t output, i
   sequence->max_length =
       sequence->prompt_length + std::min<int64_t>(room, sampling.max_tokens.value_or(INT32_MAX));
   sequence->tokens.assign(prompt.begin(), prompt.end());
-  const uint64_t seed = sampling.seed.value_or(engine_seed + request.id);
-  sequence->seed = output == 0 ? seed : mix(seed + static_cast<uint64_t>(output));
+  sequence->seed = sampling.seed.value_or(engine_seed + request.id);
+  sequence->stream = static_cast<uint32_t>(output);
+  if (output > 0 && !sampling.seed.has_value()) sequence->stream |= kDrawnSeed;
   if (sampling.has_penalties())
     for (int32_t token : prompt) sequence->counts.add(token, false);
   return sequence;

@@ -1,4 +1,4 @@
-// One output of a request while the engine works on it.
+// One output of a request, from its arrival to its last event: tokens, KV blocks, random stream, times.
 #pragma once
 
 #include <chrono>
@@ -52,10 +52,12 @@ struct Sequence {
   int64_t computed = 0;    // tokens in the KV cache
   std::vector<BlockId> blocks;
 
-  uint64_t seed = 0;
-  TokenCounts counts;                     // kept only where penalties are on
-  int64_t prompt_scored = 0;              // prompt tokens whose log-probabilities are known, the first aside
+  uint64_t seed = 0;          // the random numbers of this output: seed and stream of kernels/cpu/philox.h
+  uint32_t stream = 0;        // the number of the output, and kDrawnSeed
+  TokenCounts counts;         // kept only where penalties are on
+  int64_t prompt_scored = 0;  // prompt tokens whose log-probabilities are known, the first aside
   std::vector<TokenScore> prompt_scores;  // not published yet
+  int64_t nan_at = -1;                    // position whose logits gave NaN as log-probability; -1: none
 
   Clock::time_point scheduled{};  // first time; unset before
   Clock::time_point first_token{};
@@ -80,6 +82,10 @@ struct Sequence {
   FinishReason ending(std::span<const int32_t> eos_token_ids) const;
   RequestMetrics metrics(Clock::time_point now, int64_t output_tokens) const;
 };
+
+// In Sequence::stream: the request gave no seed. Output 0 lacks it, so that it is the same as with the seed
+// engine_seed + request number given: that is what it has always been.
+inline constexpr uint32_t kDrawnSeed = uint32_t{1} << 31;
 
 // A sequence for output `output` of `request`, whose parameters are valid.
 std::unique_ptr<Sequence> make_sequence(RequestState& request, int32_t output, int64_t max_model_len,

@@ -1,5 +1,6 @@
-// The persistent buffers that a step's forward pass reads, filled on the host before it. Their addresses
-// never change, so a recording may name them.
+// The input buffers of a step's forward pass (token ids, positions, slots of the KV cache, block tables),
+// filled by the host before each step. Their addresses never change, so that a recording may name them.
+// Thread of the engine only.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,7 @@ namespace reprise::engine {
 
 class StepInputs {
  public:
-  // `kv` outlives this.
+  // For steps of at most `max_tokens` tokens in `max_rows` sequences. `kv` outlives this.
   StepInputs(int64_t max_tokens, int64_t max_rows, const models::PagedKvView& kv);
 
   void clear() { sizes_ = {}; }

@@ -18,7 +18,9 @@ std::unique_ptr<Model> make(const weights::ModelConfig& config, const weights::C
   auto store = std::make_unique<HeapStore>(BufferKind::weight);
   WeightLoader loader(source, *store, team, dtype);
   std::unique_ptr<Model> model = find_family(config.architecture).make(config, loader);
-  model->own(std::move(store), loader.names());
+  // Copied first: once the store has moved nothing may throw, or it would go away before the model's tensors.
+  WeightNames names = loader.names();
+  model->own(std::move(store), std::move(names));
   if (requested != nullptr) *requested = loader.requested();
   return model;
 }

@@ -35,7 +35,12 @@ MappedFile::MappedFile(const std::filesystem::path& path)
   void* mapping = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file_.fd, 0);
   if (mapping == MAP_FAILED) cannot_open(path_, std::generic_category().message(errno));
   data_ = static_cast<const std::byte*>(mapping);
-  guard_ = std::make_unique<ShrinkGuard>(data_, size_);
+  try {
+    guard_ = std::make_unique<ShrinkGuard>(data_, size_);
+  } catch (...) {  // the destructor does not run
+    ::munmap(mapping, size_);
+    throw;
+  }
 }
 
 MappedFile::~MappedFile() {

@@ -1,14 +1,19 @@
-// A steady step allocates nothing on the heap.
+// A steady step allocates nothing on the heap, whichever way steps run.
 #include <gtest/gtest.h>
 
+#include "engine/graph_backend.h"
 #include "tests/count_new.h"
-#include "tests/engine/small_model.h"
+#include "tests/engine/ways_to_run.h"
 
 namespace reprise::engine {
 namespace {
 
-TEST(Allocation, ASteadyStepAllocatesNothing) {
+class Allocation : public testing::TestWithParam<Way> {};
+
+TEST_P(Allocation, ASteadyStepAllocatesNothing) {
   EngineConfig config = small_engine_config();
+  config.graph = GetParam().graph;
+  config.graph.capture_before_ready = true;
   ThreadTeam team(2);
   Engine engine(small_model(team), team, Isa::scalar, config, [](const OutputEvent&) {});
   for (uint32_t i = 0; i < 6; ++i) {
@@ -19,12 +24,19 @@ TEST(Allocation, ASteadyStepAllocatesNothing) {
     engine.submit({small_prompt(10 + i, i), params});
   }
   for (int i = 0; i < 10; ++i) engine.step();  // prompts, and storage that grows once
+  const StepCounts counts_before = engine.stats().steps;
   const int64_t before = allocations();
   for (int i = 0; i < 60; ++i) engine.step();  // crosses block edges
   EXPECT_EQ(allocations() - before, 0);
+  const StepCounts counts = engine.stats().steps;
+  EXPECT_EQ(counts.total() - counts_before.total(), 60);
+  EXPECT_EQ(counts.replayed - counts_before.replayed, GetParam().decode_is_replayed ? 60 : 0);
   engine.submit({small_prompt(3), {}});
   EXPECT_GT(allocations(), before) << "the count works";
 }
+
+INSTANTIATE_TEST_SUITE_P(Ways, Allocation, testing::ValuesIn(ways_to_run()),
+                         [](const auto& info) { return info.param.name; });
 
 }  // namespace
 }  // namespace reprise::engine

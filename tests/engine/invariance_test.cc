@@ -6,7 +6,7 @@
 #include <tuple>
 
 #include "kernels/cpu/isa_select.h"
-#include "tests/engine/small_model.h"
+#include "tests/engine/ways_to_run.h"
 
 namespace reprise::engine {
 namespace {
@@ -96,6 +96,81 @@ TEST_P(Invariance, AloneInACrowdChunkedPreemptedWithAnyThreads) {
   scarce.max_num_seqs = 16;
   compare("too few blocks for all", scarce, 2);
   EXPECT_GT(preemptions, 0) << "this configuration is meant to preempt";
+}
+
+// The same contract for each way of running a step: level 1, replay, a capture list, split mode.
+TEST(InvarianceOfWays, AloneInACrowdChunkedAndPreempted) {
+  const Isa isa = kernels::cpu::available_isas().back();
+  constexpr int kCount = 12;
+  Results reference;
+  for (const Way& way : ways_to_run()) {
+    SCOPED_TRACE(way.name);
+    EngineConfig plain = small_engine_config();
+    plain.graph = way.graph;
+    EngineConfig before_ready = plain, chunked = plain, scarce = plain;
+    before_ready.graph.capture_before_ready = true;
+    chunked.max_num_batched_tokens = 16;
+    scarce.num_gpu_blocks_override = 14;
+    for (const EngineConfig& config : {plain, before_ready, chunked, scarce})
+      for (const int threads : {1, 2}) {
+        SmallEngine small(config, DType::bf16, isa, threads);
+        const Results found = small.run(crowd(kCount));
+        if (reference.empty()) reference = found;
+        for (const auto& [key, result] : reference) {
+          SCOPED_TRACE("request " + std::to_string(key.first));
+          ASSERT_NO_FATAL_FAILURE(expect_same(found.at(key), result));
+        }
+        if (way.decode_is_replayed) {
+          EXPECT_GT(small.engine.stats().steps.replayed, 0);
+        }
+        if (!way.graph.full_cuda_graph) {
+          EXPECT_GT(small.engine.stats().steps.split, 0);
+        }
+        if (config.num_gpu_blocks_override.has_value()) {
+          EXPECT_GT(small.engine.stats().preemptions, 0);
+        }
+      }
+    for (const int i : {0, 2, 4, 10}) {
+      SmallEngine alone(plain, DType::bf16, isa);
+      const Results found = alone.run({crowd(kCount)[static_cast<size_t>(i)]});
+      ASSERT_NO_FATAL_FAILURE(expect_same(found.at({0, 0}), reference.at({static_cast<RequestId>(i), 0})));
+    }
+  }
+}
+
+// Bits do depend on the partition size, where a sequence is longer than a partition; at one size they are the
+// same in every batch, chunk, level and replay.
+TEST(InvarianceOfWays, ThePartitionSizeIsPartOfTheContract) {
+  for (const Isa isa : kernels::cpu::available_isas()) {
+    SCOPED_TRACE(name_of(isa));
+    const auto scores_at = [&](int64_t partition, const GraphConfig& graph, int64_t batched, int crowd_size) {
+      EngineConfig config = small_engine_config();
+      config.max_partition_size = partition;
+      config.max_num_batched_tokens = batched;
+      config.graph = graph;
+      SmallEngine small(config, DType::f32, isa);
+      std::vector<Request> requests = {
+          {small_prompt(200), {.temperature = 0, .max_tokens = 6, .logprobs = 3}}};
+      for (int i = 0; i < crowd_size; ++i)
+        requests.push_back({small_prompt(20 + i, 5), {.temperature = 1, .max_tokens = 9}});
+      return small.run(requests).at({0, 0});
+    };
+    const Collected small_partitions = scores_at(64, {}, 256, 0);
+    const Collected one_partition = scores_at(32768, {}, 256, 0);
+    bool differs = false;
+    for (size_t i = 0; i < small_partitions.scores.size(); ++i)
+      differs = differs || small_partitions.scores[i].logprob != one_partition.scores[i].logprob;
+    EXPECT_TRUE(differs) << "then the contract need not name it";
+    for (const int64_t partition : {64, 32768}) {
+      const Collected& expected = partition == 64 ? small_partitions : one_partition;
+      for (const Way& way : ways_to_run()) {
+        SCOPED_TRACE(way.name);
+        ASSERT_NO_FATAL_FAILURE(expect_same(scores_at(partition, way.graph, 256, 0), expected));
+        if (isa == Isa::scalar && way.graph.graph_opt_level == 1) continue;  // slow, and level 0 is not
+        ASSERT_NO_FATAL_FAILURE(expect_same(scores_at(partition, way.graph, 32, 4), expected));
+      }
+    }
+  }
 }
 
 std::string case_name(const testing::TestParamInfo<Case>& info) {

@@ -9,6 +9,7 @@
 #include <map>
 #include <numeric>
 #include <random>
+#include <set>
 
 #include "core/thread_team.h"
 #include "kernels/cpu/isa_select.h"
@@ -103,7 +104,8 @@ TEST_P(Sampling, NothingToChooseIsSaid) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float inf = std::numeric_limits<float>::infinity();
   for (float temperature : {0.0f, 1.0f}) {
-    EXPECT_EQ(sample_one(isa(), std::vector<float>(100, nan), {.temperature = temperature}).token, -1);
+    EXPECT_EQ(sample_one(isa(), std::vector<float>(100, nan), {.temperature = temperature}).token,
+              SampleRow::kNotANumber);
     EXPECT_EQ(sample_one(isa(), std::vector<float>(100, -inf), {.temperature = temperature}).token, -1);
     std::vector<float> mixed(100, nan);
     mixed[70] = -5;
@@ -113,6 +115,63 @@ TEST_P(Sampling, NothingToChooseIsSaid) {
     mixed[3] = inf;
     EXPECT_EQ(sample_one(isa(), mixed, {.temperature = temperature}).token, 3);
   }
+}
+
+// One NaN among the logits, at every place of a vector: it is never chosen, and log-probabilities that it
+// would spoil are said to be no numbers. So is a row with +infinity.
+TEST_P(Sampling, OneNaNSpoilsTheLogprobsAndNothingElse) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (size_t n : {33u, 1000u})
+    for (size_t at = 0; at < n; at += n < 100 ? 1 : 37)
+      for (const float bad : {nan, -nan}) {
+        std::vector<float> logits = random_logits(n, 3);
+        logits[at] = -100;
+        std::vector<float> spoilt = logits;
+        spoilt[at] = bad;
+        for (SampleRow row :
+             {SampleRow{.temperature = 0}, SampleRow{.temperature = 1},
+              SampleRow{.temperature = 1, .top_k = 5}, SampleRow{.temperature = 1, .top_p = 0.5f}}) {
+          const int32_t token = sample_one(isa(), spoilt, row).token;
+          EXPECT_GE(token, 0);
+          EXPECT_NE(token, static_cast<int32_t>(at));
+          row.repetition_penalty = 1.5f;
+          EXPECT_GE(sample_one(isa(), spoilt, row, {}, {{static_cast<int32_t>(at), 1}, {1, 1}}).token, 0);
+          row.top = 2;
+          EXPECT_EQ(sample_one(isa(), spoilt, row).token, SampleRow::kNotANumber) << at;
+          EXPECT_GE(sample_one(isa(), logits, row).token, 0);
+        }
+        const SampleRow score{.mode = SampleMode::score, .given_token = 2, .top = 0};
+        EXPECT_EQ(sample_one(isa(), spoilt, score).token, SampleRow::kNotANumber) << at;
+        spoilt[at] = std::numeric_limits<float>::infinity();
+        EXPECT_EQ(sample_one(isa(), spoilt, score).token, SampleRow::kNotANumber) << at;
+        EXPECT_EQ(sample_one(isa(), logits, score).token, 2);
+      }
+}
+
+// Philox encrypts the counter with the key, so streams of one seed can't meet; those of two could only by
+// chance.
+TEST(Philox, NoTwoStreamsShareAPrefix) {
+  std::set<std::pair<double, double>> prefixes;
+  size_t streams = 0;
+  for (uint64_t seed = 0; seed < 300; ++seed)
+    for (const uint64_t base : {uint64_t{0}, uint64_t{1} << 32, ~uint64_t{0} - 400})
+      for (uint32_t output = 0; output < 128; output += seed < 20 ? 1 : 17)
+        for (const uint32_t drawn : {uint32_t{0}, uint32_t{1} << 31}) {
+          // Shifted streams would share a prefix with another's middle: places 0 to 3 begin one each.
+          for (uint64_t place = 0; place < 4; ++place)
+            prefixes.emplace(uniform_at(base + seed, output | drawn, place),
+                             uniform_at(base + seed, output | drawn, place + 1));
+          streams += 4;
+        }
+  EXPECT_EQ(prefixes.size(), streams);
+}
+
+// Stream 0 is what a seed alone gave before there were streams.
+TEST(Philox, StreamZeroIsTheSeedsOwn) {
+  const auto words = philox4x32({5, 0, 0, 0}, {42, 7});
+  const double expected = static_cast<double>((uint64_t{words[0]} << 32 | words[1]) >> 11) * 0x1p-53;
+  EXPECT_EQ(uniform_at(uint64_t{7} << 32 | 42, 0, 5), expected);
+  EXPECT_EQ(uniform_at(0, 0, 0), static_cast<double>(uint64_t{0x6627e8d5e169c58d} >> 11) * 0x1p-53);
 }
 
 TEST_P(Sampling, SharesFollowTheSoftmax) {

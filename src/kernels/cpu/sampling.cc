@@ -102,7 +102,7 @@ class RowSampler {
     logits_ = x;
   }
 
-  // Lowest id of the largest value, -1 where nothing is above -infinity.
+  // Lowest id of the largest value, kNothingToChoose where nothing is above -infinity.
   int32_t argmax() {
     bodies_.block_maxima(logits_, vocab_, workspace_.partial);
     float largest = kMinusInfinity;
@@ -112,13 +112,13 @@ class RowSampler {
         largest = workspace_.partial[block];
         where = block;
       }
-    if (where < 0) return -1;
+    if (where < 0) return SampleRow::kNothingToChoose;
     int64_t i = where * SamplingBodies::kBlock;
     while (logits_[i] != largest) ++i;
     return static_cast<int32_t>(i);
   }
 
-  double random() const { return uniform_at(row_.seed, row_.position); }
+  double random() const { return uniform_at(row_.seed, row_.stream, row_.position); }
   float scale() const { return 1.0f / row_.temperature; }
 
   int32_t draw_from_top_k(float peak) {
@@ -249,10 +249,13 @@ void run_sample(const KernelContext& context, int64_t begin, int64_t end) {
     if (row.mode == SampleMode::skip) continue;
     const float* logits = context.buffer<const float>(0) + r * vocab;
     int32_t token = row.given_token;
-    if (row.mode == SampleMode::choose)
+    if (row.mode == SampleMode::choose) {
       token = RowSampler(bodies_of<level>(), row, logits, vocab, workspace)
                   .choose(context.buffer<const TokenBias>(2) + row.slot * scalars.max_biases,
                           context.buffer<const TokenCount>(3) + row.slot * scalars.max_counts);
+      if (token < 0 && std::any_of(logits, logits + vocab, [](float logit) { return std::isnan(logit); }))
+        token = SampleRow::kNotANumber;
+    }
     context.buffer<int32_t>(4)[r] = token;
     if (row.top < 0 || token < 0) continue;
 
@@ -264,6 +267,10 @@ void run_sample(const KernelContext& context, int64_t begin, int64_t end) {
     one.buffers = arguments;
     one.scalars = &columns;
     log_sum_exp_kernel(level, DType::f32).run(one, 0, 1);
+    if (!std::isfinite(stats[0]) || !std::isfinite(stats[1])) {  // then every log-probability is NaN
+      context.buffer<int32_t>(4)[r] = SampleRow::kNotANumber;
+      continue;
+    }
     const auto logprob = [&](float logit) { return (logit - stats[0]) - stats[1]; };
     context.buffer<float>(5)[r] = logprob(logits[token]);
     const int64_t wanted = std::min<int64_t>(row.top, scalars.max_top);

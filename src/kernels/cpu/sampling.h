@@ -5,6 +5,10 @@
 // biases of -infinity), penalties (repetition, then frequency and presence), temperature, top_k, top_p,
 // min_p, and a draw by the inverse of the cumulative distribution. Log-probabilities are those of the raw
 // logits. Every sum has one order, so a row's result depends on the row alone.
+//
+// NaN: a token whose logit is NaN is never chosen. A row of nothing but NaN (and -infinity), and one whose
+// log-probabilities are asked for and contain NaN or +infinity, gives kNotANumber; other rows are not touched
+// by it.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +25,12 @@ enum class SampleMode : int32_t {
 };
 
 struct SampleRow {
+  // What it writes into `tokens` in place of an id.
+  static constexpr int32_t kNothingToChoose = -1;  // no logit is a number above -infinity, and none is NaN
+  static constexpr int32_t kNotANumber = -2;       // the logits hold NaN (or +infinity) where it matters
+
   uint64_t seed = 0;
-  uint64_t position = 0;  // of the new token in its output: with the seed it fixes the random number
+  uint64_t position = 0;  // of the new token in its output: with seed and stream it fixes the random number
   SampleMode mode = SampleMode::skip;
   int32_t slot = 0;         // row of the biases and of the history
   int32_t bias_count = 0;   // entries used there
@@ -36,7 +44,7 @@ struct SampleRow {
   float repetition_penalty = 1;
   float presence_penalty = 0;
   float frequency_penalty = 0;
-  int32_t unused = 0;
+  uint32_t stream = 0;  // of the seed
 
   static constexpr float kGreedyBelow = 1e-5f;
 };
@@ -68,7 +76,7 @@ constexpr int64_t max_sample_vocab() {
 // Items are rows.
 //   0 logits f32 [S, vocab]   1 plan SampleRow [S]   2 biases TokenBias [slots, max_biases]
 //   3 counts TokenCount [slots, max_counts]
-//   4 tokens i32 [S]: the chosen or given token; -1 where no logit is a number above -infinity
+//   4 tokens i32 [S]: the chosen or given token, or kNothingToChoose, kNotANumber
 //   5 logprobs f32 [S]   6 top_ids i32 [S, max_top], -1 behind the last   7 top_logprobs f32 [S, max_top]
 const Kernel& sample_kernel(Isa isa);
 

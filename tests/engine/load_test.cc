@@ -1,0 +1,123 @@
+// Many requests at once: what the engine does for one of 20,000 that wait costs what it does for one of ten.
+// Times are processor time of this thread; the engine has a team of one, so all of its work is here.
+#include <gtest/gtest.h>
+#include <time.h>
+
+#include <algorithm>
+#include <random>
+#include <set>
+
+#include "engine/request_table.h"
+#include "kernels/cpu/isa_select.h"
+#include "tests/engine/small_model.h"
+
+namespace reprise::engine {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(NDEBUG)
+constexpr double kSlower = 15;  // a build with checks runs so many times longer
+#else
+constexpr double kSlower = 1;
+#endif
+
+double cpu_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+constexpr int kMany = 20000;
+
+struct Crowd {
+  explicit Crowd(const EngineConfig& config = small_engine_config())
+      : engine(small_model(team), team, kernels::cpu::available_isas().back(), config,
+               [this](const OutputEvent& event) {
+                 last_events += event.finished();
+                 aborted += event.finish_reason == FinishReason::abort;
+               }) {}
+
+  ThreadTeam team{1};
+  int64_t last_events = 0, aborted = 0;
+  Engine engine;
+
+  std::vector<RequestId> submit(int count, int32_t max_tokens) {
+    std::vector<RequestId> ids;
+    for (int i = 0; i < count; ++i)
+      ids.push_back(engine.submit({{1, 2, 3}, {.temperature = 0, .max_tokens = max_tokens}}));
+    return ids;
+  }
+};
+
+// In the order of arrival, in the reverse one, and in none: each took 1 s or more when every abort walked the
+// queue.
+TEST(Load, AnAbortStorm) {
+  for (const int order : {0, 1, 2}) {
+    Crowd crowd;
+    std::vector<RequestId> ids = crowd.submit(kMany, 100);
+    crowd.engine.step();  // all are accepted, the first are running
+    if (order == 1) std::reverse(ids.begin(), ids.end());
+    if (order == 2) std::shuffle(ids.begin(), ids.end(), std::mt19937(7));
+    const double before = cpu_seconds();
+    for (RequestId id : ids) crowd.engine.abort(id);
+    crowd.engine.step();
+    EXPECT_LT(cpu_seconds() - before, 0.1 * kSlower) << "order " << order;
+    EXPECT_EQ(crowd.aborted, kMany);
+    EXPECT_TRUE(crowd.engine.idle());
+    EXPECT_EQ(crowd.engine.stats().free_blocks, crowd.engine.memory().num_kv_blocks);
+  }
+}
+
+// A step with 20,000 waiting costs what a step with 20 waiting does.
+TEST(Load, TenThousandsWaitAtNoCostToAStep) {
+  const auto steps_with = [](int waiting) {
+    Crowd crowd;
+    crowd.submit(waiting, 200);
+    for (int i = 0; i < 3; ++i) crowd.engine.step();
+    double best = 1e9;
+    for (int round = 0; round < 3; ++round) {
+      const double before = cpu_seconds();
+      for (int i = 0; i < 10; ++i) crowd.engine.step();
+      best = std::min(best, cpu_seconds() - before);
+    }
+    return best;
+  };
+  const double few = steps_with(20), many = steps_with(kMany);
+  EXPECT_LT(many, 2 * few + 0.005 * kSlower) << "few waiting: " << few << " s";
+}
+
+TEST(Load, AllOfManyAreServed) {
+  EngineConfig config = small_engine_config();
+  config.max_num_seqs = 128;
+  Crowd crowd(config);
+  crowd.submit(10000, 1);
+  crowd.engine.run();
+  EXPECT_EQ(crowd.last_events, 10000);
+  EXPECT_EQ(crowd.aborted, 0);
+}
+
+// The list of those that wait against the plain definition: ids in order, whatever comes and goes.
+TEST(Load, TheWaitingListIsASortedSet) {
+  std::vector<Sequence> sequences(60);
+  for (size_t i = 0; i < sequences.size(); ++i) sequences[i].id = i;
+  WaitingList list;
+  std::set<uint64_t> expected;
+  std::mt19937 random(5);
+  for (int turn = 0; turn < 5000; ++turn) {
+    Sequence& sequence = sequences[random() % sequences.size()];
+    if (sequence.waits) {
+      list.erase(sequence);
+      expected.erase(sequence.id);
+    } else {
+      list.erase(sequence);  // not there: nothing happens
+      list.insert(sequence);
+      expected.insert(sequence.id);
+    }
+    std::vector<uint64_t> found;
+    for (const Sequence* at = list.first(); at != nullptr; at = at->next_waiting) found.push_back(at->id);
+    ASSERT_EQ(found, std::vector<uint64_t>(expected.begin(), expected.end()));
+    ASSERT_EQ(list.size(), static_cast<int64_t>(expected.size()));
+  }
+}
+
+}  // namespace
+}  // namespace reprise::engine
