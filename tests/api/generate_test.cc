@@ -93,7 +93,8 @@ void throw_at_every_event(LanguageModel& model) {
     }
     EXPECT_EQ(seen, at) << "called again after it threw";
     // The next call has other prompts, fewer and then more than the one that failed.
-    ASSERT_EQ(ids_of(model.generate({prompts[1]})), std::vector{right[2]}) << "event " << at;
+    ASSERT_EQ(ids_of(model.generate({prompts[1]})), (std::vector<std::vector<int32_t>>{right[2]}))
+        << "event " << at;
     ASSERT_EQ(ids_of(model.generate(prompts)), right) << "event " << at;
   }
 }
@@ -344,7 +345,7 @@ TEST(Generate, TemplateArgumentsGiveTheIdsOfTheTokenizerCommand) {
   const std::string begin =
       R"({"messages": [{"role": "user", "content": "Once"}], "add_generation_prompt": )";
   std::vector<std::vector<int32_t>> all;
-  for (const std::string& rest :
+  for (const std::string rest :
        {R"(true})", R"(false})", R"(true, "chat_template_kwargs": {"enable_thinking": false}})",
         R"(true, "tools": [{"type": "function", "function": {"name": "f"}}]})",
         R"(false, "documents": [{"text": "d"}, {"text": "e"}], "tools": null})"}) {
