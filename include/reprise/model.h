@@ -9,14 +9,14 @@
 //       .make = [](reprise::WeightReader& weights) { return std::make_unique<MyBackbone>(weights); }});
 //   reprise::LanguageModel model = reprise::LanguageModel::load({.model = "/models/mine"});
 //
-// examples/custom_model is a whole one. The code of forward() is written once: it runs op by op, is traced to
-// a static graph, and its launches are recorded and replayed, with the same bits each way.
+// examples/custom_model is a complete one. The code of forward() is written once: it runs op by op, is traced
+// to a static graph, and its launches are recorded and replayed, with the same bits each way.
 //
-// A step computes T tokens of S sequences. A Value of the model's code has T or S rows; how many these are is
-// not known to the code, so nothing that it does may depend on it.
+// A step computes T tokens of S sequences. A Value of the model's code has T or S rows. T and S are symbolic;
+// never branch on them.
 //
 // Errors: as in reprise.h, exceptions derived from std::runtime_error. Those of a model's code (an input that
-// is not declared, shapes that don't fit) are thrown by LanguageModel::load, which tries the code out.
+// is not declared, shapes that don't fit) are thrown by LanguageModel::load, which runs it once.
 // Threads: register before any model is loaded. A model's code runs on one thread at a time.
 #pragma once
 
@@ -34,10 +34,10 @@
 
 namespace reprise {
 
-// The line of the model's code that called an op, for graphs and errors: never given by hand.
+// The line of the model's code that called an op, for graphs and errors. Leave it at its default.
 using Where = std::source_location;
 
-// A tensor within a model's code. Copying one copies a handle; nothing is allocated on the heap.
+// A tensor in a model's code. Copies share the same elements; nothing is allocated on the heap.
 class Value {
  public:
   Value();  // empty: an optional argument that is absent
@@ -79,7 +79,7 @@ class ConfigFields {
   std::shared_ptr<Impl> impl_;
 };
 
-// What config.json says, under Hugging Face's names. Attention heads, head_dim and layers size the KV cache.
+// What config.json says, under Hugging Face's names. Layers, heads and head_dim decide the KV cache's size.
 struct ModelShape {
   std::string architecture;
   int64_t vocab_size = 0;
@@ -158,7 +158,7 @@ struct ModelOutputs {
   Value logits;  // [S, vocab_size] f32: logits() of the rows in logit_rows
 };
 
-// A model's code. Pure but for the KV cache, and not dependent on any value that it computes.
+// A model's code. Its only side effect is on the KV cache; it never branches on values that it computes.
 class Backbone {
  public:
   virtual ~Backbone() = default;
@@ -290,9 +290,9 @@ Value paged_attention(const Value& q, const KvCache& cache, const AttentionOptio
 Value attention(const Value& q, const Value& k, const Value& v, const KvCache& cache,
                 const AttentionOptions& options = {}, Where where = Where::current());
 
-// An element as the host sees it, once everything before has run. This is what keeps a model from graphs:
-// code that does it runs op by op only, and is refused, by the op's and the layer's name, where it is traced
-// or captured.
+// Reads one element on the host, after all ops before have run. A model whose code calls this can only run
+// op by op: tracing and capture refuse it with an error that names the op and the layer, and load() throws
+// where graphs are asked for.
 float host_read(const Value& x, int64_t row, int64_t column);
 
 }  // namespace nn

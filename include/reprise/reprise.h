@@ -4,14 +4,23 @@
 //   for (const reprise::Result& r : model.generate({{.text = "Once upon a time"}})) std::cout <<
 //   r.outputs[0].text;
 //
-// Errors: every function may throw an exception derived from std::runtime_error whose message says what was
-// wrong, where, and the mend. A prompt that can't run is no exception: its Result carries the error, the
-// others finish.
+// Errors: every function may throw an exception derived from std::exception whose message says what was
+// found, what was expected and what to do (and std::bad_alloc). A prompt that can't run throws nothing: its
+// Result carries the error, and the other prompts finish.
+//
+// Callbacks may throw anything, at any time. generate() then leaves by that exception: every request of that
+// call is dropped, no callback is called again, and the model is ready for the next call, whose results are
+// those that a fresh model would give.
+//
+// Threads: a LanguageModel is for one thread at a time, callbacks included. From within a callback, encode(),
+// decode(), chat_prompt(), info() and the like may be called; generate(), start_trace() and stop_trace()
+// throw.
 //
 // Numbers: a prompt's tokens and log-probabilities are the same bit for bit alone or among others, whatever
 // the chunking, the number of threads or preemption; the same seed gives the same tokens.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -23,28 +32,30 @@
 
 namespace reprise {
 
-// How a model is loaded and what it may use. Names are those of the command line's flags.
+// How a model is loaded and what it may use. Names are those of the command line's flags; load() throws
+// Error, which names the flag, on a value out of range.
 struct LoadOptions {
-  std::string model = {};          // folder with config.json and weights, or a .gguf file
-  std::string tokenizer = {};      // folder or tokenizer.json to use instead of the model's own
+  std::string model = {};      // folder with config.json and weights, or a .gguf file; required
+  std::string tokenizer = {};  // folder with a tokenizer.json, or a .gguf file, instead of the model's own
   std::string chat_template = {};  // file with a Jinja template to use instead of the model's own
   std::string dtype = "auto";  // auto | float32 | bfloat16; auto: that of the checkpoint, bfloat16 for GGUF
   std::string isa = {};  // auto | scalar | avx2 | avx512 | avx512_bf16 | amx; empty: REPRISE_ISA, or auto
   bool random_weights = false;  // --load-choices dummy: only config.json is read
-  int threads = 0;              // 0: every core this process may use
+  int threads = 0;              // >= 0; 0: every core this process may use
   int64_t max_model_len = 0;    // positions a sequence may have; 0: 2048, or fewer if the model has fewer
-  int64_t max_num_seqs = 8;     // sequences in a step
-  int64_t max_num_batched_tokens = 0;  // tokens in a step; 0: 8192
-  bool enable_chunked_prefill = true;
+  int64_t max_num_seqs = 8;     // >= 1, sequences in a step
+  int64_t max_num_batched_tokens = 0;   // >= 0, tokens in a step; 0: 8192
+  bool enable_chunked_prefill = true;   // long prompts are split over several steps
   int64_t block_size = 64;              // positions per KV block, a multiple of 16
   int64_t num_gpu_blocks_override = 0;  // KV blocks; 0: from kv_cache_memory
   double gpu_memory_utilization = 0.9;  // (0, 1], share of the free memory that the process may use in all
   size_t kv_cache_memory = 0;      // bytes; 0: what the sequences can use, at most a share of the free memory
   int64_t max_partition_size = 0;  // keys per attention partition; 0: FLAGS_max_partition_size, or 32768
   int max_logprobs = 20;           // the most a request may ask for; -1: the whole vocabulary
-  uint64_t seed = 0;               // of requests that give none
+  uint64_t seed = 0;  // of requests that give none: this plus the request's number, so that runs repeat
 
-  // Graph optimisation (docs/graph-optimization.md). What is misspelt, contradicts or can't be served throws.
+  // Graph optimization (docs/graph-optimization.md). Unknown keys, contradictions and what can't be served
+  // throw.
   std::string graph_optimization_config = {};  // JSON object of its keys; empty: level 0, nothing captured
   std::optional<bool> use_cudagraph = {};      // short for that key; absent: as the JSON says
   std::string graph_verify = "off";            // off | startup | sample=N: compare replays with eager runs
@@ -53,30 +64,36 @@ struct LoadOptions {
 };
 
 // How the tokens of one request are chosen. Defaults are the API's; the checkpoint's generation_config.json
-// is in LanguageModel::default_sampling().
+// is in LanguageModel::default_sampling(). A value out of range is the error of its prompt, found before any
+// text is processed.
 struct Sampling {
-  float temperature = 1.0f;                           // >= 0; 0 is greedy
-  int top_k = 0;                                      // 0 or -1: off
+  float temperature = 1.0f;                           // >= 0; 0 takes the most likely token
+  int top_k = 0;                                      // >= 1; 0 or -1: off
   float top_p = 1.0f;                                 // [0, 1]
   float min_p = 0.0f;                                 // [0, 1]
   float repetition_penalty = 1.0f;                    // > 0
   float presence_penalty = 0.0f;                      // [-2, 2]
   float frequency_penalty = 0.0f;                     // [-2, 2]
-  std::vector<std::pair<int32_t, float>> logit_bias;  // token id, [-100, 100]
-  std::optional<uint64_t> seed;
-  std::optional<int> max_tokens;  // absent: as far as max_model_len goes
-  int min_tokens = 0;
-  int n = 1;                      // outputs for the prompt
-  std::vector<std::string> stop;  // strings that end the text
-  std::vector<int32_t> stop_token_ids;
-  bool include_stop_str_in_output = false;
-  std::vector<std::string> bad_words;
-  std::vector<std::vector<int32_t>> bad_words_token_ids;
-  bool ignore_eos = false;
-  bool echo = false;  // the output's text begins with the prompt's
-  bool skip_special_tokens = true;
-  std::optional<int> logprobs;         // best tokens listed per position; -1: the whole vocabulary
-  std::optional<int> prompt_logprobs;  // same for the prompt
+  std::vector<std::pair<int32_t, float>> logit_bias;  // token id, [-100, 100]; at most 1024
+  std::optional<uint64_t> seed;                       // absent: LoadOptions::seed plus the request's number
+  std::optional<int> max_tokens;                      // >= 0; absent: as far as max_model_len goes
+  int min_tokens = 0;  // [0, max_tokens]; nothing but length ends an output before so many tokens
+  int n = 1;           // [1, 128], outputs for the prompt
+  // Strings that end the text, valid UTF-8: at most 128, 64 KiB in all; empty ones are ignored. They are
+  // looked for in what the model said, special tokens included even where skip_special_tokens hides them. One
+  // counts when a token after the first min_tokens completes it; it may begin before. Of several the one that
+  // is complete first counts, and of those that end together the longest. The text is cut where it begins.
+  std::vector<std::string> stop;
+  std::vector<int32_t> stop_token_ids;      // at most 256
+  bool include_stop_str_in_output = false;  // the text keeps the stop string
+  std::vector<std::string> bad_words;       // words never said: at most 256, 64 KiB in all
+  std::vector<std::vector<int32_t>>
+      bad_words_token_ids;          // sequences never said: at most 512, 65536 ids in all
+  bool ignore_eos = false;          // the end of text doesn't end the output
+  bool echo = false;                // the output's text begins with the prompt's
+  bool skip_special_tokens = true;  // the text leaves special tokens out
+  std::optional<int> logprobs;  // best tokens listed per position, [0, max_logprobs]; -1: whole vocabulary
+  std::optional<int> prompt_logprobs;  // the same for the prompt's tokens
 };
 
 struct Message {
@@ -84,12 +101,19 @@ struct Message {
   std::string content;
 };
 
-// One prompt: the first of these that is set counts.
+// One prompt: the first that is set of text, token_ids, messages_json and messages counts. Text may hold any
+// bytes, zero included; invalid UTF-8 counts as U+FFFD. At most 16 MiB of text or JSON.
 struct Prompt {
   std::optional<std::string> text = std::nullopt;
   std::vector<int32_t> token_ids = {};
-  std::vector<Message> messages = {};  // rendered by the chat template
-  std::string messages_json = "";      // the same as a JSON list, for tools, tool calls and content lists
+  std::vector<Message> messages = {};  // rendered by the chat template; at most 8192
+  std::string messages_json = "";      // the same as a JSON list, for tool calls and content lists
+  // What else the chat template sees, as JSON; empty: nothing.
+  std::string tools_json = "";      // list of tools
+  std::string documents_json = "";  // list of documents
+  std::string chat_template_kwargs_json =
+      "";                             // object of further variables, such as {"enable_thinking": false}
+  bool add_generation_prompt = true;  // the text ends with the beginning of the answer
   Sampling sampling = {};
 };
 
@@ -108,7 +132,7 @@ struct Output {
   int index = 0;  // 0 .. n-1
   std::string text;
   std::vector<int32_t> token_ids;
-  std::string finish_reason;  // "stop", "length", "abort"
+  std::string finish_reason;  // "stop", "length", "abort", or "error": Result::error says why
   std::vector<TokenLogprob> logprobs;
 };
 
@@ -125,19 +149,43 @@ struct Result {
   std::vector<Output> outputs;
   std::vector<TokenLogprob> prompt_logprobs;  // of tokens 1, 2 ...; the first has none
   Metrics metrics;
-  std::string error;  // not empty: this prompt could not run
+  // Not empty: why this prompt could not run or be finished. `outputs` then holds what was produced before,
+  // if anything was.
+  std::string error;
 };
 
 // News of one output while it grows. Valid during the callback only.
 struct StreamEvent {
-  size_t prompt = 0;  // index into the list given to generate()
-  int output = 0;
-  const std::string& text;  // new text, whole UTF-8 characters, may be empty
-  const std::vector<int32_t>& token_ids;
-  bool finished = false;
+  size_t prompt = 0;  // place in the list given to generate(), or in the order of the source
+  int output = 0;     // 0 .. n-1
+  const std::string&
+      text;  // new text, whole UTF-8 characters, may be empty; never what a stop string cuts off
+  const std::vector<int32_t>& token_ids;  // new tokens
+  bool finished = false;                  // the last event of this output
 };
 // False ends that output with finish_reason "abort".
 using StreamCallback = std::function<bool(const StreamEvent&)>;
+
+// A prompt is complete: its result, in the order in which prompts complete. False cancels the whole call.
+using ResultCallback = std::function<bool(size_t index, const Prompt& prompt, Result&& result)>;
+
+struct GenerateOptions {
+  StreamCallback on_event = nullptr;
+  // Where set, results go there as they come and are not kept: generate() returns an empty list. While the
+  // oldest prompt runs, at most 4096 prompts are taken after it, so a caller who writes in order holds no
+  // more.
+  ResultCallback on_result = nullptr;
+  // Set by any thread or signal handler: at the next step all outputs end with finish_reason "abort" and what
+  // they have, their results are delivered, and no further prompt is taken. In a list that is returned,
+  // prompts that had not begun have an error that says so.
+  const std::atomic<bool>* cancel = nullptr;
+};
+
+// Gives prompts one by one, each when there is a place for it, on the thread that calls generate_from().
+// `may_wait`: nothing is running, so the source may block; otherwise it returns `later` when it has no prompt
+// at hand.
+enum class PromptFeed { prompt, later, end };
+using PromptSource = std::function<PromptFeed(Prompt& prompt, bool may_wait)>;
 
 // Bytes of one purpose: as planned before anything was allocated, and as allocated since. Recordings count
 // when they are made.
@@ -193,16 +241,21 @@ struct GraphReport {
   std::string text() const;  // lines for people
 };
 
-// A loaded model with its tokenizer, KV cache and threads. Thread contract: one thread at a time.
+// A loaded model with its tokenizer, KV cache and threads. One thread at a time.
 class LanguageModel {
  public:
+  // Throws Error where the model can't be read, doesn't fit into memory, or an option is wrong.
   static LanguageModel load(const LoadOptions& options);
   LanguageModel(LanguageModel&&) noexcept;
   LanguageModel& operator=(LanguageModel&&) noexcept;
-  ~LanguageModel();
+  ~LanguageModel();  // not from within a callback
 
-  // Runs all prompts as one continuous batch. Results are in the order of the prompts.
+  // Runs all prompts as one continuous batch. Results are in the order of the prompts. A prompt is encoded
+  // when there is a place for it, so memory and the time to the first result don't grow with the list.
   std::vector<Result> generate(const std::vector<Prompt>& prompts, const StreamCallback& on_event = nullptr);
+  std::vector<Result> generate(const std::vector<Prompt>& prompts, const GenerateOptions& options);
+  // The same for prompts that come one by one; results go to options.on_result.
+  void generate_from(const PromptSource& source, const GenerateOptions& options);
 
   // Text to ids and back. Throw where the model has no tokenizer.
   std::vector<int32_t> encode(const std::string& text, bool add_special_tokens = true) const;

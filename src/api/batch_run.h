@@ -1,6 +1,14 @@
 // One call of LanguageModel::generate: prompts to engine requests, engine events to results.
+//
+// Prompts are taken as the engine needs them, so that time to the first result and memory don't grow with
+// their number. Between two steps: finished results are delivered, prompts are taken and encoded; within a
+// step the engine's sink calls on_event().
 #pragma once
 
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "api/output_text.h"
@@ -10,37 +18,62 @@
 
 namespace reprise::api {
 
-// Lives for one generate(); one thread. The engine's sink forwards its events to on_event().
+// Lives for one generate(); one thread. Whatever leaves by an exception leaves the engine without requests.
 class BatchRun {
  public:
-  BatchRun(engine::Engine& engine, const TextModel& text, const std::vector<Prompt>& prompts,
-           const StreamCallback& callback);
+  // `next_id`: number of the next request; raised by one for each prompt taken, whether it runs or not, so
+  // that a prompt's random numbers (where it gives no seed) don't depend on errors of others.
+  BatchRun(engine::Engine& engine, const TextModel& text, engine::RequestId& next_id,
+           const PromptSource& source, const GenerateOptions& options);
+  ~BatchRun();
+  BatchRun(const BatchRun&) = delete;
+  BatchRun& operator=(const BatchRun&) = delete;
 
-  std::vector<Result> run();
+  // Throws what a callback or the source throws.
+  void run();
+  // For the engine's sink. Events of requests that are not of this run are ignored.
   void on_event(const engine::OutputEvent& event);
 
  private:
   struct OutputState {
     OutputText text;
-    bool stopped = false;  // by a stop string or the callback: the engine was told, later tokens are dropped
+    bool stopped = false;   // by a stop string: the engine was told, later tokens are dropped
+    bool finished = false;  // its last event came
   };
-  struct PromptState {
+  struct Active {
+    size_t index = 0;  // of the prompt
+    Prompt prompt;
+    Result result;
     std::vector<OutputState> outputs;
+    size_t unfinished = 0;  // outputs
+    bool broken = false;    // its text could not be made; result.error says why
   };
 
+  bool may_take() const;
+  void take_prompts();
+  void start(Prompt prompt);
+  engine::Request request_of(const Prompt& prompt) const;
   std::vector<int32_t> prompt_ids(const Prompt& prompt) const;
-  engine::SamplingParams sampling_params(const Sampling& sampling) const;
-  void submit(size_t index);
-  void append(size_t index, const engine::OutputEvent& event, std::string& new_text);
+  void deliver();
+  void cancel();
+
+  void absorb(Active& active, const engine::OutputEvent& event, std::string& new_text);
+  void append(Active& active, const engine::OutputEvent& event, std::string& new_text);
 
   engine::Engine& engine_;
   const TextModel& text_;
-  const std::vector<Prompt>& prompts_;
-  const StreamCallback& callback_;
-  std::vector<PromptState> states_;
-  std::vector<Result> results_;
-  engine::RequestId first_id_ = 0;
-  std::vector<size_t> prompt_of_request_;  // by request id - first_id_
+  engine::RequestId& next_id_;
+  const PromptSource& source_;
+  const GenerateOptions& options_;
+
+  std::map<engine::RequestId, std::unique_ptr<Active>> active_;  // not delivered yet; by prompt
+  std::vector<engine::RequestId> done_;                          // of these, the ones that are complete
+  size_t open_outputs_ = 0;                                      // of all others
+  size_t taken_ = 0;                                             // prompts
+  bool at_end_ = false;                                          // of the prompts
+  bool cancelled_ = false;
+  bool callback_failed_ = false;  // a callback threw; run() is about to
+  bool complete_ = false;
 };
 
 }  // namespace reprise::api

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "api/text_model.h"
 #include "core/json.h"
+#include "reprise/reprise.h"
 
 namespace reprise::api {
 
@@ -13,6 +15,13 @@ namespace reprise::api {
 // members are not looked at. Throws Error that names the member on a wrong type. `add_generation_prompt`:
 // where the request says nothing.
 ChatRequest parse_chat_request(const Json& request, bool add_generation_prompt);
+
+// The names of these members; parse_chat_request() reads all of them.
+bool is_chat_field(std::string_view name);
+
+// The same request from a Prompt, whose parts are JSON text, and into one.
+ChatRequest chat_request_of(const Prompt& prompt);
+void set_chat(Prompt& prompt, const ChatRequest& chat);
 
 // Answers one line {"text": ..}, {"token_ids": [..]} or {"messages": [..]}. Throws Error.
 Json answer_tokenizer_line(const TextModel& text, const std::string& line);

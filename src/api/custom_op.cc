@@ -1,5 +1,5 @@
 // Ops from outside the tree: a function over rows becomes an op like any other, with a schema in the registry
-// and a kernel that goes through the launch door.
+// and a kernel that is launched through Stream::launch.
 #include <algorithm>
 #include <deque>
 
@@ -13,7 +13,7 @@ namespace {
 using RowFunction = void (*)(const float*, float*, int64_t, int64_t) noexcept;
 
 constexpr std::string_view kInputs[] = {"x"};
-// More rows than any step has: a job that is no larger than its grain is one call, on one thread.
+// Above the rows of any step: work that is no larger than its grain is one call on one thread.
 constexpr int64_t kWholeStep = int64_t{1} << 40;
 
 struct RowSchema : ops::OpSchema {

@@ -1,8 +1,10 @@
 // The public LanguageModel over the parts: config and weights, text model, engine, threads.
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 
 #include "api/batch_run.h"
+#include "api/chat_fields.h"
 #include "api/graph_report.h"
 #include "api/model_setup.h"
 #include "api/text_model.h"
@@ -25,9 +27,34 @@ struct LanguageModel::Impl {
   api::TextModel text;
   std::unique_ptr<ThreadTeam> team;
   std::unique_ptr<engine::Engine> engine;
-  api::BatchRun* run = nullptr;  // the generate() under way, which gets the engine's events
+  api::BatchRun* run = nullptr;      // the generate() in progress, which gets the engine's events
+  engine::RequestId next_id = 0;     // of the next prompt
+  std::atomic<bool> running{false};  // generate() is in progress
   std::unique_ptr<Profiler> profiler;
   ModelInfo info;
+  class Running;
+};
+
+// Marks the model as busy for as long as it lives. Throws Error where it is already.
+class LanguageModel::Impl::Running {
+ public:
+  Running(Impl& impl, const char* what) : impl_(impl) {
+    if (impl_.running.exchange(true, std::memory_order_acquire))
+      throw Error(
+          "[{}] called while generate() is in progress, from a callback or from another thread; wait until "
+          "it "
+          "returns",
+          what);
+  }
+  ~Running() {
+    impl_.run = nullptr;
+    impl_.running.store(false, std::memory_order_release);
+  }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+ private:
+  Impl& impl_;
 };
 
 namespace {
@@ -103,15 +130,41 @@ LanguageModel::LanguageModel(LanguageModel&&) noexcept = default;
 LanguageModel& LanguageModel::operator=(LanguageModel&&) noexcept = default;
 LanguageModel::~LanguageModel() = default;
 
+void LanguageModel::generate_from(const PromptSource& source, const GenerateOptions& options) {
+  if (!source) throw Error("[generate] the source of prompts is empty; pass a function");
+  const Impl::Running running(*impl_, "generate()");
+  api::BatchRun run(*impl_->engine, impl_->text, impl_->next_id, source, options);
+  impl_->run = &run;
+  run.run();
+}
+
+std::vector<Result> LanguageModel::generate(const std::vector<Prompt>& prompts,
+                                            const GenerateOptions& options) {
+  constexpr const char* kNotBegun = "[generate] cancelled before this prompt began";
+  std::vector<Result> results;
+  GenerateOptions collecting = options;
+  if (!options.on_result) {
+    results.resize(prompts.size());
+    for (Result& result : results) result.error = kNotBegun;
+    collecting.on_result = [&results](size_t index, const Prompt&, Result&& result) {
+      results[index] = std::move(result);
+      return true;
+    };
+  }
+  size_t next = 0;
+  generate_from(
+      [&](Prompt& prompt, bool) {
+        if (next == prompts.size()) return PromptFeed::end;
+        prompt = prompts[next++];
+        return PromptFeed::prompt;
+      },
+      collecting);
+  return results;
+}
+
 std::vector<Result> LanguageModel::generate(const std::vector<Prompt>& prompts,
                                             const StreamCallback& on_event) {
-  api::BatchRun run(*impl_->engine, impl_->text, prompts, on_event);
-  impl_->run = &run;
-  struct Reset {
-    Impl& impl;
-    ~Reset() { impl.run = nullptr; }
-  } reset{*impl_};
-  return run.run();
+  return generate(prompts, GenerateOptions{.on_event = on_event});
 }
 
 std::vector<int32_t> LanguageModel::encode(const std::string& text, bool add_special_tokens) const {
@@ -125,10 +178,7 @@ bool LanguageModel::has_tokenizer() const {
 }
 
 std::string LanguageModel::chat_prompt(const std::vector<Message>& messages) const {
-  api::ChatRequest chat;
-  for (const Message& message : messages)
-    chat.messages.push_back({{"role", message.role}, {"content", message.content}});
-  return impl_->text.render_chat(chat);
+  return impl_->text.render_chat(api::chat_request_of({.messages = messages}));
 }
 
 Sampling LanguageModel::default_sampling() const {
@@ -153,10 +203,12 @@ GraphReport LanguageModel::graph_report() const {
 }
 
 void LanguageModel::start_trace() {
+  const Impl::Running running(*impl_, "start_trace()");
   impl_->profiler = std::make_unique<Profiler>();
   impl_->engine->set_profiler(impl_->profiler.get());
 }
 void LanguageModel::stop_trace() {
+  const Impl::Running running(*impl_, "stop_trace()");
   impl_->engine->set_profiler(nullptr);
 }
 void LanguageModel::write_trace(const std::string& path) const {

@@ -1,5 +1,5 @@
-// What stands behind the opaque types of include/reprise/model.h, for the files of this folder that implement
-// it.
+// The implementation of the opaque types of include/reprise/model.h, shared by the files of this folder that
+// define their functions.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// The ops of the public API (namespace nn): checks what the ops themselves take for granted, since model code
-// from outside may pass anything, and calls them.
+// The ops of the public API (namespace nn): checks arguments, since model code from outside may pass
+// anything, and calls the ops of src/ops, which assume that arguments are valid.
 #include <cmath>
 #include <cstring>
 

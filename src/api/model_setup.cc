@@ -46,7 +46,7 @@ engine::EngineConfig engine_config(const LoadOptions& options, const weights::Mo
   return config;
 }
 
-// Throws where the graph settings can't be served for this model; what is only odd comes back as warnings.
+// Throws Error where the graph settings can't be served for this model; returns warnings about the rest.
 std::vector<std::string> check_graph(const engine::EngineConfig& config, const models::Family& family) {
   constexpr bool kHasCompiler = false;
   engine::require_graph_support(config.graph, family.architecture, family.supports_graph_optimization);

@@ -1,5 +1,5 @@
-// What a model and its flags come to, before a weight is read: one place, for loading a model and for the
-// commands that only look at one.
+// Config, settings and device level of a model, checked before any weight is read: for loading a model, and
+// for the commands that only inspect one (plan, explain, check).
 #pragma once
 
 #include <filesystem>
@@ -24,10 +24,10 @@ struct ModelSetup {
   engine::EngineConfig engine;
   DType dtype = DType::f32;
   Isa isa = Isa::scalar;
-  std::vector<std::string> warnings;  // settings that are not wrong, but may not do what was meant
+  std::vector<std::string> warnings;  // settings that are valid but without effect, or unlikely to be meant
 };
 
-// Throws Error on whatever can't run, graph settings among it.
+// Throws Error on a model, a flag or graph settings that can't run.
 ModelSetup set_up_model(const LoadOptions& options);
 
 }  // namespace reprise::api

@@ -1,4 +1,4 @@
-// Value and Layer of the public API: a tensor and a layer's scope in storage of their own.
+// Value and Layer of the public API: a tensor and a layer's scope inside opaque storage.
 #include <fmt/format.h>
 
 #include <new>

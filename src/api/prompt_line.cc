@@ -1,5 +1,11 @@
 #include "api/prompt_line.h"
 
+#include <cstdint>
+#include <vector>
+
+#include "api/chat_fields.h"
+#include "api/json_value.h"
+#include "api/sampling_check.h"
 #include "api/sampling_fields.h"
 #include "core/error.h"
 
@@ -8,13 +14,10 @@ namespace {
 
 std::vector<int32_t> token_ids(const Json& value) {
   std::vector<int32_t> ids;
-  if (!value.is_array())
-    throw Error("[prompt_token_ids] is {}, expected a list of token ids", to_json_text(value));
-  for (const Json& id : value) {
-    if (!id.is_number_integer() || id.get<int64_t>() < INT32_MIN || id.get<int64_t>() > INT32_MAX)
-      throw Error("[prompt_token_ids] holds {}, expected token ids", to_json_text(id));
-    ids.push_back(id.get<int32_t>());
-  }
+  if (!value.is_array()) throw Error("[prompt_token_ids] is {}, expected a list of token ids", shown(value));
+  ids.reserve(value.size());
+  for (const Json& id : value)
+    ids.push_back(static_cast<int32_t>(integer_of(id, INT32_MIN, INT32_MAX, "[prompt_token_ids] holds")));
   return ids;
 }
 
@@ -28,8 +31,10 @@ Prompt parse_prompt_line(const std::string& line, const Sampling& defaults) {
     prompt.text = json.get<std::string>();
     return prompt;
   }
-  if (!json.is_object()) throw Error("[prompt line] is neither a string nor an object");
+  if (!json.is_object()) throw Error("[prompt line] is {}, expected a string or an object", shown(json));
   int sources = 0;
+  bool chat = false;
+  std::string chat_only;  // a field that only a chat has
   for (const auto& [name, value] : json.items()) {
     if (name == "prompt") {
       ++sources;
@@ -42,15 +47,23 @@ Prompt parse_prompt_line(const std::string& line, const Sampling& defaults) {
       prompt.token_ids = token_ids(value);
     } else if (name == "messages") {
       ++sources;
-      if (!value.is_array()) throw Error("[messages] is {}, expected a list", to_json_text(value));
-      prompt.messages_json = to_json_text(value);
+      chat = true;
+    } else if (is_chat_field(name)) {
+      if (!value.is_null()) chat_only = name;
     } else if (!set_sampling_field(prompt.sampling, name, value)) {
-      throw Error("[prompt line] unknown field '{}'; known are prompt, prompt_token_ids, messages, {}", name,
-                  sampling_field_names());
+      throw Error(
+          "[prompt line] unknown field '{}'; known are prompt, prompt_token_ids, messages, tools, documents, "
+          "add_generation_prompt, chat_template_kwargs, {}",
+          name.substr(0, 80), sampling_field_names());
     }
   }
   if (sources != 1)
     throw Error("[prompt line] has {} of prompt, prompt_token_ids and messages; give exactly one", sources);
+  if (chat)
+    set_chat(prompt, parse_chat_request(json, true));
+  else if (!chat_only.empty())
+    throw Error("[{}] is for a chat, but the line has no messages; leave it out or send messages", chat_only);
+  check_sampling(prompt.sampling);
   return prompt;
 }
 

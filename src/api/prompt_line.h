@@ -1,5 +1,6 @@
-// A line of a prompts file: a JSON string, or an object with prompt, prompt_token_ids or messages and
-// sampling fields.
+// A line of a prompts file, and the body of a completion request: a JSON string, or an object with `prompt`,
+// `prompt_token_ids` or `messages`, and sampling fields. With `messages` also what a chat template takes:
+// `tools`, `documents`, `add_generation_prompt` (true where absent) and `chat_template_kwargs`.
 #pragma once
 
 #include <string>
@@ -8,8 +9,8 @@
 
 namespace reprise::api {
 
-// Throws Error on malformed JSON, an unknown field or a wrong type. `defaults` holds where the line says
-// nothing.
+// `defaults` holds where the line says nothing. Throws Error, which names the field, on malformed JSON, an
+// unknown field, a wrong type, and a value out of the range that holds for every model.
 Prompt parse_prompt_line(const std::string& line, const Sampling& defaults);
 
 }  // namespace reprise::api

@@ -26,7 +26,8 @@ Json logprobs_json(const std::vector<TokenLogprob>& logprobs) {
 }  // namespace
 
 Json result_json(size_t index, const Result& result, const Sampling& sampling) {
-  if (!result.error.empty()) return {{"index", index}, {"error", result.error}};
+  // What was produced before the error stays beside it.
+  if (!result.error.empty() && result.outputs.empty()) return {{"index", index}, {"error", result.error}};
   Json outputs = Json::array();
   for (const Output& output : result.outputs) {
     Json item = {{"index", output.index},
@@ -36,8 +37,10 @@ Json result_json(size_t index, const Result& result, const Sampling& sampling) {
     if (sampling.logprobs) item["logprobs"] = logprobs_json(output.logprobs);
     outputs.push_back(std::move(item));
   }
-  Json line = {
-      {"index", index}, {"prompt_token_ids", result.prompt_token_ids}, {"outputs", std::move(outputs)}};
+  Json line = {{"index", index}};
+  if (!result.error.empty()) line["error"] = result.error;
+  line["prompt_token_ids"] = result.prompt_token_ids;
+  line["outputs"] = std::move(outputs);
   if (sampling.prompt_logprobs) {
     Json scores = logprobs_json(result.prompt_logprobs);
     scores.insert(scores.begin(), nullptr);  // nothing predicts the first token

@@ -1,4 +1,6 @@
-// A Result as the line of JSON that `reprise generate --json` prints (docs and scripts rely on its form).
+// A Result as the line of JSON that `reprise generate --json` prints (scripts rely on its form): prompt,
+// outputs and metrics; {"index", "error"} alone where nothing was produced, and both where an error came
+// later.
 #pragma once
 
 #include <cstddef>

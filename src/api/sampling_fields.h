@@ -1,5 +1,5 @@
-// The sampling fields of the API from one table: set from the JSON of a prompt line, or as flags
-// (cli/sampling_flags.h).
+// The sampling fields of the API in one table, with types, ranges and what they do: set from the JSON of a
+// request or a prompt line, and from flags of the commands (cli/sampling_flags.h).
 #pragma once
 
 #include <span>
@@ -17,12 +17,15 @@ enum class FieldForm { number, flag, text_list, json };
 struct SamplingField {
   const char* name;  // of the API, "top_p"
   FieldForm form;
-  const char* help;
+  const char* range;                    // values and default, "0 to 1 (1)"
+  const char* help;                     // one line: the range, then what it does
   void (*set)(Sampling&, const Json&);  // throws on a value of the wrong type; use set_field
 };
 std::span<const SamplingField> sampling_fields();
 
-// Throws Error that begins with `shown_name` on a value of the wrong type. Ranges are checked by the engine.
+// Throws Error "[shown_name] is VALUE, expected ..." on a wrong type, a list that is too long or a number out
+// of range. Ranges that depend on the model, and fields that contradict each other, are found by
+// check_sampling() (sampling_check.h).
 void set_field(const SamplingField& field, Sampling& sampling, const Json& value,
                const std::string& shown_name);
 // The same from the text of a flag, given once or, where the form is text_list, several times.

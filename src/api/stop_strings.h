@@ -1,30 +1,59 @@
-// Finds stop strings in text that arrives in pieces, and holds back what could still become one.
+// Finds stop strings in a text that arrives in pieces, in time linear in the text times the number of
+// strings.
+//
+// The strings of one request are prepared once (StopSet) and shared by its outputs; each output has a
+// StopFinder. Which match counts doesn't depend on how the text is cut into pieces: the one that is complete
+// first, and of several that end at the same byte the longest.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace reprise::api {
 
-// One output, one thread.
-class StopStrings {
+// Immutable; safe from many threads. Knuth, Morris and Pratt's tables (SIAM J. Comput. 6, 1977), one a
+// string.
+class StopSet {
  public:
-  // Empty strings are ignored. `include`: a found stop string stays in the text.
-  StopStrings(std::vector<std::string> strings, bool include);
-
-  // Takes more text; returns what is now certain to belong to the output. After a match, text is cut at it
-  // and all that follows is dropped.
-  std::string push(std::string_view text);
-  // What was held back, at the end of the output.
-  std::string flush();
-  bool matched() const { return matched_; }
+  // Empty strings are ignored.
+  explicit StopSet(const std::vector<std::string>& strings);
+  bool empty() const { return patterns_.empty(); }
 
  private:
-  std::vector<std::string> strings_;
-  bool include_;
-  bool matched_ = false;
-  std::string held_;  // the longest end of the text that begins a stop string
+  friend class StopFinder;
+  struct Pattern {
+    std::string text;
+    std::vector<uint32_t> border;  // [i]: longest proper beginning of text[0..i] that also ends it
+  };
+  std::vector<Pattern> patterns_;
+};
+
+// One text, one thread.
+class StopFinder {
+ public:
+  struct Match {
+    size_t begin = 0;       // bytes of the text before the match
+    std::string_view text;  // the stop string; valid as long as the StopSet
+  };
+
+  explicit StopFinder(std::shared_ptr<const StopSet> set);
+
+  // Reads more of the text, up to the first match. `counts` false: matches that end in this piece are
+  // ignored, but one that begins here may still end in a later piece. After a match nothing more may be read.
+  std::optional<Match> read(std::string_view piece, bool counts);
+  // Bytes at the end of the text read so far that may begin a stop string.
+  size_t held() const { return held_; }
+
+ private:
+  std::shared_ptr<const StopSet> set_;
+  std::vector<uint32_t> matched_;  // of each pattern, the bytes of it that end the text
+  size_t length_ = 0;              // of the text read
+  size_t held_ = 0;
 };
 
 }  // namespace reprise::api

@@ -35,8 +35,9 @@ class TextModel {
   // The conversation as text. Throws Error where there is no template, or as the template does.
   std::string render_chat(const ChatRequest& request) const;
   // Ids of a rendered conversation: the template has put the special tokens itself.
-  std::vector<int32_t> encode_chat(const std::string& prompt) const {
-    return tokenizer().encode(prompt, false);
+  std::vector<int32_t> encode_chat(const std::string& prompt, size_t max_tokens = SIZE_MAX) const {
+    return tokenizer().encode(
+        prompt, tokenizer::EncodeOptions{.add_special_tokens = false, .max_tokens = max_tokens});
   }
 
  private:
