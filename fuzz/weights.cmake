@@ -1,3 +1,3 @@
-foreach(parser safetensors gguf config)
+foreach(parser safetensors gguf config json)
   reprise_fuzzer(${parser} SOURCES ${parser}_fuzz.cc DEPS reprise_weights)
 endforeach()

@@ -5,14 +5,12 @@
 
 #include "api/model_access.h"
 #include "core/error.h"
+#include "core/json_fields.h"
 #include "models/registry.h"
-#include "weights/json_fields.h"
 #include "weights/model_config.h"
 
 namespace reprise {
 namespace {
-
-using weights::JsonFields;
 
 constexpr std::array<std::pair<std::string_view, Tensor models::ForwardInput::*>, 7> kInputs = {{
     {"token_ids", &models::ForwardInput::token_ids},

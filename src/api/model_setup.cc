@@ -72,6 +72,8 @@ ModelSetup set_up_model(const LoadOptions& options) {
         std::filesystem::is_directory(setup.path) ? setup.path : setup.path.parent_path());
   setup.engine = engine_config(options, setup.config, setup.defaults);
   setup.warnings = check_graph(setup.engine, setup.family);
+  for (const auto* found : {&setup.config.warnings, &setup.defaults.warnings})
+    setup.warnings.insert(setup.warnings.end(), found->begin(), found->end());
   setup.dtype = compute_dtype(options.dtype, setup.config);
   setup.isa = kernels::cpu::choose_isa(setup.dtype, options.isa);
   return setup;

@@ -5,77 +5,48 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <set>
 
 #include "core/error.h"
-#include "core/json.h"
-#include "core/nearest.h"
+#include "core/json_fields.h"
 
 namespace reprise::engine {
 namespace {
 
 constexpr std::string_view kWhere = "--graph-optimization-config";
-constexpr int kMaxDepth = 8;
+// Of a repeated key one value would be used silently.
+constexpr JsonLimits kLimits = {
+    .max_depth = 8, .max_keys_per_object = 1000, .max_bytes = size_t{1} << 20, .unique_keys = true};
 constexpr int64_t kMost = int64_t{1} << 24;  // tokens, as everywhere
 
-[[noreturn]] void wrong_value(std::string_view key, const Json& value, std::string_view expected) {
-  throw Error("[{}] \"{}\" is {}, expected {}", kWhere, key, to_json_text(value), expected);
-}
-
-bool boolean(std::string_view key, const Json& value) {
-  if (!value.is_boolean()) wrong_value(key, value, "true or false");
-  return value.get<bool>();
-}
-
-int64_t integer(std::string_view key, const Json& value, int64_t least, int64_t most) {
-  // An unsigned number may exceed what get<int64_t>() can hold.
-  const bool fits = value.is_number_unsigned() ? value.get<uint64_t>() <= static_cast<uint64_t>(most)
-                                               : value.is_number_integer() && value.get<int64_t>() <= most;
-  if (!fits || value.get<int64_t>() < least)
-    wrong_value(key, value, fmt::format("an integer from {} to {}", least, most));
-  return value.get<int64_t>();
-}
-
-std::optional<std::vector<int64_t>> sizes(std::string_view key, const Json& value) {
-  const std::string expected = fmt::format("null or a list of integers from 1 to {}", kMost);
+std::optional<std::vector<int64_t>> sizes(const JsonValue& value) {
   if (value.is_null()) return std::nullopt;
-  if (!value.is_array()) wrong_value(key, value, expected);
-  if (value.empty())
-    throw Error("[{}] \"{}\" is [], so nothing would be captured; list sizes, or leave the key out", kWhere,
-                key);
-  std::vector<int64_t> list;
-  for (const Json& item : value)
-    list.push_back(integer(fmt::format("{}[{}]", key, list.size()), item, 1, kMost));
-  return list;
+  if (!value.json().is_array()) value.fail(fmt::format("null or a list of integers from 1 to {}", kMost));
+  if (value.json().empty())
+    throw Error("{} is [], so nothing would be captured; list sizes, or leave the key out", value.name());
+  return value.integers(1, kMost);
 }
 
 struct Key {
   std::string_view name;
-  void (*read)(GraphConfig& config, std::string_view key, const Json& value);
+  void (*read)(GraphConfig& config, const JsonValue& value);
 };
 using Config = GraphConfig;
 constexpr Key kKeys[] = {
-    {"graph_opt_level", [](Config& c, std::string_view k,
-                           const Json& v) { c.graph_opt_level = static_cast<int>(integer(k, v, 0, 2)); }},
-    {"use_cudagraph", [](Config& c, std::string_view k, const Json& v) { c.use_cudagraph = boolean(k, v); }},
-    {"cudagraph_capture_sizes",
-     [](Config& c, std::string_view k, const Json& v) { c.cudagraph_capture_sizes = sizes(k, v); }},
-    {"full_cuda_graph",
-     [](Config& c, std::string_view k, const Json& v) { c.full_cuda_graph = boolean(k, v); }},
+    {"graph_opt_level",
+     [](Config& c, const JsonValue& v) { c.graph_opt_level = static_cast<int>(v.integer(0, 2)); }},
+    {"use_cudagraph", [](Config& c, const JsonValue& v) { c.use_cudagraph = v.boolean(); }},
+    {"cudagraph_capture_sizes", [](Config& c, const JsonValue& v) { c.cudagraph_capture_sizes = sizes(v); }},
+    {"full_cuda_graph", [](Config& c, const JsonValue& v) { c.full_cuda_graph = v.boolean(); }},
     {"cudagraph_capture_sizes_prefill",
-     [](Config& c, std::string_view k, const Json& v) { c.cudagraph_capture_sizes_prefill = sizes(k, v); }},
+     [](Config& c, const JsonValue& v) { c.cudagraph_capture_sizes_prefill = sizes(v); }},
     {"max_capture_shape_prefill",
-     [](Config& c, std::string_view k, const Json& v) {
-       c.max_capture_shape_prefill = integer(k, v, 1, kMost);
-     }},
-    {"cudagraph_only_prefill",
-     [](Config& c, std::string_view k, const Json& v) { c.cudagraph_only_prefill = boolean(k, v); }},
-    {"cudagraph_num_of_warmups", [](Config& c, std::string_view k,
-                                    const Json& v) { c.cudagraph_num_of_warmups = integer(k, v, 0, 1000); }},
-    {"use_unique_memory_pool",
-     [](Config& c, std::string_view k, const Json& v) { c.use_unique_memory_pool = boolean(k, v); }},
+     [](Config& c, const JsonValue& v) { c.max_capture_shape_prefill = v.integer(1, kMost); }},
+    {"cudagraph_only_prefill", [](Config& c, const JsonValue& v) { c.cudagraph_only_prefill = v.boolean(); }},
+    {"cudagraph_num_of_warmups",
+     [](Config& c, const JsonValue& v) { c.cudagraph_num_of_warmups = v.integer(0, 1000); }},
+    {"use_unique_memory_pool", [](Config& c, const JsonValue& v) { c.use_unique_memory_pool = v.boolean(); }},
     {"draft_model_use_cudagraph",
-     [](Config& c, std::string_view k, const Json& v) { c.draft_model_use_cudagraph = boolean(k, v); }},
+     [](Config& c, const JsonValue& v) { c.draft_model_use_cudagraph = v.boolean(); }},
 };
 
 std::vector<std::string_view> key_names() {
@@ -84,40 +55,21 @@ std::vector<std::string_view> key_names() {
   return names;
 }
 
-// A key that stands there twice would silently have one of its values.
-void refuse_repeated_keys(std::string_view json) {
-  std::set<std::string> seen;
-  [[maybe_unused]] const Json parsed =
-      Json::parse(json, [&](int depth, Json::parse_event_t event, const Json& value) {
-        if (event == Json::parse_event_t::key && depth == 1 && !seen.insert(value.get<std::string>()).second)
-          throw Error("[{}] \"{}\" is given twice; keep one", kWhere, value.get<std::string>());
-        return true;
-      });
-}
-
 Json parse_object(std::string_view json) {
-  Json object = parse_json(json, fmt::format("[{}]", kWhere), kMaxDepth);
+  Json object = parse_json(json, fmt::format("[{}]", kWhere), kLimits);
   if (!object.is_object())
     throw Error("[{}] is {}, expected an object such as {{\"graph_opt_level\": 1, \"use_cudagraph\": true}}",
-                kWhere, to_json_text(object));
-  refuse_repeated_keys(json);
+                kWhere, short_json_text(object));
   return object;
 }
 
 GraphConfig config_of(const Json& object) {
+  const JsonFields fields(object, kWhere, FieldNames::flag);
+  fields.refuse_unknown(key_names());
   GraphConfig config;
-  for (const auto& [name, value] : object.items()) {
-    const auto* key = std::find_if(std::begin(kKeys), std::end(kKeys),
-                                   [&name = name](const Key& k) { return k.name == name; });
-    if (key == std::end(kKeys)) {
-      const std::vector<std::string_view> names = key_names();
-      const std::string_view nearest = nearest_name(name, names);
-      throw Error("[{}] \"{}\" is no key{}; the keys are {}", kWhere, name,
-                  nearest.empty() ? "" : fmt::format(", did you mean \"{}\"?", nearest),
-                  fmt::join(names, ", "));
-    }
-    key->read(config, name, value);
-  }
+  for (const Key& key : kKeys)
+    if (const auto found = object.find(key.name); found != object.end())
+      key.read(config, JsonValue(*found, fields.name_of(key.name)));  // null is a value here
   if (config.draft_model_use_cudagraph)
     throw Error(
         "[{}] \"draft_model_use_cudagraph\" is true, but there is no speculative decoding and so no draft "

@@ -1,4 +1,4 @@
-// From a config and a checkpoint to a model that is ready to run.
+// Makes a model that is ready to run from a config and a checkpoint.
 #pragma once
 
 #include <memory>
@@ -10,7 +10,8 @@
 namespace reprise::models {
 
 // Loads every weight with all threads of the team. `checkpoint` null: random weights. `dtype` is f32 or bf16.
-// Throws Error on an unknown architecture, a missing tensor or a wrong shape.
+// Throws Error on an unknown architecture, a missing tensor, a wrong shape, and a checkpoint that contradicts
+// the config. Nothing is kept when it throws.
 std::unique_ptr<const Model> load_model(const weights::ModelConfig& config,
                                         const weights::Checkpoint* checkpoint, DType dtype, ThreadTeam& team);
 

@@ -1,5 +1,5 @@
-// What every model is to the engine: a function from the step's inputs to hidden states and the logits of the
-// rows that are read. A model's code calls ops only; it knows neither graphs nor the engine.
+// The interface of a model to the engine: a function from the inputs of a step to hidden states and to the
+// logits of chosen rows. The code of a model calls ops only and depends on neither graphs nor the engine.
 #pragma once
 
 #include <cstdint>
@@ -48,7 +48,7 @@ struct ForwardOutput {
   Tensor logits;  // [S, vocab_size] f32
 };
 
-// What the tensors of a checkpoint are called, for reports.
+// Names of weights in the checkpoint, for reports.
 using WeightNames = std::unordered_map<const Buffer*, std::string>;
 
 class Model {

@@ -37,7 +37,11 @@ std::vector<std::string> known_architectures() {
 }
 
 void register_family(Family family) {
-  std::erase_if(families(), [&](const Family& known) { return known.architecture == family.architecture; });
+  for (Family& known : families())
+    if (known.architecture == family.architecture) {
+      known = std::move(family);
+      return;
+    }
   families().push_back(std::move(family));
 }
 

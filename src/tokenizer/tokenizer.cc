@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "core/error.h"
+#include "core/file_kind.h"
 #include "core/json.h"
 #include "tokenizer/hash.h"
 #include "tokenizer/streaming_decoder.h"
@@ -148,7 +149,7 @@ Tokenizer::~Tokenizer() = default;
 
 Tokenizer Tokenizer::load(const std::filesystem::path& directory) {
   const auto file = directory / "tokenizer.json";
-  return from_json(read_file(file), file.string(), load_tokenizer_config(directory));
+  return from_json(read_checkpoint_file(file), file.string(), load_tokenizer_config(directory));
 }
 
 Tokenizer Tokenizer::from_json(std::string_view tokenizer_json, std::string_view what,

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/file_kind.h"
 #include "weights/gguf.h"
 #include "weights/gguf_checkpoint.h"
 #include "weights/safetensors_checkpoint.h"
@@ -33,6 +34,7 @@ std::unique_ptr<Checkpoint> Checkpoint::open(const std::filesystem::path& path) 
                 path.string());
   if (is_gguf_file(path) || path.extension() == ".gguf") return std::make_unique<GgufCheckpoint>(path);
   if (path.extension() == ".safetensors") return open_safetensors_file(path);
+  refuse_wrong_file(path);
   throw Error(
       "{} is neither a GGUF file nor a .safetensors file; expected one of them or a Hugging Face folder",
       path.string());

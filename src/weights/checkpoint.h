@@ -1,5 +1,5 @@
-// One face for every source of weights: a Hugging Face folder, a GGUF file, or random numbers. Models ask for
-// tensors by their Hugging Face names and never learn which it was.
+// The interface to every source of weights: a Hugging Face folder, a GGUF file, or random numbers. Models ask
+// for tensors by the names of Hugging Face's causal language models, whatever the source is.
 #pragma once
 
 #include <cstddef>
@@ -15,15 +15,16 @@
 
 namespace reprise::weights {
 
-// Thread contract: const and safe from any number of threads, so that a packer can read the rows of one
-// tensor from several threads while another tensor is released.
+// Threads: all members are const and may be called from any number of threads; rows of one tensor may be read
+// while another tensor is released.
 class Checkpoint {
  public:
   virtual ~Checkpoint() = default;
 
   // `path`: a folder with model.safetensors.index.json, model.safetensors or any *.safetensors; or one
-  // .safetensors file; or one .gguf file. Throws Error, saying what was looked for, when there is none or it
-  // is damaged.
+  // .safetensors file; or one .gguf file. Tensors of a base model ("layers.0..." without "model.") get the
+  // usual names. Throws Error, saying what was looked for and what was found instead, when there is none or
+  // it is damaged.
   static std::unique_ptr<Checkpoint> open(const std::filesystem::path& path);
 
   virtual bool has(std::string_view name) const = 0;
@@ -43,8 +44,9 @@ class Checkpoint {
   // in order.
   virtual std::optional<std::span<const std::byte>> raw(std::string_view name) const = 0;
 
-  // The end of reading a tensor: its pages leave resident memory, and reading it again brings them back.
-  // Throws Error when the file was cut in the meantime, so that nothing read from it is believed.
+  // Call after the last read of a tensor and before its numbers are used: its pages leave resident memory
+  // (reading it again brings them back). Throws Error when the file was cut meanwhile, since what was read
+  // may be zeros.
   virtual void release(std::string_view name) const = 0;
 
   // Where the weights come from, for messages.

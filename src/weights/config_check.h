@@ -1,5 +1,5 @@
-// Limits that every configuration meets, whichever file it came from. They keep every product of sizes far
-// inside 64 bits, so that a hostile config ends here and not in an overflow further on.
+// Limits for every configuration, whichever file it came from. They keep products of sizes far below 2^63, so
+// that a hostile config is refused here instead of overflowing later.
 #pragma once
 
 #include <cstdint>

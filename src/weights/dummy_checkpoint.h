@@ -1,5 +1,4 @@
-// Weights from nothing: what `--load-choices dummy` loads, so that speed can be measured from a config.json
-// alone.
+// Random weights, which `--load-choices dummy` loads: speed can be measured with a config.json alone.
 #pragma once
 
 #include <map>

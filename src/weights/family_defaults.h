@@ -1,5 +1,5 @@
-// What transformers assumes, family by family, for fields that a config leaves out. A family without a line
-// gets the values that most share, so that a new one needs a line only where it differs.
+// The defaults of transformers, by family, for fields that a config leaves out. A family that is not listed
+// gets those that most families share.
 #pragma once
 
 #include <cstdint>

@@ -3,18 +3,28 @@
 #include <limits>
 
 #include "core/error.h"
-#include "weights/json_fields.h"
+#include "core/file_kind.h"
+#include "core/json_fields.h"
+#include "weights/token_ids.h"
 
 namespace reprise::weights {
 namespace {
 
 constexpr size_t kMaxBytes = size_t{2} << 20;
+constexpr int64_t kAnyId = int64_t{1} << 31;
 
-std::optional<double> within(const JsonFields& fields, std::string_view key, double least, double most) {
-  const auto value = fields.number(key);
-  if (value && !(*value >= least && *value <= most))
-    fields.fail(key, fmt::format("expected a number from {} to {}", least, most));
-  return value;
+// What `read` returns; absent, with a warning, where it throws Error.
+template <typename Read>
+auto recommended(const JsonFields& fields, std::string_view key, std::vector<std::string>& warnings,
+                 Read read) -> std::optional<decltype(read(std::declval<const JsonValue&>()))> {
+  const auto value = fields.value(key);
+  if (!value) return std::nullopt;
+  try {
+    return read(*value);
+  } catch (const Error& e) {
+    warnings.push_back(fmt::format("{}; it is ignored", e.what()));
+    return std::nullopt;
+  }
 }
 
 }  // namespace
@@ -22,17 +32,21 @@ std::optional<double> within(const JsonFields& fields, std::string_view key, dou
 GenerationDefaults parse_generation_defaults(const Json& json, std::string_view what) {
   const JsonFields fields(json, what);
   GenerationDefaults defaults;
-  defaults.do_sample = fields.boolean("do_sample");
-  defaults.temperature = within(fields, "temperature", 0.0, 1e6);
-  defaults.top_k = fields.integer("top_k");
-  if (defaults.top_k && *defaults.top_k < 0) fields.fail("top_k", "expected 0 or more");
-  defaults.top_p = within(fields, "top_p", 0.0, 1.0);
-  defaults.min_p = within(fields, "min_p", 0.0, 1.0);
-  defaults.repetition_penalty = within(fields, "repetition_penalty", std::numeric_limits<float>::min(), 1e6);
-  if (const auto bos = fields.integers("bos_token_id"); !bos.empty() && bos.front() >= 0)
+  const auto number = [&](std::string_view key, double least, double most) {
+    return recommended(fields, key, defaults.warnings,
+                       [&](const JsonValue& v) { return v.number(least, most); });
+  };
+  defaults.do_sample =
+      recommended(fields, "do_sample", defaults.warnings, [](const JsonValue& v) { return v.boolean(); });
+  defaults.temperature = number("temperature", 0.0, 1e6);
+  defaults.top_k = recommended(fields, "top_k", defaults.warnings,
+                               [](const JsonValue& v) { return std::max<int64_t>(0, v.integer(-1)); });
+  defaults.top_p = number("top_p", 0.0, 1.0);
+  defaults.min_p = number("min_p", 0.0, 1.0);
+  defaults.repetition_penalty = number("repetition_penalty", std::numeric_limits<float>::min(), 1e6);
+  if (const auto bos = token_ids(fields, "bos_token_id", kAnyId, defaults.warnings); !bos.empty())
     defaults.bos_token_id = bos.front();
-  for (int64_t id : fields.integers("eos_token_id"))
-    if (id >= 0) defaults.eos_token_ids.push_back(id);
+  defaults.eos_token_ids = token_ids(fields, "eos_token_id", kAnyId, defaults.warnings);
   return defaults;
 }
 
@@ -40,7 +54,16 @@ GenerationDefaults load_generation_defaults(const std::filesystem::path& folder)
   const auto path = folder / "generation_config.json";
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) return {};
-  return parse_generation_defaults(parse_json(read_file(path, kMaxBytes), path.string()), path.string());
+  try {
+    const std::string text = read_file(path, kMaxBytes);
+    if (text.find_first_not_of(" \t\r\n") == text.npos) return {};
+    refuse_wrong_file(std::string_view(text).substr(0, 512), text.size(), path);
+    return parse_generation_defaults(parse_json(text, path.string(), kCheckpointJson), path.string());
+  } catch (const Error& e) {
+    GenerationDefaults defaults;
+    defaults.warnings.push_back(fmt::format("{}; the file is ignored", e.what()));
+    return defaults;
+  }
 }
 
 }  // namespace reprise::weights

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "core/error.h"
+#include "core/file_kind.h"
 
 namespace reprise::weights {
 namespace {
@@ -15,6 +16,14 @@ constexpr uint64_t kDefaultAlignment = 32;
 constexpr uint64_t kMaxAlignment = uint64_t{1} << 20;
 constexpr uint32_t kMaxDimensions = 4;
 constexpr int kMaxArrayDepth = 4;
+// Far above every real file (a few thousand tensors, less than 100 keys, vocabularies of 300,000), and low
+// enough that a hostile one costs some hundred megabytes at most: a file of any size is cheap to make when it
+// is sparse.
+constexpr uint64_t kMaxTensors = uint64_t{1} << 18;
+constexpr uint64_t kMaxValues = uint64_t{1} << 16;
+constexpr uint64_t kMaxArrayElements = uint64_t{1} << 22;
+constexpr uint64_t kMaxHeaderBytes = uint64_t{256} << 20;  // metadata and list of tensors
+constexpr uint64_t kMaxNameBytes = uint64_t{1} << 10;      // of a key or a tensor
 // The least bytes that one of each can take: what bounds their counts.
 constexpr uint64_t kMinKeyValueBytes = 8 + 4 + 1;
 constexpr uint64_t kMinTensorBytes = 8 + 4 + 8 + 4 + 8;
@@ -42,6 +51,10 @@ uint64_t fixed_size(GgufType type) {
       return 0;
   }
   return 0;
+}
+
+std::string_view head_of(std::span<const std::byte> data) {
+  return {reinterpret_cast<const char*>(data.data()), std::min<size_t>(data.size(), 512)};
 }
 
 template <typename T>
@@ -80,11 +93,23 @@ class Cursor {
     return at;
   }
 
-  uint64_t take_count(std::string_view field, uint64_t least_bytes) {
-    return bounded(take<uint64_t>(field), field, least_bytes);
+  std::string_view take_name(std::string_view field) {
+    const std::string_view name = take_string(field);
+    if (name.size() > kMaxNameBytes)
+      throw Error("{}: {} has {} bytes, at most {} are possible; the file is damaged, fetch it again", what_,
+                  field, name.size(), kMaxNameBytes);
+    return name;
   }
 
-  uint64_t bounded(uint64_t count, std::string_view field, uint64_t least_bytes) const {
+  // A count from the file, believed up to `most` and to what the bytes left can hold.
+  uint64_t take_count(std::string_view field, uint64_t most, uint64_t least_bytes) {
+    return bounded(take<uint64_t>(field), field, most, least_bytes);
+  }
+
+  uint64_t bounded(uint64_t count, std::string_view field, uint64_t most, uint64_t least_bytes) const {
+    if (count > most)
+      throw Error("{}: {} is {}, at most {} are read; the file is damaged, fetch it again", what_, field,
+                  count, most);
     if (count > left() / least_bytes)
       throw Error("{}: {} is {}, more than the {} bytes left can hold; the file is damaged, fetch it again",
                   what_, field, count, left());
@@ -111,10 +136,12 @@ void skip_value(Cursor& cursor, const std::string& what, std::string_view key, G
 void skip_elements(Cursor& cursor, const std::string& what, std::string_view key, GgufType element,
                    uint64_t count, int depth) {
   if (const uint64_t size = fixed_size(element)) {
-    cursor.skip(cursor.bounded(count, "the length of a metadata array", size) * size, "a metadata array");
+    cursor.skip(cursor.bounded(count, "the length of a metadata array", kMaxArrayElements, size) * size,
+                "a metadata array");
     return;
   }
-  cursor.bounded(count, "the length of a metadata array", element == GgufType::string ? 8 : 12);
+  cursor.bounded(count, "the length of a metadata array", kMaxArrayElements,
+                 element == GgufType::string ? 8 : 12);
   for (uint64_t i = 0; i < count; ++i) skip_value(cursor, what, key, element, depth);
 }
 
@@ -158,7 +185,7 @@ struct PendingTensor {
 PendingTensor take_tensor(Cursor& cursor, const std::string& what) {
   PendingTensor pending;
   FileTensor& tensor = pending.tensor;
-  tensor.name = cursor.take_string("a tensor name");
+  tensor.name = cursor.take_name("a tensor name");
   const auto dimensions = cursor.take<uint32_t>("a tensor's number of dimensions");
   if (dimensions == 0 || dimensions > kMaxDimensions)
     throw Error("{}: tensor '{}' has {} dimensions, 1 to {} are possible; the file is damaged", what,
@@ -267,25 +294,28 @@ std::optional<double> number_at(GgufType type, const std::byte* at) {
 }  // namespace
 
 GgufContents parse_gguf(std::span<const std::byte> data, const std::string& what) {
-  if (data.size() < sizeof(kMagic) || std::memcmp(data.data(), kMagic, sizeof(kMagic)) != 0)
+  if (data.size() < sizeof(kMagic) || std::memcmp(data.data(), kMagic, sizeof(kMagic)) != 0) {
+    refuse_wrong_file(head_of(data), data.size(), what);
     throw Error("{}: no GGUF file: it does not begin with 'GGUF'", what);
-  Cursor cursor(data, what);
+  }
+  Cursor cursor(data.first(std::min<uint64_t>(data.size(), kMaxHeaderBytes)), what);
   cursor.skip(sizeof(kMagic), "the magic");
   GgufContents contents;
   contents.version = cursor.take<uint32_t>("the version");
   check_version(contents.version, what);
   const auto tensor_count = cursor.take<uint64_t>("the number of tensors");
-  const auto value_count = cursor.take_count("the number of metadata values", kMinKeyValueBytes);
+  const auto value_count = cursor.take_count("the number of metadata values", kMaxValues, kMinKeyValueBytes);
+  cursor.bounded(tensor_count, "the number of tensors", kMaxTensors, kMinTensorBytes);  // again below
 
   std::map<std::string, GgufValue, std::less<>> values;
   for (uint64_t i = 0; i < value_count; ++i) {
-    const std::string_view key = cursor.take_string("a metadata key");
+    const std::string_view key = cursor.take_name("a metadata key");
     if (!values.emplace(key, take_value(cursor, what, key)).second)
-      throw Error("{}: metadata '{}' stands twice; the file is damaged", what, key);
+      throw Error("{}: metadata '{}' is there twice; the file is damaged", what, key);
   }
   contents.metadata = GgufMetadata(what, std::move(values));
 
-  cursor.bounded(tensor_count, "the number of tensors", kMinTensorBytes);
+  cursor.bounded(tensor_count, "the number of tensors", kMaxTensors, kMinTensorBytes);
   std::vector<PendingTensor> pending;
   pending.reserve(tensor_count);
   for (uint64_t i = 0; i < tensor_count; ++i) pending.push_back(take_tensor(cursor, what));
@@ -296,7 +326,7 @@ GgufContents parse_gguf(std::span<const std::byte> data, const std::string& what
   for (PendingTensor& p : pending) {
     std::string name = p.tensor.name;
     if (!contents.tensors.emplace(name, std::move(p.tensor)).second)
-      throw Error("{}: tensor '{}' stands twice; the file is damaged", what, name);
+      throw Error("{}: tensor '{}' is there twice; the file is damaged", what, name);
   }
   return contents;
 }
@@ -327,6 +357,23 @@ std::optional<int64_t> GgufMetadata::integer(std::string_view key) const {
   const auto integer = integer_at(value->type, value->bytes.data());
   if (!integer) wrong_type(key, *value, "an integer below 2^63");
   return integer;
+}
+
+std::optional<int64_t> GgufMetadata::uniform_integer(std::string_view key) const {
+  const GgufValue* value = find(key);
+  if (!value || value->type != GgufType::array) return integer(key);
+  const uint64_t size = fixed_size(value->element);
+  std::optional<int64_t> first;
+  for (uint64_t i = 0; i < value->count; ++i) {
+    const auto element = size ? integer_at(value->element, value->bytes.data() + i * size) : std::nullopt;
+    if (!element) wrong_type(key, *value, "an integer or a list of them");
+    if (!first) first = element;
+    if (*element != *first)
+      throw Error("{}: metadata '{}' differs between layers ({} and {}), which is not supported", what_, key,
+                  *first, *element);
+  }
+  if (!first) wrong_type(key, *value, "an integer or a list of at least one");
+  return first;
 }
 
 std::optional<double> GgufMetadata::number(std::string_view key) const {
@@ -387,6 +434,8 @@ std::optional<std::vector<float>> GgufMetadata::floats(std::string_view key) con
 }
 
 bool is_gguf_file(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) return false;  // opening a pipe would wait
   std::ifstream in(path, std::ios::binary);
   char magic[sizeof(kMagic)] = {};
   return in.read(magic, sizeof(magic)) && std::memcmp(magic, kMagic, sizeof(kMagic)) == 0;

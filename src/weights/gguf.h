@@ -1,7 +1,8 @@
 // Reader of GGUF, versions 2 and 3, little-endian: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
 //
-// Opening walks the metadata and the tensor list once. A count is believed only as far as the bytes present
-// can hold it, and nothing is allocated by a count before that check.
+// Opening reads the metadata and the list of tensors once, in linear time. Before anything is allocated by a
+// count of the file it is compared with a limit (kMax... in gguf.cc) and with what the bytes that are left
+// can hold.
 #pragma once
 
 #include <cstdint>
@@ -28,9 +29,9 @@ struct GgufValue {
   std::span<const std::byte> bytes;
 };
 
-// Metadata with typed access. Strings are views into the file. Each getter answers nullopt where the key is
-// absent and throws Error where the value has another type: any integer type serves as integer, any number as
-// a float.
+// Metadata with typed access. Strings are views into the mapped file. Each getter returns nullopt when the
+// key is absent and throws Error when the value has another type. An integer of any width is an integer, any
+// number is a double.
 class GgufMetadata {
  public:
   GgufMetadata() = default;
@@ -43,6 +44,9 @@ class GgufMetadata {
 
   std::optional<std::string_view> string(std::string_view key) const;
   std::optional<int64_t> integer(std::string_view key) const;
+  // An integer, or a list whose integers are all the same, as some writers give one for each layer. Throws
+  // Error, naming the key, when they differ.
+  std::optional<int64_t> uniform_integer(std::string_view key) const;
   std::optional<double> number(std::string_view key) const;
   std::optional<bool> boolean(std::string_view key) const;
   std::optional<std::vector<std::string_view>> strings(std::string_view key) const;
@@ -63,8 +67,8 @@ struct GgufContents {
   std::map<std::string, FileTensor, std::less<>> tensors;  // names as in the file, shapes row-major
 };
 
-// `data` is the whole file and outlives the answer; `what` names it in errors. Throws Error on anything
-// malformed.
+// `data` is the whole file and must outlive the result; `what` is its path, for errors. Throws Error on
+// anything malformed and on what is above the limits.
 GgufContents parse_gguf(std::span<const std::byte> data, const std::string& what);
 
 // Immutable after construction: safe from any number of threads.

@@ -78,8 +78,8 @@ int64_t GgufCheckpoint::reordered_head_rows(const FileTensor& tensor) const {
   const bool key = tensor.name.find(".attn_k.") != std::string::npos;
   if (!query && !key) return 0;
   const std::string prefix = std::string(architecture) + ".attention.head_count";
-  std::optional<int64_t> heads = key ? metadata.integer(prefix + "_kv") : std::nullopt;
-  if (!heads) heads = metadata.integer(prefix);
+  std::optional<int64_t> heads = key ? metadata.uniform_integer(prefix + "_kv") : std::nullopt;
+  if (!heads) heads = metadata.uniform_integer(prefix);
   const int64_t outputs = tensor.info.shape.front();
   if (!heads || *heads <= 0 || outputs % *heads != 0 || outputs / *heads % 2 != 0)
     throw Error(

@@ -1,5 +1,7 @@
 // A model's configuration from the metadata of a GGUF file. Keys: docs/gguf.md of ggml; what the file does
 // not say (biases, tied head) is read off the tensors that it has.
+#include <algorithm>
+
 #include "core/error.h"
 #include "weights/config_check.h"
 #include "weights/dequantize.h"
@@ -15,8 +17,9 @@ class ArchitectureKeys {
   ArchitectureKeys(const GgufMetadata& metadata, std::string_view architecture)
       : metadata_(metadata), prefix_(std::string(architecture) + ".") {}
 
+  // Some writers give a list, one entry a layer.
   std::optional<int64_t> integer(std::string_view key) const {
-    return metadata_.integer(prefix_ + std::string(key));
+    return metadata_.uniform_integer(prefix_ + std::string(key));
   }
   std::optional<double> number(std::string_view key) const {
     return metadata_.number(prefix_ + std::string(key));
@@ -82,10 +85,16 @@ RopeConfig read_rope(const GgufFile& file, const ArchitectureKeys& keys, const F
     rope.beta_fast = keys.number("rope.scaling.yarn_beta_fast").value_or(rope.beta_fast);
     rope.beta_slow = keys.number("rope.scaling.yarn_beta_slow").value_or(rope.beta_slow);
     // The file's factor multiplies what YaRN prescribes, as llama.cpp has it; 1 leaves that to the formula.
-    if (keys.number("rope.scaling.attn_factor").value_or(1.0) != 1.0 ||
-        keys.number("rope.scaling.yarn_log_multiplier").value_or(0.0) != 0.0)
-      throw Error("{}: rope.scaling.attn_factor and yarn_log_multiplier are not supported",
-                  file.metadata().what());
+    constexpr std::string_view kExtFactor = "rope.scaling.yarn_ext_factor";  // negative: llama.cpp's default
+    using Neutral = std::pair<std::string_view, double>;
+    for (const auto& [key, neutral] :
+         {Neutral{"rope.scaling.attn_factor", 1.0}, Neutral{"rope.scaling.yarn_attn_factor", 1.0},
+          Neutral{kExtFactor, 1.0}, Neutral{"rope.scaling.yarn_log_multiplier", 0.0}}) {
+      const double value = keys.number(key).value_or(neutral);
+      if (value != neutral && !(key == kExtFactor && value < 0.0))
+        throw Error("{}: metadata '{}' is {}, only {} is supported", file.metadata().what(), key, value,
+                    neutral);
+    }
   } else if (scaling == "linear" ||
              (scaling == "none" && keys.number("rope.scale_linear").value_or(1.0) != 1.0)) {
     rope.kind = RopeKind::linear;
@@ -98,9 +107,15 @@ RopeConfig read_rope(const GgufFile& file, const ArchitectureKeys& keys, const F
 }
 
 void read_token_ids(const GgufMetadata& metadata, ModelConfig& config) {
+  // All bits set, or a negative number, is "none".
   const auto id = [&](std::string_view key) -> std::optional<int64_t> {
     const auto value = metadata.integer(key);
-    return value && *value >= 0 ? value : std::nullopt;
+    if (!value || *value < 0 || *value == 0xffffffff) return std::nullopt;
+    if (*value < config.vocab_size) return value;
+    config.warnings.push_back(
+        fmt::format("{}: metadata '{}' is {}, outside the vocabulary of {}; it is ignored", metadata.what(),
+                    key, *value, config.vocab_size));
+    return std::nullopt;
   };
   config.bos_token_id = id("tokenizer.ggml.bos_token_id");
   config.pad_token_id = id("tokenizer.ggml.padding_token_id");
@@ -125,7 +140,12 @@ ModelConfig model_config_of_gguf(const GgufFile& file) {
   const ArchitectureKeys keys(metadata, *architecture);
   ModelConfig config;
   config.architecture = family.architecture;
-  const auto embedding = file.tensors().find("token_embd.weight");
+  if (const int64_t experts = keys.integer("expert_count").value_or(0); experts > 0)
+    throw Error("{}: metadata '{}.expert_count' is {}; mixtures of experts are not supported", what,
+                *architecture, experts);
+  // A file may hold a matrix that serves as both under either name.
+  auto embedding = file.tensors().find("token_embd.weight");
+  if (embedding == file.tensors().end()) embedding = file.tensors().find("output.weight");
   if (embedding == file.tensors().end() || embedding->second.info.shape.size() != 2)
     throw Error("{}: no matrix 'token_embd.weight'; the file holds no language model", what);
   config.vocab_size = embedding->second.info.shape.front();
@@ -146,13 +166,13 @@ ModelConfig model_config_of_gguf(const GgufFile& file) {
     throw Error("{}: attention.key_length and value_length differ, which is not supported", what);
   config.rms_norm_eps =
       static_cast<float>(keys.number("attention.layer_norm_rms_epsilon").value_or(family.rms_norm_eps));
-  config.tie_word_embeddings = !has("output.weight");
+  config.tie_word_embeddings = !has("output.weight") || !has("token_embd.weight");
   config.attention_bias = has("blk.0.attn_q.bias");
   config.mlp_bias = has("blk.0.ffn_up.bias");
   config.rope = read_rope(file, keys, family, config);
   if (family.window == WindowRule::all_layers) {
     if (const auto window = keys.integer("attention.sliding_window"); window && *window > 0) {
-      config.sliding_window = keys.size("attention.sliding_window", kMaxPositions);
+      config.sliding_window = std::min(*window, kMaxPositions);  // more than all is all
       config.layer_has_window.assign(static_cast<size_t>(config.num_layers), true);
     }
   }

@@ -1,5 +1,5 @@
-// A file mapped read-only. Checkpoints are larger than one wants to copy, and the packer drops pages as it
-// goes, so that loading peaks at one model, not two.
+// A file mapped read-only. Checkpoints are not copied into memory: pages are released as soon as they are
+// packed, so that loading needs the memory of one model, not two.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@
 namespace reprise::weights {
 
 // Immutable after construction: safe from any number of threads. A file that shrinks while it is mapped reads
-// as zeros where it was cut (shrink_guard.h): whoever has read from it calls check() before it believes that.
+// as zeros where it was cut (shrink_guard.h): call check() after reading and before using the data.
 class MappedFile {
  public:
   // Throws Error when `path` is missing, unreadable or not a regular file. An empty file maps to an empty

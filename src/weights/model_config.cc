@@ -5,23 +5,34 @@
 #include <map>
 
 #include "core/error.h"
+#include "core/file_kind.h"
+#include "core/json_fields.h"
 #include "weights/config_check.h"
 #include "weights/family_defaults.h"
 #include "weights/gguf.h"
-#include "weights/json_fields.h"
 #include "weights/rope_config.h"
+#include "weights/token_ids.h"
 
 namespace reprise::weights {
 namespace {
 
-// Configs are small; the order-keeping JSON object below searches its keys one by one.
+// Configs are small, and each look-up of a key compares it with all of them.
 constexpr size_t kMaxConfigBytes = size_t{2} << 20;
 
+// "LlamaModel", as configs saved from AutoModel say it, for "LlamaForCausalLM"; others as they are.
+std::string with_head(std::string architecture) {
+  constexpr std::string_view kModel = "Model";
+  if (!architecture.ends_with(kModel)) return architecture;
+  const std::string causal = architecture.substr(0, architecture.size() - kModel.size()) + "ForCausalLM";
+  return family_of_architecture(causal).architecture.empty() ? architecture : causal;
+}
+
 std::string architecture_of(const JsonFields& fields, std::string_view what) {
-  if (const Json* list = fields.find("architectures")) {
-    if (!list->is_array() || list->empty() || !list->front().is_string())
-      fields.fail("architectures", "expected a list that begins with a name such as LlamaForCausalLM");
-    return list->front().get<std::string>();
+  const Json* list = fields.find("architectures");
+  if (list && !(list->is_array() && list->empty())) {
+    if (!list->is_array() || !list->front().is_string())
+      fields.fail("architectures", "a list that begins with a name such as LlamaForCausalLM");
+    return with_head(list->front().get<std::string>());
   }
   const auto model_type = fields.string("model_type");
   if (!model_type)
@@ -38,11 +49,19 @@ std::map<std::string, ConfigHook, std::less<>>& config_hooks() {
   return hooks;
 }
 
-// Negative ids stand for "none" in older configs.
-std::optional<int64_t> token_id(const JsonFields& fields, std::string_view key) {
-  const std::vector<int64_t> ids = fields.integers(key);
-  if (ids.empty() || ids.front() < 0) return std::nullopt;
-  return ids.front();
+void read_token_ids(const JsonFields& fields, ModelConfig& config) {
+  const auto ids = [&](const JsonFields& from, std::string_view key) {
+    return token_ids(from, key, config.vocab_size, config.warnings);
+  };
+  if (const auto bos = ids(fields, "bos_token_id"); !bos.empty()) config.bos_token_id = bos.front();
+  if (const auto pad = ids(fields, "pad_token_id"); !pad.empty()) config.pad_token_id = pad.front();
+  config.eos_token_ids = ids(fields, "eos_token_id");
+  // Configs of models that also see or hear keep those of the language model one level down.
+  if (const Json* text = fields.find("text_config"); text && text->is_object())
+    for (int64_t id : ids(JsonFields(*text, fields.name_of("text_config")), "eos_token_id"))
+      if (std::find(config.eos_token_ids.begin(), config.eos_token_ids.end(), id) ==
+          config.eos_token_ids.end())
+        config.eos_token_ids.push_back(id);
 }
 
 std::vector<bool> windows_by_layer(const JsonFields& fields, const FamilyDefaults& family, int64_t layers) {
@@ -55,12 +74,12 @@ std::vector<bool> windows_by_layer(const JsonFields& fields, const FamilyDefault
     return windows;
   }
   if (!types->is_array() || static_cast<int64_t>(types->size()) != layers)
-    fields.fail("layer_types", fmt::format("expected a list of {} names", layers));
+    fields.fail("layer_types", fmt::format("a list of {} names", layers));
   for (size_t i = 0; i < windows.size(); ++i) {
     const Json& type = (*types)[i];
     windows[i] = type == "sliding_attention";
     if (!windows[i] && type != "full_attention")
-      fields.fail("layer_types", "expected only 'full_attention' and 'sliding_attention'");
+      fields.fail("layer_types", "only 'full_attention' and 'sliding_attention'");
   }
   return windows;
 }
@@ -81,7 +100,9 @@ void read_window(const JsonFields& fields, const FamilyDefaults& family, ModelCo
   }
   if (!fields.has("sliding_window") || std::find(windows.begin(), windows.end(), true) == windows.end())
     return;
-  config.sliding_window = fields.size("sliding_window", kMaxPositions);
+  // A window beyond every position is none; very large ones are a way to say so.
+  const int64_t window = fields.size("sliding_window", INT64_MAX);
+  config.sliding_window = std::min(window, kMaxPositions);
   config.layer_has_window = std::move(windows);
 }
 
@@ -100,12 +121,12 @@ ModelConfig parse_model_config(const Json& json, std::string_view what) {
   if (const auto hook = config_hooks().find(config.architecture); hook != config_hooks().end())
     hook->second(config.document, what);
   const FamilyDefaults& family = family_of_architecture(config.architecture);
-  if (fields.has("quantization_config"))
+  if (const Json* quantised = fields.find("quantization_config"); quantised && !quantised->empty())
     throw Error(
-        "{}: the weights are quantised ('quantization_config'), which this engine does not read in "
-        "safetensors "
-        "form; use the original checkpoint or a GGUF file",
-        what);
+        "{}: the weights are quantised ('quantization_config' is {}), which is not read from safetensors "
+        "files; use "
+        "the original checkpoint or a GGUF file",
+        what, short_json_text(*quantised));
 
   config.vocab_size = fields.size("vocab_size", kMaxVocab);
   config.hidden_size = fields.size("hidden_size", kMaxHidden);
@@ -131,15 +152,15 @@ ModelConfig parse_model_config(const Json& json, std::string_view what) {
   const bool use_bias = fields.boolean("use_bias").value_or(false);
   config.attention_bias = fields.boolean("attention_bias").value_or(false) || use_bias;
   config.mlp_bias = fields.boolean("mlp_bias").value_or(false) || use_bias;
-  config.rope = parse_rope_config(fields, family.rope_theta, config.max_position_embeddings, what);
   read_window(fields, family, config);
+  config.rope = parse_rope_config(fields, family.rope_theta, config, what);
 
-  config.torch_dtype = fields.string(fields.has("dtype") ? "dtype" : "torch_dtype").value_or("");
+  // Only a hint, so anything that is no name counts as absent.
+  if (const Json* dtype = fields.find(fields.has("dtype") ? "dtype" : "torch_dtype");
+      dtype && dtype->is_string())
+    config.torch_dtype = dtype->get<std::string>();
   if (config.torch_dtype.starts_with("torch.")) config.torch_dtype.erase(0, 6);
-  config.bos_token_id = token_id(fields, "bos_token_id");
-  config.pad_token_id = token_id(fields, "pad_token_id");
-  for (int64_t id : fields.integers("eos_token_id"))
-    if (id >= 0) config.eos_token_ids.push_back(id);
+  read_token_ids(fields, config);
   check_config(config, what);
   return config;
 }
@@ -157,16 +178,45 @@ void check_config(const ModelConfig& config, std::string_view what) {
 }
 
 void set_config_hook(const std::string& architecture, ConfigHook hook) {
-  config_hooks().erase(architecture);
-  if (hook) config_hooks().emplace(architecture, std::move(hook));
+  if (hook)
+    config_hooks()[architecture] = std::move(hook);
+  else
+    config_hooks().erase(architecture);
 }
+
+namespace {
+
+// Other files of a checkpoint, which users give in place of its folder.
+void refuse_other_file(const std::filesystem::path& path) {
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  const std::string extension = path.extension().string();
+  const bool weights =
+      extension == ".safetensors" || extension == ".bin" || extension == ".pt" || extension == ".pth";
+  const std::string name = path.filename().string();
+  if (!weights && name != "tokenizer.json" && name != "tokenizer_config.json" &&
+      name != "generation_config.json" && name != "model.safetensors.index.json")
+    return;
+  std::error_code ignored;
+  const bool here = std::filesystem::exists(folder / "config.json", ignored);
+  throw Error("{} is one file of a checkpoint{}; give its folder{}, or a .gguf file", path.string(),
+              weights ? ", its weights without a configuration" : "",
+              here ? ", " + folder.string() : " with config.json beside it");
+}
+
+}  // namespace
 
 ModelConfig load_model_config(const std::filesystem::path& path) {
   std::error_code ignored;
-  if (!std::filesystem::is_directory(path, ignored) && (is_gguf_file(path) || path.extension() == ".gguf"))
+  const bool folder = std::filesystem::is_directory(path, ignored);
+  if (!folder && (is_gguf_file(path) || path.extension() == ".gguf"))
     return model_config_of_gguf(GgufFile(path));
-  const auto file = std::filesystem::is_directory(path, ignored) ? path / "config.json" : path;
-  return parse_model_config(parse_json(read_file(file, kMaxConfigBytes), file.string()), file.string());
+  if (!folder && std::filesystem::exists(path, ignored)) {
+    refuse_wrong_file(path);
+    refuse_other_file(path);
+  }
+  const auto file = folder ? path / "config.json" : path;
+  return parse_model_config(
+      parse_json(read_checkpoint_file(file, kMaxConfigBytes), file.string(), kCheckpointJson), file.string());
 }
 
 }  // namespace reprise::weights

@@ -1,7 +1,8 @@
-// The shape of a model, whatever file said it: config.json of a Hugging Face folder (older `rope_theta` and
-// `rope_scaling`, newer `rope_parameters`) or the metadata of a GGUF file. Defaults of absent fields are
-// those of Hugging Face transformers for the family. Which families can be run is the business of
-// models/registry.h.
+// What a model is made of, whatever file says it: config.json of a Hugging Face folder (older `rope_theta`
+// and `rope_scaling`, newer `rope_parameters`) or the metadata of a GGUF file. Absent fields have the
+// defaults of Hugging Face transformers for the family. A value that changes no number here is never an
+// error, whatever it is; one that would change numbers and is not supported is refused by name.
+// models/registry.h says which families can be run.
 #pragma once
 
 #include <cstdint>
@@ -62,11 +63,13 @@ struct ModelConfig {
   bool mlp_bias = false;  // `mlp_bias` or `use_bias`
   RopeConfig rope;
   int64_t sliding_window = 0;  // positions a windowed layer sees, itself included; 0: no layer has a window
-  std::vector<bool> layer_has_window;  // [num_layers] when sliding_window > 0, else empty
-  std::string torch_dtype;             // "bfloat16"; empty when the file does not say
-  std::optional<int64_t> bos_token_id;
-  std::vector<int64_t> eos_token_ids;
+  std::vector<bool> layer_has_window;   // [num_layers] when sliding_window > 0, else empty
+  std::string torch_dtype;              // "bfloat16"; empty when the file does not say
+  std::optional<int64_t> bos_token_id;  // each id is inside the vocabulary
+  std::vector<int64_t> eos_token_ids;   // all that the file names, without repetition
   std::optional<int64_t> pad_token_id;
+  // What was found and ignored, one line each: ids outside the vocabulary and the like.
+  std::vector<std::string> warnings;
   // config.json as it was read, for what a family from outside the tree reads itself; null for GGUF.
   Json document;
 
@@ -74,16 +77,18 @@ struct ModelConfig {
   int64_t window_of_layer(int64_t layer) const;
 };
 
-// All throw Error on a missing field, a wrong type, a size that is not positive or absurd, heads that kv
-// heads do not divide, an unknown kind of rotary scaling, or a checkpoint that is quantised in a form this
-// engine does not read.
+// All throw Error on a missing field, a wrong type, a size that is not positive or absurdly large, heads that
+// kv heads do not divide, an unknown kind of rotary scaling, and a checkpoint that is quantised in a form
+// this engine does not read.
 ModelConfig parse_model_config(const Json& json, std::string_view what);
 ModelConfig model_config_of_gguf(const GgufFile& file);
-// `path`: a Hugging Face folder, its config.json, or a .gguf file.
+// `path`: a Hugging Face folder, its config.json, or a .gguf file. Throws Error, saying what to give instead,
+// for another file of a checkpoint.
 ModelConfig load_model_config(const std::filesystem::path& path);
 
-// Changes the document of an architecture before it is read: a family from outside the tree may call its
-// sizes by names of its own. An empty one removes it. Not safe while another thread reads a config.
+// `hook` may change the document of an architecture before it is read, so that a family from outside the
+// source tree can have other names for its sizes. An empty hook removes the one that was set. Not safe while
+// another thread reads a config.
 using ConfigHook = std::function<void(Json& document, std::string_view what)>;
 void set_config_hook(const std::string& architecture, ConfigHook hook);
 

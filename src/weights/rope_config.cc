@@ -1,5 +1,6 @@
 #include "weights/rope_config.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -9,33 +10,42 @@
 namespace reprise::weights {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, RopeKind>, 5> kKinds = {{
+constexpr std::array<std::pair<std::string_view, RopeKind>, 6> kKinds = {{
     {"default", RopeKind::standard},
+    {"mrope", RopeKind::standard},  // of Qwen2-VL; for text all of its positions are equal
     {"linear", RopeKind::linear},
     {"dynamic", RopeKind::dynamic},
     {"llama3", RopeKind::llama3},
     {"yarn", RopeKind::yarn},
 }};
 
-RopeKind kind_of(std::string_view name, std::string_view what) {
+RopeKind kind_of(const JsonFields& settings, std::string_view name, std::string_view what) {
   for (const auto& [known, kind] : kKinds)
     if (known == name) return kind;
+  // A kind that scales by 1 and has no list of factors changes nothing.
+  const Json* factor = settings.find("factor");
+  if (factor && *factor == 1 && !settings.has("short_factor") && !settings.has("long_factor"))
+    return RopeKind::standard;
   throw Error(
       "{}: rotary scaling of type '{}' is not supported; known are default, linear, dynamic, llama3, yarn",
-      what, name);
+      what, name.substr(0, 60));
 }
 
-// The object with the settings, or nullptr. Newer configs may hold one for each type of layer; those are
-// taken when they agree.
-const Json* settings_of(const JsonFields& fields, std::string_view what) {
+// The object with the settings, or nullptr. Newer configs may hold one for each type of layer; those of the
+// types that the model has are taken, and must agree.
+const Json* settings_of(const JsonFields& fields, const ModelConfig& config, std::string_view what) {
+  const auto& windows = config.layer_has_window;
+  const bool windowed = std::find(windows.begin(), windows.end(), true) != windows.end();
+  const bool full = windows.empty() || std::find(windows.begin(), windows.end(), false) != windows.end();
   for (std::string_view key : {"rope_scaling", "rope_parameters"}) {
     const Json* settings = fields.find(key);
     if (!settings || (settings->is_object() && settings->empty())) continue;
-    if (!settings->is_object()) fields.fail(key, "expected an object");
+    if (!settings->is_object()) fields.fail(key, "an object");
     const Json* chosen = nullptr;
-    for (std::string_view layer : {"full_attention", "sliding_attention"}) {
+    for (const auto& [layer, used] :
+         {std::pair{"full_attention", full}, std::pair{"sliding_attention", windowed}}) {
       const auto it = settings->find(layer);
-      if (it == settings->end() || it->is_null()) continue;
+      if (!used || it == settings->end() || it->is_null()) continue;
       if (chosen && *chosen != *it)
         throw Error(
             "{}: '{}' differs between layers with and without a sliding window, which is not supported", what,
@@ -49,7 +59,7 @@ const Json* settings_of(const JsonFields& fields, std::string_view what) {
 
 double required(const JsonFields& settings, std::string_view key) {
   const auto value = settings.number(key);
-  if (!value) settings.fail(key, "needed by this kind of rotary scaling");
+  if (!value) settings.fail(key, "a number, which this kind of rotary scaling needs");
   return *value;
 }
 
@@ -61,10 +71,10 @@ std::string_view name_of(RopeKind kind) {
   return "unknown";
 }
 
-RopeConfig parse_rope_config(const JsonFields& fields, double default_theta, int64_t max_position_embeddings,
+RopeConfig parse_rope_config(const JsonFields& fields, double default_theta, const ModelConfig& config,
                              std::string_view what) {
   static const Json kEmpty = Json::object();
-  const Json* object = settings_of(fields, what);
+  const Json* object = settings_of(fields, config, what);
   const JsonFields settings(object ? *object : kEmpty, fmt::format("{}: rotary settings", what));
 
   RopeConfig rope;
@@ -74,10 +84,10 @@ RopeConfig parse_rope_config(const JsonFields& fields, double default_theta, int
   };
   auto kind = settings.string("rope_type");
   if (!kind) kind = settings.string("type");
-  rope.kind = kind_of(kind.value_or("default"), what);
+  rope.kind = kind_of(settings, kind.value_or("default"), what);
   rope.theta = number("rope_theta").value_or(default_theta);
   rope.partial_rotary_factor = number("partial_rotary_factor").value_or(1.0);
-  rope.original_max_position_embeddings = max_position_embeddings;
+  rope.original_max_position_embeddings = config.max_position_embeddings;
   if (rope.kind == RopeKind::standard) return rope;
 
   if (rope.kind == RopeKind::llama3 || rope.kind == RopeKind::yarn) {
@@ -93,6 +103,9 @@ RopeConfig parse_rope_config(const JsonFields& fields, double default_theta, int
     rope.low_freq_factor = required(settings, "low_freq_factor");
     rope.high_freq_factor = required(settings, "high_freq_factor");
   }
+  // A factor of 1 changes nothing, whatever the borders; with equal ones the formula would divide by zero.
+  if (rope.kind == RopeKind::llama3 && rope.factor == 1.0 && rope.low_freq_factor >= rope.high_freq_factor)
+    rope.kind = RopeKind::standard;
   if (rope.kind == RopeKind::yarn) {
     // Zero counts as absent in transformers (`or 32`).
     if (const double value = settings.number("beta_fast").value_or(0.0); value != 0.0) rope.beta_fast = value;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/file_kind.h"
 
 namespace reprise::weights {
 namespace {
@@ -16,6 +17,10 @@ namespace dom = simdjson::dom;
 constexpr size_t kLengthBytes = 8;
 constexpr uint64_t kMaxHeader = 100'000'000;  // the limit of the reference implementation
 constexpr size_t kMaxDepth = 8;               // a header needs 3
+// Far above every real file, and low enough that a hostile one costs little.
+constexpr size_t kMaxTensors = size_t{1} << 18;
+constexpr size_t kMaxNameBytes = size_t{1} << 10;
+constexpr size_t kMaxDimensions = 16;
 
 struct Range {
   uint64_t begin = 0;
@@ -40,7 +45,7 @@ class HeaderReader {
 
  private:
   [[noreturn]] void fail(std::string_view name, const std::string& why) const {
-    throw Error("{}: tensor '{}' {}; the file is damaged, fetch it again", what_, name, why);
+    throw Error("{}: tensor '{}' {}; the file is damaged, fetch it again", what_, name.substr(0, 200), why);
   }
 
   void check_metadata(const dom::element& value) const {
@@ -50,10 +55,15 @@ class HeaderReader {
     for (const auto& [key, field] : fields)
       if (!field.is_string())
         throw Error("{}: __metadata__ of a safetensors header has a value that is no string, at '{}'", what_,
-                    key);
+                    key.substr(0, 200));
   }
 
   void read_tensor(std::string name, const dom::element& value) {
+    if (name.size() > kMaxNameBytes)
+      fail(name,
+           fmt::format("(the beginning) has a name of {} bytes, more than {}", name.size(), kMaxNameBytes));
+    if (tensors_.size() >= kMaxTensors)
+      throw Error("{}: more than {} tensors; the file is damaged, fetch it again", what_, kMaxTensors);
     dom::object fields;
     if (value.get(fields)) fail(name, "has a header entry that is no object");
     std::string_view dtype_name;
@@ -67,8 +77,11 @@ class HeaderReader {
     if (!type)
       throw Error(
           "{}: tensor '{}' has dtype '{}', which this reader does not know; convert it to F32, F16 or BF16",
-          what_, name, dtype_name);
+          what_, name, dtype_name.substr(0, 60));
+    if (shape.size() > kMaxDimensions)
+      fail(name, fmt::format("has {} dimensions, at most {} are possible", shape.size(), kMaxDimensions));
     tensor.info.type = *type;
+    tensor.info.shape.reserve(shape.size());
     for (const dom::element& size : shape) {
       int64_t number = 0;
       if (size.get(number) || number < 0) fail(name, "has a shape that is no list of counts");
@@ -85,7 +98,7 @@ class HeaderReader {
       fail(name, fmt::format("is {} of shape {} but has {} bytes of data", dtype_name,
                              shape_text(tensor.info.shape), range.end - range.begin));
     tensor.data = payload_.subspan(range.begin, range.end - range.begin);
-    if (!tensors_.emplace(name, std::move(tensor)).second) fail(name, "stands twice in the header");
+    if (!tensors_.emplace(name, std::move(tensor)).second) fail(name, "is twice in the header");
     ranges_.push_back(range);
     names_.push_back(std::move(name));
   }
@@ -123,6 +136,10 @@ class HeaderReader {
 
 std::map<std::string, FileTensor, std::less<>> parse_safetensors(std::span<const std::byte> data,
                                                                  std::string_view what) {
+  refuse_wrong_file({reinterpret_cast<const char*>(data.data()), std::min<size_t>(data.size(), 512)},
+                    data.size(), what);
+  if (data.size() >= 4 && std::memcmp(data.data(), "GGUF", 4) == 0)
+    throw Error("{} is a GGUF file, not safetensors; give it with the ending .gguf", what);
   if (data.size() < kLengthBytes)
     throw Error("{}: {} bytes, too short for a safetensors file; fetch it again", what, data.size());
   uint64_t length = 0;

@@ -1,8 +1,8 @@
-// Reader of safetensors: https://github.com/huggingface/safetensors#format, an 8-byte little-endian header
-// length, a JSON header, the data.
+// Reader of safetensors files: https://github.com/huggingface/safetensors#format, an 8-byte little-endian
+// header length, a JSON header, the data.
 //
-// The whole header is checked before anything else is offered: every range lies inside the file, none
-// overlap, and together they cover the data part without a hole, as the format demands.
+// The whole header is checked on opening: every range lies inside the file, none overlap, and together they
+// cover the data without a hole, as the format demands.
 #pragma once
 
 #include <filesystem>
@@ -15,8 +15,9 @@
 
 namespace reprise::weights {
 
-// Tensors of one file. `data` is the whole file and outlives the answer; `what` names it in errors. Throws
-// Error on everything that the format forbids. Tensor data is not read.
+// The tensors of one file, by name. `data` is the whole file and must outlive the result; `what` is its path,
+// for errors. Throws Error on everything that the format forbids, and on more tensors, dimensions or longer
+// names than any real file has (kMax... in safetensors.cc). The data of tensors is not read.
 std::map<std::string, FileTensor, std::less<>> parse_safetensors(std::span<const std::byte> data,
                                                                  std::string_view what);
 

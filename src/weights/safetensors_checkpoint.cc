@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "core/error.h"
-#include "core/json.h"
+#include "core/file_kind.h"
 #include "weights/dequantize.h"
 #include "weights/safetensors.h"
 
@@ -26,8 +26,25 @@ class SafetensorsCheckpoint : public Checkpoint {
     for (const auto& [name, tensor] : file.tensors()) {
       const auto [it, added] = tensors_.emplace(name, Entry{&tensor, &file.file()});
       if (!added)
-        throw Error("{}: tensor '{}' stands in both {} and {}; remove one of the files", description_, name,
+        throw Error("{}: tensor '{}' is in both {} and {}; remove one of the files", description_, name,
                     it->second.file->path(), path.string());
+    }
+  }
+
+  // Gives the tensors of a decoder the names of a causal language model. Files saved from a base model, from
+  // a wrapped or compiled one, or from a model that also sees, have another prefix in place of "model.".
+  // Changes nothing where one of the prefixes below is not certain.
+  void use_causal_names() {
+    if (has("model.embed_tokens.weight") || has("model.layers.0.input_layernorm.weight")) return;
+    for (const auto& [backbone, head] : kPrefixes) {
+      if (!has(std::string(backbone) + "layers.0.input_layernorm.weight") ||
+          !has(std::string(backbone) + "norm.weight"))
+        continue;
+      std::map<std::string, Entry, std::less<>> renamed;
+      for (const auto& [name, entry] : tensors_)
+        if (!renamed.emplace(causal_name(name, backbone, head), entry).second) return;  // not certain
+      tensors_ = std::move(renamed);
+      return;
     }
   }
 
@@ -80,6 +97,25 @@ class SafetensorsCheckpoint : public Checkpoint {
     const MappedFile* file;
   };
 
+  // Of the layers, and of the head.
+  static constexpr std::pair<std::string_view, std::string_view> kPrefixes[] = {
+      {"", ""},                                      // AutoModel: the base model alone
+      {"model.language_model.", ""},                 // models that also see
+      {"language_model.model.", "language_model."},  // the same, older
+      {"_orig_mod.model.", "_orig_mod."},            // torch.compile
+      {"module.model.", "module."},                  // DistributedDataParallel
+  };
+
+  static std::string causal_name(std::string_view name, std::string_view backbone, std::string_view head) {
+    const std::string_view rest = name.substr(std::min(name.size(), backbone.size()));
+    if (name.starts_with(backbone) &&
+        (rest.starts_with("layers.") || rest.starts_with("embed_tokens.") || rest.starts_with("norm.")))
+      return "model." + std::string(rest);
+    if (!head.empty() && name.starts_with(head) && name.substr(head.size()).starts_with("lm_head."))
+      return std::string(name.substr(head.size()));
+    return std::string(name);
+  }
+
   const Entry& at(std::string_view name) const {
     const auto it = tensors_.find(name);
     if (it == tensors_.end()) throw_missing_tensor(description_, name, names());
@@ -91,10 +127,14 @@ class SafetensorsCheckpoint : public Checkpoint {
   std::map<std::string, Entry, std::less<>> tensors_;
 };
 
+// Ten times what the largest models need.
+constexpr size_t kMaxIndexBytes = size_t{100} << 20;
+constexpr size_t kMaxIndexEntries = size_t{1} << 20;
+
 // tensor -> file of model.safetensors.index.json.
 std::map<std::string, std::string> read_index(const fs::path& path) {
   const std::string what = path.string();
-  const simdjson::padded_string text(read_file(path, size_t{100} << 20));
+  const simdjson::padded_string text(read_checkpoint_file(path, kMaxIndexBytes));
   dom::parser parser;
   dom::object root, weight_map;
   if (const auto code = parser.allocate(text.size(), 16))
@@ -105,6 +145,8 @@ std::map<std::string, std::string> read_index(const fs::path& path) {
     throw Error("{}: no object 'weight_map', which names the file of each tensor", what);
   std::map<std::string, std::string> files;
   for (const auto& [tensor, value] : weight_map) {
+    if (files.size() >= kMaxIndexEntries)
+      throw Error("{}: more than {} tensors; the file is damaged, fetch it again", what, kMaxIndexEntries);
     std::string_view file;
     if (value.get(file)) throw Error("{}: the file of tensor '{}' is no string", what, tensor);
     // A plain name only: an index must not lead out of its folder.
@@ -112,7 +154,7 @@ std::map<std::string, std::string> read_index(const fs::path& path) {
         file.find('\0') != std::string_view::npos)
       throw Error("{}: the file of tensor '{}' is '{}'; expected the plain name of a file in the same folder",
                   what, tensor, file);
-    if (!files.emplace(tensor, file).second) throw Error("{}: tensor '{}' stands twice", what, tensor);
+    if (!files.emplace(tensor, file).second) throw Error("{}: tensor '{}' is there twice", what, tensor);
   }
   if (files.empty()) throw Error("{}: 'weight_map' is empty", what);
   return files;
@@ -137,6 +179,7 @@ std::unique_ptr<Checkpoint> open_sharded(const fs::path& folder, const fs::path&
       throw Error(
           "{} places tensor '{}' in {}, which does not hold it; the checkpoint is damaged, fetch it again",
           index.string(), tensor, file);
+  checkpoint->use_causal_names();
   return checkpoint;
 }
 
@@ -145,6 +188,7 @@ std::unique_ptr<Checkpoint> open_sharded(const fs::path& folder, const fs::path&
 std::unique_ptr<Checkpoint> open_safetensors_file(const fs::path& file) {
   auto checkpoint = std::make_unique<SafetensorsCheckpoint>(file.string());
   checkpoint->add_file(file);
+  checkpoint->use_causal_names();
   return checkpoint;
 }
 
@@ -154,18 +198,29 @@ std::unique_ptr<Checkpoint> open_safetensors_folder(const fs::path& folder) {
   if (const fs::path single = folder / "model.safetensors"; fs::exists(single))
     return open_safetensors_file(single);
   std::vector<fs::path> files;
+  std::string instead;  // what the folder holds, for the error
   std::error_code code;
-  for (fs::directory_iterator it(folder, code), end; !code && it != end; it.increment(code))
-    if (it->path().extension() == ".safetensors") files.push_back(it->path());
+  for (fs::directory_iterator it(folder, code), end; !code && it != end; it.increment(code)) {
+    const std::string name = it->path().filename().string();
+    const std::string extension = it->path().extension().string();
+    if (extension == ".safetensors")
+      files.push_back(it->path());
+    else if (extension == ".gguf")
+      instead = fmt::format("; to use {}, give the path of that file", name);
+    else if (extension == ".bin" || extension == ".pth" || extension == ".pt")
+      instead = fmt::format("; PyTorch files such as {} are not read, convert them to safetensors", name);
+    else if (name.ends_with(".safetensors.part") || name.ends_with(".incomplete"))
+      instead = fmt::format("; {} is an unfinished download", name);
+  }
   if (code) throw Error("cannot list {}: {}", folder.string(), code.message());
   if (files.empty())
     throw Error(
-        "{} holds no weights: no model.safetensors, no model.safetensors.index.json, no *.safetensors; "
-        "pickled .bin files are not read, a GGUF file is named itself",
-        folder.string());
+        "{} holds no weights: no model.safetensors, no model.safetensors.index.json, no *.safetensors{}",
+        folder.string(), instead);
   std::sort(files.begin(), files.end());
   auto checkpoint = std::make_unique<SafetensorsCheckpoint>(folder.string());
   for (const fs::path& file : files) checkpoint->add_file(file);
+  checkpoint->use_causal_names();
   return checkpoint;
 }
 

@@ -1,7 +1,6 @@
-// What happens when a mapped file loses pages while they are read (it was cut, or its disk failed). The
-// system raises SIGBUS then, which ends the process; here the lost pages read as zeros instead, and whoever
-// reads the mapping learns of it by asking. Reading through a copy would be safe without a signal handler,
-// but it would double the memory traffic of loading.
+// Survives a mapped file that loses pages while they are read (it was cut, or its disk failed). The system
+// raises SIGBUS then, which would end the process; with a guard the lost pages read as zeros, and lost() says
+// so. Reading through a copy would need no signal handler, but would double the memory traffic of loading.
 #pragma once
 
 #include <cstddef>

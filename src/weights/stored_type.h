@@ -1,5 +1,5 @@
-// How a tensor's numbers lie in a file: one list for safetensors dtypes and ggml types, so that the rest of
-// the engine sees one kind of tensor whatever the format.
+// The types in which numbers of tensors are stored in files: one list for the dtypes of safetensors and the
+// types of ggml (GGUF), so that the rest of the engine handles one kind of tensor whatever the format.
 #pragma once
 
 #include <cstdint>

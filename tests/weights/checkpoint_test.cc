@@ -76,7 +76,7 @@ TEST(Checkpoint, RefusesEmptyFoldersDoublesAndOtherFiles) {
   EXPECT_THAT(error_of_open(folder.write("x.gguf", "hello")), HasSubstr("no GGUF file"));
   folder.write("1.safetensors", one_tensor("a", {1}));
   folder.write("2.safetensors", one_tensor("a", {1}));
-  EXPECT_THAT(error_of_open(folder.path()), HasSubstr("'a' stands in both"));
+  EXPECT_THAT(error_of_open(folder.path()), HasSubstr("'a' is in both"));
 }
 
 TEST(Checkpoint, MissingTensorsAndWrongShapesAreNamed) {
@@ -167,6 +167,59 @@ TEST(Checkpoint, ThreadsReadWhileOthersRelease) {
     });
   threads.clear();
   EXPECT_EQ(wrong, 0);
+}
+
+std::string tensors_named(const std::vector<std::string>& names) {
+  std::string header = "{";
+  for (size_t i = 0; i < names.size(); ++i)
+    header += fmt::format(R"({}"{}":{{"dtype":"F32","shape":[1],"data_offsets":[{},{}]}})", i == 0 ? "" : ",",
+                          names[i], 4 * i, 4 * i + 4);
+  return safetensors(header + "}", std::string(4 * names.size(), '\0'));
+}
+
+TEST(Checkpoint, TensorsOfABaseModelGetTheUsualNames) {
+  TemporaryFolder folder;
+  const auto names = [&](const std::vector<std::string>& stored) {
+    return Checkpoint::open(folder.write("m.safetensors", tensors_named(stored)))->names();
+  };
+  const std::vector<std::string> kUsual = {"lm_head.weight", "model.embed_tokens.weight",
+                                           "model.layers.0.input_layernorm.weight", "model.norm.weight"};
+  EXPECT_EQ(names(kUsual), kUsual);
+  for (const auto& [backbone, head] :
+       {std::pair{"", ""}, std::pair{"model.language_model.", ""},
+        std::pair{"language_model.model.", "language_model."}, std::pair{"_orig_mod.model.", "_orig_mod."},
+        std::pair{"module.model.", "module."}})
+    EXPECT_EQ(names({fmt::format("{}lm_head.weight", head), fmt::format("{}embed_tokens.weight", backbone),
+                     fmt::format("{}layers.0.input_layernorm.weight", backbone),
+                     fmt::format("{}norm.weight", backbone)}),
+              kUsual)
+        << backbone;
+  // Where both are there, or not all that a decoder has, names stay.
+  EXPECT_THAT(names({"layers.0.input_layernorm.weight", "model.embed_tokens.weight", "norm.weight"}),
+              ElementsAre("layers.0.input_layernorm.weight", "model.embed_tokens.weight", "norm.weight"));
+  EXPECT_THAT(names({"layers.0.input_layernorm.weight"}), ElementsAre("layers.0.input_layernorm.weight"));
+}
+
+TEST(Checkpoint, FilesThatAreNoWeightsAreCalledWhatTheyAre) {
+  TemporaryFolder folder;
+  EXPECT_THAT(
+      error_of_open(folder.write("a.safetensors", "version https://git-lfs.github.com/spec/v1\nsize 99\n")),
+      HasSubstr("a.safetensors is a Git LFS pointer, not the file of 99 bytes"));
+  EXPECT_THAT(error_of_open(folder.write("b.safetensors", "<html><body>Sign in")),
+              HasSubstr("is an HTML page"));
+  EXPECT_THAT(error_of_open(folder.write("c.safetensors", "")), HasSubstr("c.safetensors is empty"));
+  EXPECT_THAT(error_of_open(folder.write("d.gguf", "<html><body>Sign in")), HasSubstr("is an HTML page"));
+  EXPECT_THAT(error_of_open(folder.write("e.gguf", "PK\3\4")), HasSubstr("is a zip archive"));
+  EXPECT_THAT(error_of_open(folder.write("f.bin", "\x80\2}q")), HasSubstr("is a Python pickle"));
+  EXPECT_THAT(error_of_open(folder.write("g.part", "????????")), HasSubstr("is an unfinished download"));
+  TemporaryFolder other;
+  other.write("pytorch_model.bin", "x");
+  EXPECT_THAT(error_of_open(other.path()), HasSubstr("PyTorch files such as pytorch_model.bin are not read"));
+  TemporaryFolder third;
+  third.write("m.gguf", "x");
+  EXPECT_THAT(error_of_open(third.path()), HasSubstr("to use m.gguf, give the path of that file"));
+  third.write("model.safetensors.index.json", "Entry not found");
+  EXPECT_THAT(error_of_open(third.path()), HasSubstr("index.json is a server's error message"));
 }
 
 }  // namespace

@@ -122,7 +122,8 @@ TEST(ModelConfig, RefusesWrongRotarySettings) {
   EXPECT_THAT(error_with(R"({"partial_rotary_factor":1.5})"), HasSubstr("partial_rotary_factor"));
   EXPECT_THAT(
       error_with(
-          R"({"rope_parameters":{"full_attention":{"rope_theta":9.0},"sliding_attention":{"rope_theta":8.0}}})"),
+          R"({"architectures":["Qwen2ForCausalLM"],"sliding_window":16,"use_sliding_window":true,"max_window_layers":3,
+              "rope_parameters":{"full_attention":{"rope_theta":9.0},"sliding_attention":{"rope_theta":8.0}}})"),
       HasSubstr("differs between layers"));
 }
 
@@ -171,7 +172,6 @@ TEST(ModelConfig, RefusesMissingWrongAndAbsurdSizes) {
   EXPECT_THAT(error_with(R"({"hidden_size":65})"), HasSubstr("no multiple"));
   EXPECT_THAT(error_with(R"({"rms_norm_eps":-1})"), HasSubstr("rms_norm_eps"));
   EXPECT_THAT(error_with(R"({"tie_word_embeddings":1})"), HasSubstr("expected true or false"));
-  EXPECT_THAT(error_with(R"({"eos_token_id":"x"})"), HasSubstr("eos_token_id"));
   EXPECT_THAT(error_with(R"({"quantization_config":{"quant_method":"gptq"}})"), HasSubstr("quantised"));
 }
 
@@ -179,7 +179,8 @@ TEST(ModelConfig, RefusesWhatIsNoModel) {
   EXPECT_THAT(error_with(R"({"architectures":null,"model_type":null})"), HasSubstr("family is unknown"));
   EXPECT_THAT(error_with(R"({"architectures":null,"model_type":"gpt9"})"),
               HasSubstr("known are llama, mistral"));
-  EXPECT_THAT(error_with(R"({"architectures":[]})"), HasSubstr("architectures"));
+  EXPECT_THAT(error_with(R"({"architectures":[],"model_type":null})"), HasSubstr("architectures"));
+  EXPECT_THAT(error_with(R"({"architectures":[7]})"), HasSubstr("architectures"));
   EXPECT_THAT(error_of<Error>([] { parse_model_config(Json::parse("[1]"), "c"); }),
               HasSubstr("expected a JSON object"));
   EXPECT_THAT(error_of<Error>([] { load_model_config("/no/such/folder"); }), HasSubstr("/no/such/folder"));
@@ -202,12 +203,149 @@ TEST(GenerationDefaults, ReadsAndChecks) {
   EXPECT_THAT(defaults.eos_token_ids, ElementsAre(1, 2));
   EXPECT_THAT(parse_generation_defaults(Json::parse(R"({"eos_token_id":7})"), "g").eos_token_ids,
               ElementsAre(7));
-  for (std::string_view wrong :
-       {R"({"temperature":-1})", R"({"top_p":1.5})", R"({"top_k":-1})", R"({"min_p":"x"})",
-        R"({"repetition_penalty":0})", R"({"do_sample":1})", R"([])"})
-    EXPECT_THROW(parse_generation_defaults(Json::parse(wrong), "g"), Error) << wrong;
+  EXPECT_THROW(parse_generation_defaults(Json::parse("[]"), "g"), Error);
   TemporaryFolder folder;
   EXPECT_THAT(load_generation_defaults(folder.path()).eos_token_ids, IsEmpty());
+}
+
+// What makers recommend is optional: a value that cannot be used is named in a warning and left out.
+TEST(GenerationDefaults, NoValueStopsALoad) {
+  const auto read = [](std::string_view text) {
+    return parse_generation_defaults(parse_json(text, "g", kCheckpointJson), "g");
+  };
+  for (std::string_view right :
+       {R"({"top_k":-1,"do_sample":false})", R"({"top_k":50})", R"({"temperature":0})",
+        R"({"temperature":null})", "{}", R"({"unused":NaN,"other":[Infinity]})",
+        R"({"eos_token_id":null,"pad_token_id":[1]})", R"({"eos_token_id":-1})"})
+    EXPECT_THAT(read(right).warnings, IsEmpty()) << right;
+  EXPECT_EQ(read(R"({"top_k":-1})").top_k, 0);
+  EXPECT_EQ(read(R"({"temperature":0.0})").temperature, 0.0);
+  for (std::string_view wrong :
+       {R"({"temperature":-1})", R"({"top_p":1.5})", R"({"top_k":-2})", R"({"min_p":"x"})",
+        R"({"repetition_penalty":0})", R"({"do_sample":1})", R"({"temperature":NaN})",
+        R"({"eos_token_id":2.0})", R"({"eos_token_id":"x"})"}) {
+    const GenerationDefaults defaults = read(wrong);
+    ASSERT_EQ(defaults.warnings.size(), 1u) << wrong;
+    EXPECT_THAT(defaults.warnings[0], HasSubstr("ignored")) << wrong;
+    EXPECT_FALSE(defaults.temperature || defaults.top_p || defaults.top_k || defaults.min_p ||
+                 defaults.do_sample || defaults.repetition_penalty)
+        << wrong;
+    EXPECT_THAT(defaults.eos_token_ids, IsEmpty());
+  }
+  EXPECT_THAT(read(R"({"eos_token_id":[2,2.0,3,2,null,-1]})").eos_token_ids, ElementsAre(2, 3));
+}
+
+TEST(GenerationDefaults, AFileThatCannotBeUsedIsAWarning) {
+  TemporaryFolder folder;
+  folder.write("generation_config.json", "");
+  EXPECT_THAT(load_generation_defaults(folder.path()).warnings, IsEmpty());
+  folder.write("generation_config.json", "{}\n");
+  EXPECT_THAT(load_generation_defaults(folder.path()).warnings, IsEmpty());
+  for (std::string_view wrong : {"{\"a\":", "[]", "<html>"}) {
+    folder.write("generation_config.json", wrong);
+    EXPECT_THAT(load_generation_defaults(folder.path()).warnings,
+                ElementsAre(HasSubstr("generation_config.json")));
+  }
+}
+
+// Each of these loads in transformers and llama.cpp with the same numbers as without it.
+TEST(ModelConfig, WhatChangesNoNumberIsAccepted) {
+  const ModelConfig plain = parsed("{}");
+  for (std::string_view patch :
+       {R"({"head_dim":null})",
+        R"({"rope_scaling":null})",
+        R"({"rope_scaling":{}})",
+        R"({"rope_scaling":{"type":"default"}})",
+        R"({"rope_scaling":{"rope_type":"default","factor":8.0}})",
+        R"({"rope_scaling":{"type":"some-new-kind","factor":1.0}})",
+        R"({"rope_scaling":{"type":null}})",
+        R"({"rope_scaling":{"type":"mrope","mrope_section":[16,24,24]}})",
+        R"({"rope_scaling":{"rope_type":"llama3","factor":1.0,"low_freq_factor":1,"high_freq_factor":1}})",
+        R"({"quantization_config":null})",
+        R"({"quantization_config":{}})",
+        R"({"pad_token_id":-1})",
+        R"({"pad_token_id":[7,8]})",
+        R"({"torch_dtype":null})",
+        R"({"torch_dtype":{"":"bfloat16"}})",
+        R"({"dtype":5})",
+        R"({"bos_token_id":1.0})",
+        R"({"sliding_window":0})",
+        R"({"use_sliding_window":7})",
+        R"({"layer_types":["x"]})",
+        R"({"unused":NaN,"other":-Infinity})",
+        R"({"attention_bias":null})",
+        R"({"architectures":["LlamaModel"]})",
+        R"({"architectures":[]})",
+        R"({"rope_parameters":{"full_attention":{"rope_theta":10000.0},
+            "sliding_attention":{"rope_theta":5.0}}})"}) {
+    Json json = base();
+    const Json fields = parse_json(patch, "patch", kCheckpointJson);
+    for (const auto& [key, value] : fields.items()) json[key] = value;
+    ModelConfig config;
+    ASSERT_NO_THROW(config = parse_model_config(json, "c")) << patch;
+    EXPECT_EQ(config.architecture, plain.architecture) << patch;
+    EXPECT_EQ(config.head_dim, plain.head_dim) << patch;
+    EXPECT_EQ(config.rope.kind, plain.rope.kind) << patch;
+    EXPECT_EQ(config.rope.theta, plain.rope.theta) << patch;
+    EXPECT_EQ(config.sliding_window, 0) << patch;
+  }
+  const auto mistral = [](std::string_view window) {
+    return parsed(fmt::format(R"({{"architectures":["MistralForCausalLM"],"sliding_window":{}}})", window));
+  };
+  EXPECT_EQ(mistral("4611686018427387904").window_of_layer(0), int64_t{1} << 30);
+  EXPECT_EQ(mistral("null").window_of_layer(0), 0);
+  EXPECT_EQ(parsed(R"({"architectures":["Qwen2ForCausalLM"],"sliding_window":-1,"use_sliding_window":false})")
+                .window_of_layer(0),
+            0);
+}
+
+TEST(ModelConfig, WhatWouldChangeNumbersIsRefusedByName) {
+  EXPECT_THAT(
+      error_with(R"({"rope_scaling":{"type":"longrope","factor":1.0,"short_factor":[1],"long_factor":[2]}})"),
+      HasSubstr("'longrope' is not supported"));
+  EXPECT_THAT(error_with(R"({"rope_scaling":{"type":"some-new-kind","factor":2.0}})"),
+              HasSubstr("'some-new-kind'"));
+  EXPECT_THAT(error_with(R"({"architectures":["MistralForCausalLM"],"sliding_window":0})"),
+              HasSubstr("sliding_window"));
+  const Json json = parse_json(R"({"rms_norm_eps":NaN})", "patch", kCheckpointJson);
+  Json changed_config = base();
+  changed_config["rms_norm_eps"] = json["rms_norm_eps"];
+  EXPECT_THAT(error_of<Error>([&] { parse_model_config(changed_config, "c"); }),
+              HasSubstr("'rms_norm_eps' is NaN, expected a finite number"));
+}
+
+TEST(ModelConfig, EndIdsComeFromEverywhereAndWrongOnesAreNamed) {
+  EXPECT_THAT(parsed(R"({"eos_token_id":[2,3,2],"text_config":{"eos_token_id":[3,4]}})").eos_token_ids,
+              ElementsAre(2, 3, 4));
+  EXPECT_THAT(parsed(R"({"eos_token_id":null,"text_config":{"eos_token_id":4}})").eos_token_ids,
+              ElementsAre(4));
+  EXPECT_THAT(parsed(R"({"text_config":null})").eos_token_ids, IsEmpty());
+  const ModelConfig config = parsed(R"({"eos_token_id":[2.0,99,100,18446744073709551615,"x",-1,null]})");
+  EXPECT_THAT(config.eos_token_ids, ElementsAre(99));
+  EXPECT_THAT(config.warnings,
+              ElementsAre(HasSubstr("config.json: 'eos_token_id' has 2.0, which is no token id")));
+  EXPECT_THAT(parsed(R"({"bos_token_id":100})").warnings,
+              ElementsAre(HasSubstr("outside the vocabulary of 100")));
+}
+
+TEST(ModelConfig, AFileThatIsNoConfigurationIsCalledWhatItIs) {
+  TemporaryFolder folder;
+  const auto error = [&](const std::filesystem::path& path) {
+    return error_of<Error>([&] { load_model_config(path); });
+  };
+  const auto pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 1234\n";
+  EXPECT_THAT(error(folder.write("m.safetensors", pointer)), HasSubstr("m.safetensors is a Git LFS pointer"));
+  EXPECT_THAT(error(folder.write("m.gguf", pointer)), HasSubstr("m.gguf is a Git LFS pointer"));
+  EXPECT_THAT(
+      error(folder.write("n.safetensors", std::string("\2\0\0\0\0\0\0\0{}", 10))),
+      HasSubstr("is one file of a checkpoint, its weights without a configuration; give its folder with"));
+  folder.write("config.json", "<!DOCTYPE html>");
+  EXPECT_THAT(error(folder.path()), HasSubstr("config.json is an HTML page"));
+  EXPECT_THAT(error(folder.write("tokenizer.json", "{}")),
+              HasSubstr(fmt::format("give its folder, {}, or a .gguf", folder.path().string())));
+  EXPECT_THAT(error(folder.write("pytorch_model.bin", "PK\3\4....")), HasSubstr("is a zip archive"));
+  folder.write("config.json", "");
+  EXPECT_THAT(error(folder.path()), HasSubstr("config.json is empty"));
 }
 
 }  // namespace

@@ -118,5 +118,76 @@ TEST(GgufNames, AreThoseOfHuggingFace) {
     EXPECT_EQ(hf_name_of_gguf(same), same);
 }
 
+// Some writers give one number for each layer.
+TEST(GgufConfig, ListsOfOneValueAreThatValue) {
+  GgufBuilder builder;
+  builder.text("general.architecture", "llama").u32("llama.embedding_length", 32).u32("llama.block_count", 2);
+  builder.numbers<uint32_t>("llama.feed_forward_length", 4, {48, 48})
+      .numbers<int32_t>("llama.attention.head_count", 5, {4, 4})
+      .u32("llama.context_length", 256);
+  GgufBuilder equal = builder, unequal = builder, empty = builder, wrong = builder;
+  const auto with_embedding = [](GgufBuilder& b) -> GgufBuilder& {
+    return b.tensor("token_embd.weight", {32, 10}, kF32, std::string(32 * 10 * 4, '\0'));
+  };
+  equal.numbers<uint32_t>("llama.attention.head_count_kv", 4, {2, 2});
+  with_embedding(equal).tensor("blk.0.attn_k.weight", {32, 16}, kF32, std::string(32 * 16 * 4, '\0'));
+  const ModelConfig config = config_of(equal);
+  EXPECT_EQ(config.num_heads, 4);
+  EXPECT_EQ(config.num_kv_heads, 2);
+  EXPECT_EQ(config.intermediate_size, 48);
+  TemporaryFolder folder;  // the order of rows depends on the heads too
+  EXPECT_NO_THROW(GgufCheckpoint(folder.write("m.gguf", equal.build())));
+
+  unequal.numbers<uint32_t>("llama.attention.head_count_kv", 4, {2, 1});
+  EXPECT_THAT(error_with(with_embedding(unequal)),
+              HasSubstr("'llama.attention.head_count_kv' differs between layers (2 and 1)"));
+  empty.numbers<uint32_t>("llama.attention.head_count_kv", 4, {});
+  EXPECT_THAT(error_with(with_embedding(empty)),
+              HasSubstr("head_count_kv' is of type array, expected an integer"));
+  wrong.numbers<float>("llama.attention.head_count_kv", 6, {2.0f});
+  EXPECT_THAT(error_with(with_embedding(wrong)),
+              HasSubstr("head_count_kv' is of type array, expected an integer"));
+}
+
+TEST(GgufConfig, AMatrixForBothMayHaveEitherName) {
+  GgufBuilder builder;
+  builder.text("general.architecture", "qwen2").u32("qwen2.embedding_length", 32).u32("qwen2.block_count", 2);
+  builder.u32("qwen2.feed_forward_length", 48)
+      .u32("qwen2.attention.head_count", 4)
+      .u32("qwen2.context_length", 256);
+  GgufBuilder both = builder;
+  builder.tensor("output.weight", {32, 10}, kF32, std::string(32 * 10 * 4, '\0'));
+  EXPECT_TRUE(config_of(builder).tie_word_embeddings);
+  EXPECT_EQ(config_of(builder).vocab_size, 10);
+  both.tensor("output.weight", {32, 10}, kF32, std::string(32 * 10 * 4, '\0'))
+      .tensor("token_embd.weight", {32, 10}, kF32, std::string(32 * 10 * 4, '\0'));
+  EXPECT_FALSE(config_of(both).tie_word_embeddings);
+}
+
+TEST(GgufConfig, IdsOutsideTheVocabularyAreNamed) {
+  GgufBuilder builder = model("llama");
+  builder.u32("tokenizer.ggml.eos_token_id", 10).u32("tokenizer.ggml.eot_token_id", 9);
+  builder.u32("tokenizer.ggml.padding_token_id", 0xffffffffu);
+  const ModelConfig config = config_of(builder);
+  EXPECT_THAT(config.eos_token_ids, ElementsAre(9));
+  EXPECT_EQ(config.pad_token_id, std::nullopt);
+  EXPECT_THAT(config.warnings, ElementsAre(HasSubstr("eos_token_id' is 10, outside the vocabulary of 10")));
+}
+
+TEST(GgufConfig, ExpertsAndScalingsThatChangeNumbersAreRefusedByName) {
+  GgufBuilder experts = model("llama");
+  experts.u32("llama.expert_count", 8);
+  EXPECT_THAT(error_with(experts), HasSubstr("'llama.expert_count' is 8"));
+  GgufBuilder none = model("llama");
+  none.u32("llama.expert_count", 0);
+  EXPECT_EQ(error_with(none), "");
+  GgufBuilder yarn = model("llama");
+  yarn.text("llama.rope.scaling.type", "yarn").f32("llama.rope.scaling.factor", 4.0f);
+  yarn.f32("llama.rope.scaling.yarn_ext_factor", -1.0f).f32("llama.rope.scaling.yarn_attn_factor", 1.0f);
+  EXPECT_EQ(error_with(yarn), "");
+  yarn.f32("llama.rope.scaling.attn_factor", 2.0f);
+  EXPECT_THAT(error_with(yarn), HasSubstr("'rope.scaling.attn_factor' is 2, only 1 is supported"));
+}
+
 }  // namespace
 }  // namespace reprise::weights

@@ -106,10 +106,10 @@ TEST(Gguf, RefusesDeepArraysUnknownTypesAndDuplicates) {
   EXPECT_THAT(error_of_file(GgufBuilder().raw_value("a", 9, nested).build()),
               HasSubstr("nests arrays deeper"));
   EXPECT_THAT(error_of_file(GgufBuilder().raw_value("a", 13, "").build()), HasSubstr("unknown type 13"));
-  EXPECT_THAT(error_of_file(GgufBuilder().u32("a", 1).u32("a", 2).build()), HasSubstr("'a' stands twice"));
+  EXPECT_THAT(error_of_file(GgufBuilder().u32("a", 1).u32("a", 2).build()), HasSubstr("'a' is there twice"));
   const std::string data = float_bytes({1});
   EXPECT_THAT(error_of_file(GgufBuilder().tensor("t", {1}, kF32, data).tensor("t", {1}, kF32, data).build()),
-              HasSubstr("'t' stands twice"));
+              HasSubstr("'t' is there twice"));
 }
 
 TEST(Gguf, RefusesWrongTensors) {
@@ -133,7 +133,7 @@ TEST(Gguf, RefusesWrongTensors) {
 
 TEST(Gguf, RefusesOtherFormatsVersionsAndAlignments) {
   EXPECT_THAT(error_of_file("GGML"), HasSubstr("no GGUF file"));
-  EXPECT_THAT(error_of_file(""), HasSubstr("no GGUF file"));
+  EXPECT_THAT(error_of_file(""), HasSubstr("is empty"));
   GgufBuilder builder;
   builder.version = 1;
   EXPECT_THAT(error_of_file(builder.build()), HasSubstr("version 1"));
@@ -188,6 +188,44 @@ TEST(GgufVocab, RefusesWhatDoesNotFit) {
   EXPECT_THAT(with([](auto& b) { b.u32("tokenizer.ggml.bos_token_id", 2); }),
               HasSubstr("outside the 2 tokens"));
   EXPECT_THAT(error_of<Error>([] { vocab_of(GgufBuilder()); }), HasSubstr("no tokenizer"));
+}
+
+// A sparse file costs nothing to make, so the bytes left alone bound nothing: a count of 2^30 tensors took
+// 100 GB.
+TEST(Gguf, CountsAreBoundedInAFileOfAnySize) {
+  TemporaryFolder folder;
+  const auto error = [&](std::string head) {
+    const auto path = folder.write("m.gguf", head);
+    std::filesystem::resize_file(path, uint64_t{64} << 30);
+    return error_of<Error>([&] { GgufFile file(path); });
+  };
+  const std::string no_values = GgufBuilder().build().substr(0, 24);
+  const auto with_counts = [&](uint64_t tensors, uint64_t values) {
+    std::string head = no_values;
+    std::memcpy(head.data() + 8, &tensors, 8);
+    std::memcpy(head.data() + 16, &values, 8);
+    return head;
+  };
+  EXPECT_THAT(error(with_counts(uint64_t{1} << 30, 0)),
+              HasSubstr("the number of tensors is 1073741824, at most"));
+  EXPECT_THAT(error(with_counts(0, uint64_t{1} << 30)),
+              HasSubstr("the number of metadata values is 1073741824"));
+  std::string array = with_counts(0, 1);
+  append<uint64_t>(array, 1);
+  array += "a";
+  append<uint32_t>(array, 9);
+  append<uint32_t>(array, 8);
+  append<uint64_t>(array, uint64_t{1} << 30);
+  EXPECT_THAT(error(array), HasSubstr("the length of a metadata array is 1073741824, at most"));
+  std::string name = with_counts(0, 1);
+  append<uint64_t>(name, uint64_t{1} << 27);
+  EXPECT_THAT(error(name), HasSubstr("a metadata key has 134217728 bytes, at most 1024"));
+  std::string text = with_counts(0, 1);
+  append<uint64_t>(text, 1);
+  text += "a";
+  append<uint32_t>(text, 8);
+  append<uint64_t>(text, uint64_t{1} << 30);
+  EXPECT_THAT(error(text), HasSubstr("a metadata string needs 1073741824 bytes"));
 }
 
 }  // namespace

@@ -15,7 +15,11 @@ Decoder::Decoder(const weights::ModelConfig& config, WeightLoader& loader, const
   rotary_ = rope.params;
   rotary_.rounded_to = options.attention.rotary_in_f32 ? DType::f32 : loader.dtype();
   inv_freq_ = loader.constant("rope.inv_freq", rope.inv_freq);
-  embedding_ = loader.matrix("model.embed_tokens.weight", config.vocab_size, config.hidden_size);
+  constexpr auto kEmbedding = "model.embed_tokens.weight";
+  constexpr auto kHead = "lm_head.weight";
+  embedding_ = config.tie_word_embeddings
+                   ? loader.tied_matrix(kEmbedding, kHead, config.vocab_size, config.hidden_size)
+                   : loader.matrix(kEmbedding, config.vocab_size, config.hidden_size);
   layers_.reserve(static_cast<size_t>(config.num_layers));
   for (int64_t i = 0; i < config.num_layers; ++i) {
     const std::string path = fmt::format("model.layers.{}", i);
@@ -30,7 +34,7 @@ Decoder::Decoder(const weights::ModelConfig& config, WeightLoader& loader, const
   }
   norm_ = loader.vector("model.norm.weight", config.hidden_size);
   head_ = config.tie_word_embeddings ? embedding_
-                                     : loader.matrix("lm_head.weight", config.vocab_size, config.hidden_size);
+                                     : loader.head_matrix(kHead, config.vocab_size, config.hidden_size);
 }
 
 ForwardOutput Decoder::forward(const ForwardInput& input) const {
