@@ -78,8 +78,8 @@ task_coverage() {
 }
 
 task_format() {
-  tests/house/format_check.sh --fix >/dev/null && return
+  tests/style/format_check.sh --fix >/dev/null && return
   # Not in every system's packages (Debian 13): the script then says what else serves.
   (need "${kFormatPackages[@]}") || true
-  tests/house/format_check.sh --fix || die "nothing was formatted"
+  tests/style/format_check.sh --fix || die "nothing was formatted"
 }
