@@ -1,14 +1,16 @@
 // Any text as JSON: accepted exactly where nlohmann's parser accepts it, with the same value, and the text written
 // from it reads back. With the extensions for checkpoints: an Error or a value.
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "core/error.h"
 #include "core/json.h"
+#include "fuzz/amplify.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace reprise;
-  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const std::string text = fuzz::amplified(data, size);
   try {
     const Json value = parse_json(text, "input");
     const Json library = Json::parse(text, nullptr, false);
