@@ -1,21 +1,36 @@
-// Any text as a line of a prompts file, and its JSON as the value of every sampling field: an Error, or a
-// prompt.
+// Any text as a line of a prompts file, as a chat request, and its JSON or the text itself as the value of
+// every sampling field: an Error, or a prompt whose sampling keeps the limits.
 #include <string>
 
-#include "cli/prompt_line.h"
-#include "cli/sampling_fields.h"
+#include "api/chat_fields.h"
+#include "api/prompt_line.h"
+#include "api/sampling_fields.h"
 #include "core/error.h"
 #include "fuzz/amplify.h"
+
+namespace {
+
+template <typename Action>
+void attempt(Action&& action) {
+  try {
+    action();
+  } catch (const reprise::Error&) {
+  }
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace reprise;
   const std::string line = fuzz::amplified(data, size);
-  try {
-    const Prompt prompt = cli::parse_prompt_line(line, {});
-    REPRISE_CHECK(
-        prompt.text || !prompt.token_ids.empty() || !prompt.messages_json.empty() || line.size() > 2,
-        "a prompt of nothing");
-  } catch (const Error&) {
+  attempt([&] {
+    const Prompt prompt = api::parse_prompt_line(line, {});
+    const Sampling& sampling = prompt.sampling;
+    REPRISE_CHECK(sampling.n >= 1 && sampling.n <= 128 && sampling.temperature >= 0, "unchecked fields");
+  });
+  for (const api::SamplingField& field : api::sampling_fields()) {
+    Sampling sampling;
+    attempt([&] { api::set_field_from_text(field, sampling, {line}, field.name); });
   }
   Json value;
   try {
@@ -23,12 +38,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   } catch (const Error&) {
     return 0;
   }
-  for (const cli::SamplingField& field : cli::sampling_fields()) {
+  attempt([&] { api::parse_chat_request(value, true); });
+  for (const api::SamplingField& field : api::sampling_fields()) {
     Sampling sampling;
-    try {
-      cli::set_field(field, sampling, value, field.name);
-    } catch (const Error&) {
-    }
+    attempt([&] { api::set_field(field, sampling, value, field.name); });
   }
   return 0;
 }

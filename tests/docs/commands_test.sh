@@ -40,7 +40,16 @@ run_line() { # PLACE COMMAND
   local line=$2 rc=0
   line=${line//MODEL/models\/tiny}
   line=${line//CHECKPOINT/models\/tiny}
-  (cd "$work/cwd" && timeout 120 bash -c "$line" </dev/null >"$work/out" 2>"$work/err") || rc=$?
+  # Benchmarks run once and briefly: what is checked is that they run.
+  case $line in
+    'reprise bench '*)
+      line=${line%%#*}
+      for flag in '--repeat 1' '--output-len 4' '--input-len 8'; do
+        [[ $line == *"${flag% *}"* ]] || line+=" $flag"
+      done
+      ;;
+  esac
+  (cd "$work/cwd" && timeout 300 bash -c "$line" </dev/null >"$work/out" 2>"$work/err") || rc=$?
   ran=$((ran + 1))
   [ $rc = 0 ] || fail "$1: exit code $rc: $2: $(tail -n 3 "$work/err")"
 }

@@ -90,7 +90,7 @@ task_fuzz() {
     say "$name for $seconds s"
     local corpus=("build/fuzz/corpus/$name")
     [ -d "fuzz/corpus/${name#fuzz_}" ] && corpus+=("fuzz/corpus/${name#fuzz_}")
-    "$program" -max_total_time="$seconds" -max_len=1048576 -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 \
+    "$program" -max_total_time="$seconds" -max_len=1048576 -rss_limit_mb=2048 -timeout=30 -print_final_stats=1 \
       -artifact_prefix="build/fuzz/$name-" "${corpus[@]}" >"build/fuzz/$name.log" 2>&1 ||
       { tail -40 "build/fuzz/$name.log" >&2; failed=$((failed + 1)); }
     grep -h 'number_of_executed_units' "build/fuzz/$name.log" >&2 || true
