@@ -16,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const Json library = Json::parse(text, nullptr, false);
     REPRISE_CHECK(!library.is_discarded(), "the library refuses what was accepted");
     // The library's own object keeps the first of equal keys, so only objects without them can be compared.
-    REPRISE_CHECK(parse_json(to_json_text(value), "again") == value, "the text written reads back as another value");
+    REPRISE_CHECK(parse_json(to_json_text(value), "again") == value,
+                  "the text written reads back as another value");
   } catch (const Error& e) {
     const bool limit = std::string_view(e.what()).find("nested deeper") != std::string_view::npos;
     REPRISE_CHECK(limit || !Json::accept(text), "refused what the library accepts: {}", e.what());
