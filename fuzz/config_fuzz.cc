@@ -11,7 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace reprise::weights;
   reprise::Json json;
   try {
-    json = reprise::parse_json({reinterpret_cast<const char*>(data), size}, "input", reprise::kCheckpointJson);
+    json =
+        reprise::parse_json({reinterpret_cast<const char*>(data), size}, "input", reprise::kCheckpointJson);
   } catch (const reprise::Error&) {
     return 0;
   }

@@ -92,7 +92,7 @@ void prepare_executor(benchmark::State& state) {
 }
 BENCHMARK(prepare_executor)->Unit(benchmark::kMicrosecond);
 
-// Each node's launch as far as the stream's door.
+// Each node's launch up to the stream, which discards it.
 void walk(benchmark::State& state) {
   Executor executor(model().graph, plan_memory(model().graph, kLargest, {}), nullptr, model().stream);
   Discard sink;

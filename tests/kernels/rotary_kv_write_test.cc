@@ -1,5 +1,5 @@
 // The fused kernel against its parts, at every level (the emulated one as well) and in every cut. More shapes
-// stand in tests/ops.
+// are in tests/ops.
 #include "kernels/cpu/rotary_kv_write.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // Runs one op by its schema alone: any op, any inputs, at any ISA level, and gives back every bit that it
-// left. What the generic tests of this folder stand on.
+// left. Used by the generic tests of this folder.
 #pragma once
 
 #include <array>

@@ -4,6 +4,7 @@ kBuildPackages=(cmake ninja-build g++ ccache pkg-config libfmt-dev libspdlog-dev
   libpcre2-dev libutf8proc-dev libcli11-dev libgtest-dev libgmock-dev libbenchmark-dev libsimde-dev)
 kPythonPackages=(python3 python3-venv python3-pip ca-certificates)
 kFuzzPackages=(clang-19 libclang-rt-19-dev llvm-19)
+kTidyPackages=(clang-tidy-19 python3)
 kFormatPackages=(clang-format-14)  # one version for all: each formats a few lines in another way
 kCoveragePackages=(gcovr)
 kEmulatePackages=(dpkg-dev g++ make patch busybox-static cpio isolinux syslinux-common xorriso)

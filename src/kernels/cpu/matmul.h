@@ -1,11 +1,10 @@
-// y = x W^T (+ bias) for packed weights, the kernel that nearly all time of a model goes to.
+// y = x W^T (+ bias) for packed weights: the kernel in which a model spends nearly all of its time.
 //
 // Order of accumulation. For one ISA level and dtype, every output element is the same chain of operations
 // whatever M, the cut into work items or the number of threads:
-//  - f32 at every level, and bf16 at scalar, avx2 and avx512: one chain acc = fma(x[k], w[k], acc) over k
-//  ascending
-//    from +0 in float (bf16 widened, k padded with zeros to a multiple of 32), then + bias. Hence f32 is
-//    equal bit for bit at all levels, and bf16 at the first three.
+//  - f32 at every level, and bf16 at scalar, avx2 and avx512: one chain acc = fma(x[k], w[k], acc) over
+//    ascending k, from +0 in float (bf16 widened, k padded with zeros to a multiple of 32), then + bias. Hence
+//    f32 is equal bit for bit at all levels, and bf16 at the first three.
 //  - avx512_bf16: vdpbf16ps over the pairs of k, ascending; then + bias.
 //  - amx: tdpbf16ps over blocks of 32 k, ascending, tiles for every M; then + bias.
 // A bf16 output is the float sum rounded to nearest even. vdpbf16ps and tiles flush denormals whatever the
@@ -38,7 +37,7 @@ struct MatmulScalars {
 };
 
 // The kernel for activations and weights of `dtype` (f32 or bf16; another is a broken invariant). f32 has no
-// kernel of its own above avx512. The caller sees to it that the CPU has the level (isa_select.h).
+// kernel of its own above avx512. The caller must check that the CPU has the level (isa_select.h).
 const Kernel& matmul_kernel(Isa isa, DType dtype);
 
 // Work items of a segment with n outputs.

@@ -16,4 +16,4 @@ if [ "${1:-}" = --fix ]; then
   exit 0
 fi
 differing=$(sources | xargs -0 -r -P "$(nproc)" -n 20 "$tool" --dry-run --ferror-limit=1 2>&1 | grep -o '^[^ :]*:' | sort -u || true)
-[ -z "$differing" ] || { printf 'not as clang-format leaves it (./run format mends): %s\n' ${differing//:/}; exit 1; }
+[ -z "$differing" ] || { printf 'not as clang-format leaves it (./run format fixes it): %s\n' ${differing//:/}; exit 1; }

@@ -34,7 +34,7 @@ reprise:     reprise
   {
     split($0, part, ":"); split(part[1], folder, "/"); from = folder[2]
     split($0, quote, "\""); split(quote[2], target, "/"); to = target[1]
-    if (!(from in known)) problem = "the folder " from "/ is not in the table of floors (tests/house/include_check.sh)"
+    if (!(from in known)) problem = "the folder " from "/ is not in the table of floors (tests/style/include_check.sh)"
     else if (!(to in known)) problem = "an include of ours is written from the root, as \"core/error.h\""
     else if (!((from, to) in allowed) && !((from, "*") in allowed)) problem = from "/ may not include " to "/"
     else next

@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# commands_test.sh REPRISE SOURCE: runs the commands that README.md and docs/ show, as a reader would type them.
+#
+# In blocks between ``` every line `reprise ...` runs with the repository's model in place of MODEL and must end with
+# exit code 0. Lines `./run TASK` are not run, since tasks install, build or fetch: the task must be one that ./run knows.
+# Lines that begin with a path must name a program of the repository; not run: why_not_run says why. Any other line of a
+# block without a language fails, so that a new kind of command is not forgotten.
+# In running text, each `./run TASK` and `reprise COMMAND` must exist, and each flag of the table in docs/flags.md must
+# be in the help of a command.
+set -euo pipefail
+reprise_program=$(realpath "$1") source=$(realpath "$2")
+export reprise_program
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$source"
+failures=0 ran=0
+fail() { echo "FAILED $*"; failures=$((failures + 1)); }
+
+why_not_run() {
+  case $1 in
+    tools/peer_bench.sh*) echo "builds llama.cpp" ;;
+    tools/limits_table.py*) echo "takes minutes and needs Python" ;;
+    'graph='*) echo "sets a variable for the lines after it" ;;
+    *) return 1 ;;
+  esac
+}
+tasks=$(./run help | awk '/^  [a-z]/ { print $1 }' | sort -u)
+commands=$("$reprise_program" --help | awk '/^Subcommands:/ { on = 1; next } on && /^  [a-z]/ { print $1 }')
+[ -n "$tasks" ] && [ -n "$commands" ] || { echo "the lists of tasks and commands could not be read"; exit 1; }
+knows() { grep -qx -- "$2" <<<"$1"; }
+
+# A place with the model under each name that the pages use, and a prompts file.
+mkdir "$work/cwd"
+ln -s "$source/models" "$source/tools" "$work/cwd/"
+printf '"It was"\n{"prompt": "She", "max_tokens": 4}\n' >"$work/cwd/prompts.jsonl"
+reprise() { "$reprise_program" "$@"; }
+export -f reprise
+
+run_line() { # PLACE COMMAND
+  local line=$2 rc=0
+  line=${line//MODEL/models\/tiny}
+  line=${line//CHECKPOINT/models\/tiny}
+  # Benchmarks run once and briefly: what is checked is that they run.
+  case $line in
+    'reprise bench '*)
+      line=${line%%#*}
+      for flag in '--repeat 1' '--output-len 4' '--input-len 8'; do
+        [[ $line == *"${flag% *}"* ]] || line+=" $flag"
+      done
+      ;;
+  esac
+  (cd "$work/cwd" && timeout 300 bash -c "$line" </dev/null >"$work/out" 2>"$work/err") || rc=$?
+  ran=$((ran + 1))
+  [ $rc = 0 ] || fail "$1: exit code $rc: $2: $(tail -n 3 "$work/err")"
+}
+
+pages=(README.md CONTRIBUTING.md docs/*.md docs/recipes/*.md)
+while IFS=$'\t' read -r place line; do
+  case $line in
+    'reprise '*) run_line "$place" "$line" ;;
+    './run '*)
+      read -r _ task _ <<<"$line"
+      knows "$tasks" "$task" || fail "$place: ./run knows no task '$task'"
+      ;;
+    '' | '#'*) ;;
+    *)
+      if ! why_not_run "$line" >/dev/null; then
+        fail "$place: this test does not know what to do with: $line"
+      elif [[ $line == tools/* ]] && [ ! -x "${line%% *}" ]; then
+        fail "$place: ${line%% *} is no program"
+      fi
+      ;;
+  esac
+done < <(awk '/^```/ { inside = !inside; plain = $0 == "```"; next } inside && plain { print FILENAME ":" FNR "\t" $0 }' "${pages[@]}")
+
+# Running text: code spans.
+while IFS=: read -r page line span; do
+  read -r program word _ <<<"$span"
+  [[ $word =~ ^[a-z][a-z-]*$ ]] || continue
+  case $program in
+    ./run) knows "$tasks" "$word" || fail "$page:$line: ./run knows no task '$word'" ;;
+    reprise) knows "$commands" "$word" || fail "$page:$line: reprise knows no command '$word'" ;;
+  esac
+done < <(grep -noE '`(\./run|reprise) [^`]*`' "${pages[@]}" | tr -d '`')
+
+if [ -f docs/flags.md ]; then
+  for command in $commands; do "$reprise_program" "$command" --help; done >"$work/help"
+  # bench has commands of its own.
+  for command in latency levels; do "$reprise_program" bench "$command" --help; done >>"$work/help"
+  flags=$(grep -E '^\| *`--' docs/flags.md | cut -d'|' -f2 | grep -oE -- '--[a-z][a-z-]+' | sort -u)
+  [ "$(wc -w <<<"$flags")" -gt 20 ] || fail "docs/flags.md has only these flags: $flags"
+  for flag in $flags; do
+    grep -qE -- "(^|[ ,])$flag([ ,{]|$)" "$work/help" || fail "docs/flags.md: no command has $flag"
+  done
+fi
+
+[ "$ran" -gt 10 ] || fail "only $ran commands were found"
+echo "$ran commands run, $failures failed"
+[ "$failures" = 0 ]
