@@ -1,11 +1,10 @@
-// y = x W^T (+ bias) for packed weights, the kernel that nearly all time of a model goes to.
+// y = x W^T (+ bias) for packed weights: the kernel in which a model spends nearly all of its time.
 //
 // Order of accumulation. For one ISA level and dtype, every output element is the same chain of operations
 // whatever M, the cut into work items or the number of threads:
 //  - f32 at every level, and bf16 at scalar, avx2 and avx512: one chain acc = fma(x[k], w[k], acc) over k
-//  ascending
-//    from +0 in float (bf16 widened, k padded with zeros to a multiple of 32), then + bias. Hence f32 is
-//    equal bit for bit at all levels, and bf16 at the first three.
+//    ascending, from +0 in float (bf16 widened, k padded with zeros to a multiple of 32), then + bias. Hence
+//    f32 is equal bit for bit at all levels, and bf16 at the first three.
 //  - avx512_bf16: vdpbf16ps over the pairs of k, ascending; then + bias.
 //  - amx: tdpbf16ps over blocks of 32 k, ascending, tiles for every M; then + bias.
 // A bf16 output is the float sum rounded to nearest even. vdpbf16ps and tiles flush denormals whatever the
@@ -30,9 +29,10 @@ inline constexpr int kMaxSegments = 4;
 // 2+3i bias f32 [n_i] or null, 3+3i out [M, n_i] of dtype `out`. Work items: panels, the sum of
 // matmul_panels(n_i).
 struct MatmulScalars {
-  Dim rows;                               // M >= 0
-  int64_t k = 0;                          // K >= 1
-  DType out = DType::f32;                 // f32 or bf16
+  Dim rows;                // M >= 0
+  int64_t k = 0;           // K >= 1
+  DType out = DType::f32;  // f32 or bf16
+  Unused<3> unused{};
   int32_t segments = 1;                   // 1 .. kMaxSegments
   std::array<int64_t, kMaxSegments> n{};  // outputs of each segment, >= 1
 };

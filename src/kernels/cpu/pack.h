@@ -2,7 +2,7 @@
 // panels of 32 rows, one after the other, so that a worker reads one stream:
 //  - f32:  [N/32][K][32]
 //  - bf16: [N/32][K/32][2][16 pairs of k][16 n][2]; each 1 KiB piece is a B tile of AMX, and what vdpbf16ps
-//  takes in.
+//    takes in.
 // N is padded to 32, for bf16 K as well; padding is zero.
 #pragma once
 
