@@ -216,10 +216,12 @@ template <bool traced>
 void Replay::Impl::run_alone(StepSizes sizes, uint64_t epoch_run) {
   const FlushDenormals flush;
   KernelContext context = context_for(sizes, 0);
-  for (size_t i = 0; i < plan.nodes().size(); ++i) {
-    Timer<traced> timer(traced ? &worked[i] : nullptr);
-    run_whole(plan.nodes()[i], context);
+  Worked* notes = worked.get();
+  for (const ReplayNode& node : plan.nodes()) {
+    Timer<traced> timer(notes);
+    run_whole(node, context);
     timer.stop(epoch_run);
+    if constexpr (traced) ++notes;
   }
 }
 

@@ -354,10 +354,10 @@ TEST(GraphDocs, EachRefusalThatIsQuotedOccurs) {
       refused(R"({"graph_opt_level": 3})"),
       refused(R"({"cudagraph_capture_sizes": [4, 0]})"),
       refused(R"({"cudagraph_capture_sizes": []})"),
-      refused({.graph_optimization_config = R"({"use_cudagraph": false})", .use_cudagraph = true}),
+      refused(GraphFlags{.graph_optimization_config = R"({"use_cudagraph": false})", .use_cudagraph = true}),
       unserved(R"({"full_cuda_graph": false, "use_cudagraph": true})"),
       unserved(R"({"graph_opt_level": 2})"),
-      refused({.graph_optimization_config = R"({"graph_opt_level": 1})", .graph_opt = "auto"}),
+      refused(GraphFlags{.graph_optimization_config = R"({"graph_opt_level": 1})", .graph_opt = "auto"}),
       partition};
   const std::vector<std::string> rows = documented("What is refused");
   EXPECT_EQ(rows.size(), std::size(messages));
