@@ -76,15 +76,7 @@ class Layer {
     }
   }
 
-  void run(Stream& stream) const {
-    stream.launch(Launch{.kernel = kernel_,
-                         .op = {},
-                         .layer = {},
-                         .dims = dims_,
-                         .buffers = buffers_,
-                         .scalars = &scalars_,
-                         .scalar_bytes = sizeof(scalars_)});
-  }
+  void run(Stream& stream) const { stream.launch(kernel_, dims_, buffers_, scalars_); }
   int64_t bytes() const { return bytes_; }
 
  private:

@@ -1,5 +1,6 @@
-// What a recording froze besides its launches: where the step's named inputs lie, and the sizes that it
-// serves. Checked before each replay; a replay over other buffers would silently compute on the old ones.
+// What must still hold when a recording is replayed: its inputs lie where they did when it was made, and the
+// step's sizes are among those that it serves. Checked before each replay, which would otherwise read old
+// buffers without a sign of it.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// The check of a replay's order: written apart from dependencies.h, and as plainly as can be, because a wait
-// that is missed shows in results by chance only.
+// Checks that a replay waits where it must: a second implementation, independent of dependencies.h and
+// without its shortcuts, because a missing wait makes results wrong only now and then.
 #pragma once
 
 #include <cstddef>

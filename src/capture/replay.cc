@@ -34,6 +34,12 @@ struct alignas(64) NodeState {
   std::atomic<uint64_t> done{0};     // epoch, units done, of nodes that are shared
 };
 
+// When a worker worked on a node, in the traced replay of that epoch.
+struct Worked {
+  uint64_t epoch = 0;  // 0: never
+  Profiler::Clock::time_point begin, end;
+};
+
 struct Claim {
   uint32_t first;
   uint32_t count;  // of units
@@ -66,13 +72,18 @@ bool complete(NodeState& state, uint64_t epoch, uint32_t more, uint32_t units) {
 }  // namespace
 
 struct Replay::Impl {
-  // What a worker takes along: its own copy, for the next replay may begin before it has left this one.
+  // What a worker gets: its own copy, since the next replay may begin before it has left this one.
   struct Walk {
     Impl* replay;
     StepSizes sizes;
     uint64_t epoch;
     int64_t workers;
-    void operator()(int worker) const { replay->walk(*this, worker); }
+  };
+  struct Plain : Walk {
+    void operator()(int worker) const { replay->walk<false>(*this, worker); }
+  };
+  struct Traced : Walk {
+    void operator()(int worker) const { replay->walk<true>(*this, worker); }
   };
 
   Impl(Recording launches, StepSizes largest_sizes, Stream& on)
@@ -106,8 +117,13 @@ struct Replay::Impl {
     return fault_is_on(Fault::replay_loses_last_item, &node - plan.nodes().data()) ? items - 1 : items;
   }
 
+  template <bool traced>
   void walk(const Walk& step, int worker);
+  template <bool traced>
   void run_chunks(size_t index, const Walk& step, KernelContext& context);
+  template <bool traced>
+  void run_alone(StepSizes sizes, uint64_t epoch_run);
+  void tell(StepSizes sizes, Profiler& profiler) const;
   void finish(size_t index, uint64_t epoch);
   void wait_for(int32_t index, uint64_t epoch);
   StepSizes checked(StepSizes sizes) const;
@@ -121,10 +137,35 @@ struct Replay::Impl {
       finished;                                   // low half of the epoch in which each node last finished
   alignas(64) std::atomic<uint32_t> sleepers{0};  // workers parked on one of `finished`
   uint64_t epoch = 0;
+  // By worker and node. A worker writes where it claimed work, before it says that the work is done: so the
+  // writes are ordered with tell(), which runs when all is done, and a late worker of an older replay writes
+  // nothing.
+  std::unique_ptr<Worked[]> worked;
+};
+
+// Times one piece of work where `traced`, and costs nothing where not.
+template <bool traced>
+class Timer;
+template <>
+class Timer<false> {
+ public:
+  explicit Timer(Worked*) {}
+  void stop(uint64_t) {}
+};
+template <>
+class Timer<true> {
+ public:
+  explicit Timer(Worked* worked) : worked_(worked), begin_(Profiler::Clock::now()) {}
+  void stop(uint64_t epoch) { *worked_ = {epoch, begin_, Profiler::Clock::now()}; }
+
+ private:
+  Worked* worked_;
+  Profiler::Clock::time_point begin_;
 };
 
 // Every worker takes the nodes in their order, so the first that isn't finished can always go on: whatever it
 // waits for is finished, and its chunks are either open or in the hands of a worker that runs.
+template <bool traced>
 void Replay::Impl::walk(const Walk& step, int worker) {
   const auto nodes = plan.nodes();
   const auto in_one_chunk = [&](const ReplayNode& node) {
@@ -134,17 +175,19 @@ void Replay::Impl::walk(const Walk& step, int worker) {
   for (size_t i = 0; i < nodes.size();) {
     size_t end = i + 1;
     const bool single = in_one_chunk(nodes[i]);
-    // A chain of nodes that can't be shared stays with whoever took its head: a hand-over costs more than a
-    // small node.
+    // The worker that starts a serial chain (nodes of one chunk, each waiting for the one before) runs all of
+    // it: handing a small node over costs more than running it.
     if (single)
       while (end < nodes.size() && nodes[end].follows && in_one_chunk(nodes[end])) ++end;
     // The wait comes before the first look at the claims: those who wait leave that line to those who claim.
     for (const int32_t wait : plan.waits_of(nodes[i])) wait_for(wait, step.epoch);
     if (!single) {
-      run_chunks(i, step, context);
+      run_chunks<traced>(i, step, context);
     } else if (claim(states[i], step.epoch, Cut(1, 1), 1)) {
       for (size_t node = i; node < end; ++node) {
+        Timer<traced> timer(traced ? &worked[static_cast<size_t>(worker) * nodes.size() + node] : nullptr);
         run_whole(nodes[node], context);
+        timer.stop(step.epoch);
         finish(node, step.epoch);
       }
     }
@@ -152,16 +195,58 @@ void Replay::Impl::walk(const Walk& step, int worker) {
   }
 }
 
+template <bool traced>
 void Replay::Impl::run_chunks(size_t index, const Walk& step, KernelContext& context) {
   const ReplayNode& node = plan.nodes()[index];
   const int64_t items = items_of(node, step.sizes);
   const Cut cut(items, node.dims.grain);
   uint32_t done = 0;
+  const size_t place = static_cast<size_t>(context.worker) * plan.nodes().size() + index;
+  Timer<traced> timer(traced ? &worked[place] : nullptr);
   while (const auto taken = claim(states[index], step.epoch, cut, static_cast<int>(step.workers))) {
     run_items(node, context, cut.begin(taken->first), cut.end(taken->first + taken->count));
     done += taken->count;
+    timer.stop(step.epoch);
   }
   if (done > 0 && complete(states[index], step.epoch, done, cut.units)) finish(index, step.epoch);
+}
+
+// On the caller, without atomics.
+template <bool traced>
+void Replay::Impl::run_alone(StepSizes sizes, uint64_t epoch_run) {
+  const FlushDenormals flush;
+  KernelContext context = context_for(sizes, 0);
+  Worked* notes = worked.get();
+  for (const ReplayNode& node : plan.nodes()) {
+    Timer<traced> timer(notes);
+    run_whole(node, context);
+    timer.stop(epoch_run);
+    if constexpr (traced) ++notes;
+  }
+}
+
+// Adds the nodes of the last replay, which was traced.
+void Replay::Impl::tell(StepSizes sizes, Profiler& profiler) const {
+  const size_t nodes = plan.nodes().size();
+  std::vector<Profiler::Share> shares;
+  for (size_t i = 0; i < nodes; ++i) {
+    shares.clear();
+    for (int worker = 0; worker < stream.team().size(); ++worker)
+      if (const Worked& of = worked[static_cast<size_t>(worker) * nodes + i]; of.epoch == epoch)
+        shares.push_back({worker, of.begin, of.end});
+    if (shares.empty()) continue;  // a node without work items
+    const RecordedLaunch& launch = recording.launches()[i];
+    Profiler::Event event{.name = launch.kernel.name,
+                          .layer = launch.layer.empty() ? "model" : launch.layer,
+                          .begin = shares[0].begin,
+                          .end = shares[0].end,
+                          .sizes = sizes};
+    for (const Profiler::Share& share : shares) {
+      event.begin = std::min(event.begin, share.begin);
+      event.end = std::max(event.end, share.end);
+    }
+    profiler.add(event, shares);
+  }
 }
 
 void Replay::Impl::finish(size_t index, uint64_t epoch_done) {
@@ -199,29 +284,25 @@ Replay::~Replay() {
   impl_->stream.team().wait_until_left();
 }
 
-void Replay::run(StepSizes sizes, int workers) {
+void Replay::run(StepSizes sizes, int workers, bool traced) {
   ThreadTeam& team = impl_->stream.team();
   sizes = impl_->checked(sizes);
   workers = workers == 0 ? team.size() : std::min(workers, team.size());
+  if (traced && impl_->worked == nullptr)
+    impl_->worked = std::make_unique<Worked[]>(impl_->plan.nodes().size() * static_cast<size_t>(team.size()));
+  const uint64_t epoch = ++impl_->epoch;
   if (workers == 1) {
-    const FlushDenormals flush;
-    KernelContext context = impl_->context_for(sizes, 0);
-    for (const ReplayNode& node : impl_->plan.nodes()) impl_->run_whole(node, context);
+    traced ? impl_->run_alone<true>(sizes, epoch) : impl_->run_alone<false>(sizes, epoch);
     return;
   }
-  const uint64_t epoch = ++impl_->epoch;
-  team.fork(Impl::Walk{impl_.get(), sizes, epoch, workers}, workers);
+  const Impl::Walk walk{impl_.get(), sizes, epoch, workers};
+  traced ? team.fork(Impl::Traced{walk}, workers) : team.fork(Impl::Plain{walk}, workers);
   for (const int32_t node : impl_->plan.last_nodes()) impl_->wait_for(node, epoch);
 }
 
-void Replay::run_profiled(StepSizes sizes, Profiler& profiler) {
-  for (size_t i = 0; i < impl_->plan.nodes().size(); ++i) {
-    const RecordedLaunch& launch = impl_->recording.launches()[i];
-    const auto begin = Profiler::Clock::now();
-    run_node(i, sizes);
-    profiler.add({launch.kernel.name, launch.layer.empty() ? "model" : launch.layer, begin,
-                  Profiler::Clock::now(), sizes});
-  }
+void Replay::tell(StepSizes sizes, Profiler& profiler) const {
+  REPRISE_CHECK(impl_->worked != nullptr, "no replay was traced");
+  impl_->tell(sizes, profiler);
 }
 
 void Replay::run_node(size_t node, StepSizes sizes) {

@@ -1,8 +1,9 @@
-// Replays a recording on the thread team: one fork for the whole step. The workers walk the list of nodes and
-// claim chunks of each from an atomic word a node, so that a worker that the system has suspended holds
-// nobody up; a node starts when the nodes that it depends on are done (dependencies.h), with no barrier in
-// between. Kernels read T and S of the step that is replayed, so one recording serves every size up to the
-// largest.
+// Replays a recording on the thread team, with one fork-join for the whole step. A node is one recorded
+// launch. All workers go through the list of nodes in order and claim chunks of work items of each from an
+// atomic word that the node has, so a worker that the system suspends before it claimed anything delays
+// nobody. A node starts when the nodes that it depends on are done (dependencies.h); there is no barrier
+// between nodes. Kernels read T (tokens) and S (sequences) of the step that is replayed, so one recording
+// serves every size up to the largest.
 #pragma once
 
 #include <cstddef>
@@ -29,11 +30,13 @@ class Replay {
   Replay& operator=(const Replay&) = delete;
 
   // Runs every node for a step of these sizes, on `workers` of the team (1: on the caller alone, with no
-  // atomics; 0: all). Results don't depend on it. Allocates nothing. Complete when it returns.
-  void run(StepSizes sizes, int workers = 0);
-
-  // The same one node after another on the caller, telling `profiler` of each.
-  void run_profiled(StepSizes sizes, Profiler& profiler);
+  // atomics; 0: all). Results don't depend on it. Complete when it returns. Throws InternalError for sizes
+  // above `largest`. `traced`: each worker also notes when it worked on which node, for tell(). Allocates
+  // nothing, but for those notes in the first traced replay.
+  void run(StepSizes sizes, int workers = 0, bool traced = false);
+  // Adds the last replay, which was traced and of these sizes, to `profiler`: a launch with its shares for
+  // each node that had work items.
+  void tell(StepSizes sizes, Profiler& profiler) const;
 
   // One node on the caller, for checks that look between nodes.
   void run_node(size_t node, StepSizes sizes);

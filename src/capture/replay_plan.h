@@ -1,5 +1,5 @@
-// What a replay needs to know of its nodes, prepared once: pointers, dependencies, and which nodes merely go
-// on where the one before left off.
+// What a replay needs to know of its nodes (recorded launches), prepared once: pointers, dependencies, and
+// which nodes wait for nothing but the node before them.
 #pragma once
 
 #include <cstdint>

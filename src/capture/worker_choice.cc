@@ -45,12 +45,13 @@ void WorkerChoice::took(double us) {
   sizes.tried = ends ? 0 : sizes.tried / 2;
 }
 
-void replay_fastest(Replay& replay, WorkerChoice& choice, StepSizes sizes) {
+void replay_fastest(Replay& replay, WorkerChoice& choice, StepSizes sizes, Profiler* profiler) {
   using Clock = std::chrono::steady_clock;
   const auto [workers, timed] = choice.next(sizes.tokens);
   const Clock::time_point start = timed ? Clock::now() : Clock::time_point{};
-  replay.run(sizes, workers);
+  replay.run(sizes, workers, profiler != nullptr);
   if (timed) choice.took(std::chrono::duration<double, std::micro>(Clock::now() - start).count());
+  if (profiler != nullptr) replay.tell(sizes, *profiler);
 }
 
 }  // namespace reprise::capture

@@ -1,10 +1,11 @@
-// How many workers replay a step fastest. A small step can be done sooner by one worker than it is handed to
-// and fro; where that ends depends on the machine, the kernels and what else runs. So nothing is estimated:
-// the first replays of each size are timed with all workers, then half as many and so on, and the fastest
-// number serves. Results of a replay don't depend on it.
+// How many workers replay a step fastest. For a small step, passing work between workers costs more time than
+// it saves; from which size on it pays depends on the machine, the kernels and what else runs. So it is
+// measured: the first replays of each size are timed with all workers, then half as many and so on, and the
+// fastest number is used from then on. Results of a replay don't depend on it.
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -18,8 +19,13 @@ class WorkerChoice {
   static constexpr int kTrials = 5;           // replays of each number tried; their median counts
   static constexpr int kReplaysUntil = 4096;  // the next trials, for the machine's load changes
 
+  // The most replays of a class that are timed before the number of workers stays as it is.
+  static constexpr int most_trials(int team) {
+    return team == 1 ? 0 : kTrials * std::bit_width(static_cast<unsigned>(team));
+  }
+
   // `team`: workers there are. `nodes` of the replay: where it takes more than a few microseconds for each
-  // with all workers, handing over costs next to nothing and fewer are not tried.
+  // with all workers, fewer workers could not be faster and are not tried.
   WorkerChoice(int team, size_t nodes);
 
   // For the replay that comes next, of T tokens; whether took() wants to hear of it.
@@ -46,7 +52,8 @@ class WorkerChoice {
   size_t last_ = 0;                  // class of the last next()
 };
 
-// A replay by the choice's number of workers, timed where it asks for that.
-void replay_fastest(Replay& replay, WorkerChoice& choice, StepSizes sizes);
+// A replay by the choice's number of workers, timed where it asks for that. With a profiler it is traced, and
+// its launches are added.
+void replay_fastest(Replay& replay, WorkerChoice& choice, StepSizes sizes, Profiler* profiler = nullptr);
 
 }  // namespace reprise::capture

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "api/model_setup.h"
+#include "capture/worker_choice.h"
 #include "cli/commands.h"
 #include "cli/model_flags.h"
 #include "core/error.h"
@@ -139,7 +140,7 @@ int run_report(const Flags& flags, const api::ModelSetup& setup) {
   return 0;
 }
 
-// One decode step by the path that it takes once captured, its launches one after another.
+// One decode step by the path that it takes once captured, on the workers that serve such steps.
 int run_trace(const Flags& flags, const api::ModelSetup& setup) {
   if (flags.output.empty()) throw Error("[graph] --format trace writes a file; name it with -o");
   engine::EngineConfig config = setup.engine.resolved();
@@ -151,8 +152,9 @@ int run_trace(const Flags& flags, const api::ModelSetup& setup) {
   engine::Runner runner(*model, team, setup.isa, config, available_memory() + model->weight_bytes());
   while (runner.graph().capture_next()) {
   }
-  constexpr int kWarmUps = 3;
-  for (int i = 0; i < kWarmUps; ++i) runner.run_idle(flags.batch);
+  // So many that the number of workers is settled.
+  const int warm_ups = 3 + capture::WorkerChoice::most_trials(team.size());
+  for (int i = 0; i < warm_ups; ++i) runner.run_idle(flags.batch);
   Profiler profiler;
   runner.set_profiler(&profiler);
   runner.run_idle(flags.batch);

@@ -9,7 +9,7 @@ thread_local int marks = 0;
 thread_local std::string_view current_op;
 thread_local std::string last_op;  // while recording; owned, for the schema may be gone
 
-std::string_view mend_of(CaptureRule rule) {
+std::string_view fix_of(CaptureRule rule) {
   switch (rule) {
     case CaptureRule::host_read:
       return "compute it on the device or move the read out of the step";
@@ -52,9 +52,9 @@ std::string_view name_of(CaptureRule rule) {
 }
 
 CaptureError::CaptureError(CaptureRule rule, std::string_view op, std::string_view layer,
-                           std::string_view found, std::string_view mend)
+                           std::string_view found, std::string_view fix)
     : Error("[capture] {}: {}, at op '{}' of layer '{}'; {}", name_of(rule), found, op.empty() ? "none" : op,
-            layer.empty() ? "none" : layer, mend.empty() ? mend_of(rule) : mend),
+            layer.empty() ? "none" : layer, fix.empty() ? fix_of(rule) : fix),
       rule_(rule),
       op_(op),
       layer_(layer) {}

@@ -1,5 +1,6 @@
-// The rules of a capture, and the error that names who broke one. A stream that records runs nothing, so what
-// the host would read, wait for or allocate in between would be frozen into every replay.
+// The rules that code must keep while a stream records a step (a capture), and the error that names the op
+// and layer that broke one. A stream that records runs nothing, so whatever the host reads, waits for or
+// allocates meanwhile would have the same value in every replay.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +22,12 @@ enum class CaptureRule : uint8_t {
 };
 std::string_view name_of(CaptureRule rule);  // "host read"
 
-// Names op, layer, rule and mend in its message. `mend` may be left out: each rule has a usual one.
+// Its message names the rule, what was found, op, layer, and how to fix it. `fix` may be left out: each rule
+// has a usual one.
 class CaptureError : public Error {
  public:
   CaptureError(CaptureRule rule, std::string_view op, std::string_view layer, std::string_view found,
-               std::string_view mend = {});
+               std::string_view fix = {});
   CaptureRule rule() const { return rule_; }
   const std::string& op() const { return op_; }
   const std::string& layer() const { return layer_; }

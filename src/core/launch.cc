@@ -20,6 +20,7 @@ struct CopyScalars {
 struct FillScalars {
   Dim bytes;
   uint8_t value;
+  Unused<7> unused{};
 };
 
 // The range of bytes of items [begin, end), cut to the bytes there are (the last items may be beyond them).
@@ -113,7 +114,7 @@ void Stream::copy(const Tensor& from, const Tensor& to) {
 
 void Stream::fill_bytes(const Tensor& tensor, uint8_t value) {
   launch(kFillKernel, {.items = copy_items(tensor.extent()), .grain = 16}, {writes(tensor)},
-         FillScalars{tensor.extent(), value});
+         FillScalars{.bytes = tensor.extent(), .value = value});
 }
 
 const std::byte* Stream::read_back(const Tensor& tensor) const {

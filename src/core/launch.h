@@ -1,6 +1,7 @@
-// The launch door: every piece of device work is a `Launch` that goes through `Stream::launch`. Kernels see
-// raw pointers, the step's sizes and a plain struct of scalars; the stream decides whether a launch runs now
-// or is appended to a recording. Reads and writes are declared, so that replay knows what depends on what.
+// Every piece of device work (kernel, copy, fill) goes through `Stream::launch`. Kernels get raw pointers,
+// the step's sizes and a plain struct of scalars; the stream runs a launch at once or, while it records,
+// appends it to a recording. A launch declares what it reads and writes, from which a replay derives what
+// must wait for what.
 #pragma once
 
 #include <array>
@@ -15,6 +16,7 @@
 #include "core/arena.h"
 #include "core/capture_rules.h"
 #include "core/isa.h"
+#include "core/no_padding.h"
 #include "core/tensor.h"
 
 namespace reprise {
@@ -127,31 +129,30 @@ class Stream {
   void set_sizes(StepSizes sizes) { sizes_ = sizes; }
   StepSizes sizes() const { return sizes_; }
 
+  // Runs the kernel over the team, or records it. `scalars` are copied into a recording as bytes and
+  // recordings are compared byte by byte, so they may have no padding: fill it by an `Unused<N>` field
+  // (no_padding.h).
   template <typename Scalars>
-  void launch(const Kernel& kernel, LaunchDims dims, std::initializer_list<BufferArg> buffers,
+  void launch(const Kernel& kernel, LaunchDims dims, std::span<const BufferArg> buffers,
               const Scalars& scalars) {
     static_assert(std::is_trivially_copyable_v<Scalars> && sizeof(Scalars) <= Launch::kMaxScalarBytes &&
                   alignof(Scalars) <= Launch::kScalarAlignment);
-    Launch one{.kernel = kernel,
-               .op = OpScope::current(),
-               .layer = LayerScope::current(),
-               .dims = dims,
-               .buffers = {buffers.begin(), buffers.size()},
-               .scalars = &scalars,
-               .scalar_bytes = sizeof(Scalars)};
-    if (!recording()) {
-      launch(one);
-      return;
-    }
-    // Recordings are compared byte by byte, so that what lies between the fields must not be chance.
-    Scalars clean = scalars;
-#if __has_builtin(__builtin_clear_padding)
-    __builtin_clear_padding(&clean);
-#endif
-    one.scalars = &clean;
-    launch(one);
+    static_assert(std::is_empty_v<Scalars> || kHasNoPadding<Scalars>,
+                  "scalars with padding: name the bytes by a field `Unused<N> unused{}` (core/no_padding.h)");
+    static constexpr std::byte kNothing{};  // the one byte of an empty struct is padding
+    launch(Launch{.kernel = kernel,
+                  .op = OpScope::current(),
+                  .layer = LayerScope::current(),
+                  .dims = dims,
+                  .buffers = buffers,
+                  .scalars = std::is_empty_v<Scalars> ? static_cast<const void*>(&kNothing) : &scalars,
+                  .scalar_bytes = sizeof(Scalars)});
   }
-  void launch(const Launch& launch);
+  template <typename Scalars>
+  void launch(const Kernel& kernel, LaunchDims dims, std::initializer_list<BufferArg> buffers,
+              const Scalars& scalars) {
+    launch(kernel, dims, std::span(buffers.begin(), buffers.size()), scalars);
+  }
 
   // Copies and fills are launches as well.
   void copy(const Tensor& from, const Tensor& to);
@@ -168,27 +169,18 @@ class Stream {
   // Between begin and end, on one thread, every launch goes to the sink and nothing runs.
   void begin_recording(LaunchSink& sink);
   void end_recording();
-  bool recording() const {
-    return sink_ != nullptr;
-  }
+  bool recording() const { return sink_ != nullptr; }
 
   // Times every launch that runs while set; null switches off.
-  void set_profiler(Profiler* profiler) {
-    profiler_ = profiler;
-  }
+  void set_profiler(Profiler* profiler) { profiler_ = profiler; }
 
-  ThreadTeam& team() const {
-    return team_;
-  }
-  Isa isa() const {
-    return isa_;
-  }
+  ThreadTeam& team() const { return team_; }
+  Isa isa() const { return isa_; }
   std::byte* scratch(int worker) const;
-  size_t scratch_bytes() const {
-    return scratch_.bytes();
-  }  // of all workers
+  size_t scratch_bytes() const { return scratch_.bytes(); }  // of all workers
 
  private:
+  void launch(const Launch& launch);
   void run_now(const Launch& launch, std::byte* const* pointers);
 
   ThreadTeam& team_;

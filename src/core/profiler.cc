@@ -18,6 +18,11 @@ double microseconds(Profiler::Clock::duration d) {
 
 }  // namespace
 
+void Profiler::add(const Event& launch, std::span<const Share> shares) {
+  for (const Share& share : shares) shares_.push_back({events_.size(), share});
+  events_.push_back(launch);
+}
+
 void Profiler::write_chrome_trace(const std::filesystem::path& path) const {
   const std::filesystem::path temporary = path.string() + ".part";
   std::ofstream out(temporary);
@@ -27,26 +32,45 @@ void Profiler::write_chrome_trace(const std::filesystem::path& path) const {
   out << "{\"traceEvents\":[";
   const char* separator = "\n";
   int error = 0;  // the stream keeps that it failed, not why
-  const auto note = [&] {
-    if (!out && error == 0) error = errno;
-  };
-  for (const Event& event : events_) {
-    const Json line = {
-        {"name", event.name},
-        {"cat", event.layer.empty() ? "step" : event.layer},
-        {"ph", "X"},
-        {"pid", 1},
-        {"tid", event.layer.empty() ? 0 : 1},
-        {"ts", microseconds(event.begin - events_.front().begin)},
-        {"dur", microseconds(event.end - event.begin)},
-        {"args", {{"layer", event.layer}, {"tokens", event.sizes.tokens}, {"seqs", event.sizes.seqs}}}};
+  const auto write = [&](const Json& line) {
     out << separator << to_json_text(line);
-    note();
+    if (!out && error == 0) error = errno;
     separator = ",\n";
+  };
+  constexpr int kPhases = 0, kLaunches = 1, kFirstWorker = 2;  // tracks
+  int workers = 0;
+  for (const ShareOf& of : shares_) workers = std::max(workers, of.share.worker + 1);
+  for (int track = 0; track < kFirstWorker + workers; ++track) {
+    const std::string name = track == kPhases     ? "step"
+                             : track == kLaunches ? "launches on the whole team"
+                                                  : fmt::format("replay, worker {}", track - kFirstWorker);
+    write({{"name", "thread_name"}, {"ph", "M"}, {"pid", 1}, {"tid", track}, {"args", {{"name", name}}}});
+  }
+  Clock::time_point start = Clock::time_point::max();
+  for (const Event& event : events_) start = std::min(start, event.begin);
+  const auto write_event = [&](const Event& event, int track, Clock::time_point begin,
+                               Clock::time_point end) {
+    write({{"name", event.name},
+           {"cat", event.layer.empty() ? "step" : event.layer},
+           {"ph", "X"},
+           {"pid", 1},
+           {"tid", track},
+           {"ts", microseconds(begin - start)},
+           {"dur", microseconds(end - begin)},
+           {"args", {{"layer", event.layer}, {"tokens", event.sizes.tokens}, {"seqs", event.sizes.seqs}}}});
+  };
+  size_t next = 0;  // of shares_
+  for (size_t i = 0; i < events_.size(); ++i) {
+    const Event& event = events_[i];
+    if (next == shares_.size() || shares_[next].event != i)
+      write_event(event, event.layer.empty() ? kPhases : kLaunches, event.begin, event.end);
+    for (; next < shares_.size() && shares_[next].event == i; ++next)
+      write_event(event, kFirstWorker + shares_[next].share.worker, shares_[next].share.begin,
+                  shares_[next].share.end);
   }
   out << "\n]}\n";
   out.close();
-  note();
+  if (!out && error == 0) error = errno;
   std::error_code failed;
   if (out) std::filesystem::rename(temporary, path, failed);
   if (!out || failed) {
@@ -60,13 +84,27 @@ void Profiler::write_chrome_trace(const std::filesystem::path& path) const {
 double Profiler::host_us_per_decode_step() const {
   double total = 0;
   int64_t steps = 0;
-  double host = 0;  // of the step under way: its phases less its launches
+  double host = 0;  // of the step under way
   bool decode = true;
+  std::vector<const Event*> launches;  // since the last phase ended
   for (const Event& event : events_) {
-    const double spent = microseconds(event.end - event.begin);
-    host += event.layer.empty() ? spent : -spent;
-    if (!event.layer.empty()) decode = decode && event.sizes.tokens == event.sizes.seqs;
-    if (!event.layer.empty() || event.name != kLastPhase) continue;
+    if (!event.layer.empty()) {
+      launches.push_back(&event);
+      continue;
+    }
+    host += microseconds(event.end - event.begin);
+    std::sort(launches.begin(), launches.end(),
+              [](const Event* a, const Event* b) { return a->begin < b->begin; });
+    Clock::time_point covered = event.begin;  // until here launches are counted
+    for (const Event* launch : launches) {
+      const auto begin = std::max(launch->begin, covered), end = std::min(launch->end, event.end);
+      if (begin < end) host -= microseconds(end - begin);
+      covered = std::max(covered, end);
+      const bool inside = launch->begin >= event.begin && launch->end <= event.end;
+      if (inside) decode = decode && launch->sizes.tokens == launch->sizes.seqs;
+    }
+    launches.clear();
+    if (event.name != kLastPhase) continue;
     if (decode) {
       total += host;
       ++steps;

@@ -1,10 +1,12 @@
-// Times launches: totals by kernel for a profile, single launches for a Chrome trace (chrome://tracing,
+// Times what runs: phases of the engine's step, launches, and, for a launch of a replay, the part that each
+// worker had in it. Sums by kernel for a profile; single events for a Chrome trace (chrome://tracing,
 // Perfetto).
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,7 +15,8 @@
 
 namespace reprise {
 
-// One thread: that of the stream.
+// One thread: that of the stream. Allocates as events come in; whoever times inside of workers keeps the
+// times in memory of its own and adds them afterwards (capture/replay.h).
 class Profiler {
  public:
   using Clock = std::chrono::steady_clock;
@@ -25,25 +28,42 @@ class Profiler {
     std::string_view name;   // kernel, or a phase of the step
     std::string_view layer;  // empty: a phase of the engine's step
     Clock::time_point begin;
-    Clock::time_point end;
+    Clock::time_point end;  // of a launch: when its last work item was done, by whichever worker
     StepSizes sizes;
   };
+  // When one worker worked on a launch: from its first work item to its last.
+  struct Share {
+    int worker;
+    Clock::time_point begin;
+    Clock::time_point end;
+  };
 
+  // A phase is added when it ends, after the launches in it. Phases don't overlap.
   void add(const Event& event) { events_.push_back(event); }
+  // A launch whose workers were timed one by one; `shares` isn't empty.
+  void add(const Event& launch, std::span<const Share> shares);
   const std::vector<Event>& events() const { return events_; }
 
-  // {"traceEvents": [...]}, times in microseconds since the first event; the file is replaced whole or not at
-  // all. Throws Error when it can't be written.
+  // {"traceEvents": [...]}, times in microseconds since the first event. Tracks: 0 the phases of the step, 1
+  // the launches that run one at a time on the whole team, 2 + w what worker w did in replays. The file is
+  // replaced whole or not at all. Throws Error when it can't be written.
   void write_chrome_trace(const std::filesystem::path& path) const;
 
-  // Mean over the steps of one token a sequence: time of the step's phases less that of its launches.
+  // Time of a step's phases in which no launch ran, the mean over the steps of one token a sequence. What
+  // runs outside of phases (warm-ups, verification) doesn't count.
   double host_us_per_decode_step() const;
 
-  // Lines "kernel  calls  total ms  share", longest first.
+  // Lines "kernel  calls  total ms  share", longest first. The time of a launch is that from its first work
+  // item to its last; launches of a replay may overlap, so that the sum may exceed the step's time.
   std::string summary() const;
 
  private:
+  struct ShareOf {
+    size_t event;
+    Share share;
+  };
   std::vector<Event> events_;
+  std::vector<ShareOf> shares_;  // ascending by event
 };
 
 }  // namespace reprise

@@ -1,5 +1,5 @@
-// A recording for the length of a scope, whatever is thrown in it, and a sink for those who only want to know
-// what would be launched or asked for.
+// Makes a stream record for the length of a scope, also where an exception leaves it; and a sink that drops
+// the launches, for code that only wants to see what ops ask for.
 #pragma once
 
 #include "core/launch.h"

@@ -1,8 +1,8 @@
 // A fixed team of workers for fork-join over ranges of work items. The caller is worker 0 and works too.
 // Items are claimed in chunks from one atomic word, so a worker that the system has suspended before it
-// claimed anything holds nobody up. Chunks shrink with what is left: large ones first, which read memory as
+// claimed anything delays nobody. Chunks shrink with what is left: large ones first, which read memory as
 // one stream, small ones last, so that the workers finish together. Workers spin briefly between jobs, then
-// park; nothing is allocated per job.
+// sleep; nothing is allocated per job.
 #pragma once
 
 #include <algorithm>
@@ -75,12 +75,11 @@ class ThreadTeam {
         &body, items, grain);
   }
 
-  // A job whose work the workers find by themselves: each worker below `workers` (1 to size()) enters it at
-  // most once, job(worker), with a copy of its own; the caller enters as worker 0. Returns when the caller's
-  // own call does: the job knows when its work is done, and no worker that the system suspended before it
-  // took any of it holds that up. Such a worker finds the job closed, or goes through it late: what the job
-  // refers to must stay until wait_until_left(), and a late worker may find no work in it. Called as run()
-  // is.
+  // Runs job(worker) on up to `workers` (1 to size()) workers at once; how they share the work is up to the
+  // job. Each worker gets a copy of the job and enters it at most once; the caller is worker 0. Returns when
+  // the caller's own call returns, so job(0) must not return before the work is done. A worker that the
+  // system suspended may enter after that: it must find nothing to do, and what the job points to must live
+  // until wait_until_left(). Called by one thread at a time, never from inside a job.
   template <typename Job>
   void fork(const Job& job, int workers) {
     static_assert(std::is_trivially_copyable_v<Job> && sizeof(Job) <= kForkWords * sizeof(uint64_t) &&

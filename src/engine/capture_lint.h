@@ -1,6 +1,6 @@
 // Whether a model's step may be captured, found without running it: what can't be traced or recorded, and the
-// two-capture diff. A step is traced and recorded twice with other contents in every dynamic input; whatever
-// differs depends on data and would be frozen into each replay.
+// two-capture diff. A step is traced and recorded twice with other contents in every dynamic input; what
+// differs depends on those contents, and every replay would repeat what was captured.
 #pragma once
 
 #include <string>
@@ -19,7 +19,7 @@ namespace reprise::engine {
 struct CaptureLint {
   std::string untraceable = {};  // why the model's code can't be traced; "" where it can
   std::string difference = {};   // the first between two captures, op and layer named; "" where there is none
-  std::vector<Split> splits = {};  // nodes that can't be captured, or shall not be
+  std::vector<Split> splits = {};  // nodes that run eagerly, because they can't be captured or by split mode
   size_t launches = 0;             // of a decode step as recorded
 };
 

@@ -1,4 +1,4 @@
-// Which sizes are recorded: the default lists, and what becomes of a user's list. A size is a number of
+// Which sizes are recorded: the default lists, and what is kept of a user's list. A size is a number of
 // tokens of a step; a step runs on the smallest recorded size that holds it.
 #pragma once
 

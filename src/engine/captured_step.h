@@ -30,8 +30,14 @@ struct Split {
 class CapturedStep {
  public:
   // Records the executor's nodes for sizes up to `largest`; runs none. `split_attention`: attention stays
-  // eager (split mode). `executor` and `stream` outlive this.
+  // eager (split mode). `executor` and `stream` outlive this. Throws Error where a recording can't be
+  // replayed.
   CapturedStep(graph::Executor& executor, Stream& stream, StepSizes largest, bool split_attention);
+
+  // The two-capture diff: records the step once more from what the inputs hold now, and compares with what
+  // was captured. The first difference as a CaptureError's text that names op and layer, or "": a launch that
+  // differs depends on the contents of the inputs, and a replay would repeat the captured one for every step.
+  std::string difference_now() const;
 
   // Replays for the captured sizes; eager nodes run for the real ones.
   void run(StepSizes captured, StepSizes real, Profiler* profiler);
@@ -51,11 +57,12 @@ class CapturedStep {
     graph::NodeId begin = 0, end = 0;
     capture::WorkerChoice workers{1, 0};
   };
-  void close(capture::Recording recording, graph::NodeId begin, graph::NodeId end);
+  void add_part(capture::Recording recording, graph::NodeId begin, graph::NodeId end);
 
   graph::Executor& executor_;
   Stream& stream_;
   StepSizes largest_;
+  bool split_attention_;
   std::vector<std::unique_ptr<capture::Replay>> replays_;
   std::vector<Part> parts_;
   std::vector<Split> splits_;

@@ -1,8 +1,7 @@
 #include "engine/dry_step.h"
 
-#include <cstring>
-
 #include "engine/runner.h"
+#include "engine/step_contents.h"
 
 namespace reprise::engine {
 
@@ -27,26 +26,7 @@ graph::MemoryPlan DryStep::lay_out(const graph::Graph& graph, const StepSizes& l
 }
 
 void DryStep::fill(int content) {
-  // Short sequences and long ones, so that what follows the lengths crosses the partitions of attention.
-  const int64_t length = content % 2 == 0 ? std::min<int64_t>(3, max_model_len_) : max_model_len_;
-  const models::ForwardInput& input = inputs_.forward();
-  for (int64_t t = 0; t < limits_.tokens; ++t) {
-    input.token_ids.as<int32_t>()[t] = static_cast<int32_t>((t + content) % model_.config().vocab_size);
-    input.positions.as<int32_t>()[t] = static_cast<int32_t>(length - 1);
-    input.rope_lengths.as<int32_t>()[t] = static_cast<int32_t>(length);
-    input.slots.as<int32_t>()[t] = static_cast<int32_t>(t + content);
-    input.seq_of_token.as<int32_t>()[t] = static_cast<int32_t>((t + content) % limits_.rows);
-  }
-  const int64_t columns = cache_.view().max_blocks_per_seq;
-  for (int64_t row = 0; row < limits_.rows; ++row) {
-    for (int64_t column = 0; column < columns; ++column)
-      input.block_tables.as<int32_t>()[row * columns + column] = static_cast<int32_t>(row + column + content);
-    input.logit_rows.as<int32_t>()[row] = static_cast<int32_t>((row + content) % limits_.rows);
-    if (content % 2 == 0)
-      samples_.plan_skip(row);
-    else
-      samples_.plan_score(row, static_cast<int32_t>(row % model_.config().vocab_size), 1);
-  }
+  fill_step(inputs_.forward(), samples_, limits_, model_.config().vocab_size, content);
 }
 
 }  // namespace reprise::engine

@@ -1,5 +1,5 @@
-// --graph-opt auto: measures what the user left open (levels, with and without replay) on this machine and
-// this model at start, in turn, and keeps the fastest.
+// --graph-opt auto: at start, times the settings that the user left open (level, with and without replay)
+// with this model on this machine, and keeps the fastest.
 #pragma once
 
 #include <string>

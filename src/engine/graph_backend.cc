@@ -8,6 +8,7 @@
 #include "core/fault.h"
 #include "core/profiler.h"
 #include "engine/failure.h"
+#include "engine/step_contents.h"
 #include "models/registry.h"
 
 namespace reprise::engine {
@@ -38,8 +39,11 @@ GraphBackend::GraphBackend(const models::Model& model, Stream& stream, const Eng
   const int level = config_.config.graph_opt_level;
   if (level == 0 && !config_.config.use_cudagraph) return;
   try {
+    fill_step(inputs.forward(), samples, limits, model.config().vocab_size, 0);
     graphs_ = build_step_graphs(model, inputs.forward(), samples.tensors(),
                                 {.level = level, .max_model_len = config.max_model_len, .folder = &folder_});
+    fill_step(inputs.forward(), samples, limits, model.config().vocab_size, 1);
+    require_same_code(graphs_.traced, trace_step(model, inputs.forward(), samples.tensors()));
   } catch (const CaptureError& error) {
     if (level > 0) throw;
     // At level 0 the model's own code serves all the same.
@@ -82,7 +86,8 @@ void GraphBackend::plan_captures(const SizeList& sizes, bool prefill, Captures& 
                     .own = nullptr,
                     .own_arena = {},
                     .step = nullptr,
-                    .binding = std::nullopt};
+                    .binding = std::nullopt,
+                    .difference = {}};
     if (!config_.config.use_unique_memory_pool) {
       capture.own = std::make_unique<Program>(
           lay_out(graphs_.step, {.tokens = size, .seqs = prefill ? limits_.rows : size}));
@@ -103,6 +108,7 @@ size_t GraphBackend::dry_capture_bytes(const Program& program, bool split) {
 }
 
 void GraphBackend::start(std::byte* arena) {
+  arena_ = arena;
   const std::vector<graph::NamedTensor> bound = named_inputs(inputs_.forward(), samples_.tensors());
   const auto build = [&](Program& program, std::byte* memory) {
     rebind(program.graph, bound);
@@ -146,9 +152,16 @@ const Tensor& GraphBackend::logits(const StepPath& path, const StepShape& shape)
   return executor(path, shape).output("logits");
 }
 
-CapturedStep GraphBackend::capture_afresh(const StepPath& path, const StepShape& shape) {
-  graph::Executor& made_from = executor(path, shape);
-  return CapturedStep(made_from, stream_, made_from.plan().largest, captures_of(shape).split);
+std::span<std::byte> GraphBackend::arena_of(const StepPath& path, const StepShape& shape) {
+  if (path.replayed()) {
+    const MappedMemory& own = captures_of(shape).list[path.recording].own_arena;
+    if (own.data() != nullptr) return {own.data(), own.bytes()};
+  }
+  return {arena_, arena_bytes_};
+}
+
+const std::string& GraphBackend::difference_of(bool prefill, size_t index) const {
+  return (prefill ? prefill_captures_ : decode_captures_).list[index].difference;
 }
 
 StepSizes GraphBackend::prepare(const StepPath& path, const StepShape& shape) {
@@ -199,42 +212,41 @@ const graph::Value& GraphBackend::hidden_type() const {
 }
 
 // Like a step of the largest size whose rows all are padding: nothing but the null block is touched.
-void GraphBackend::warm_up(Captures& captures, size_t index) {
+void GraphBackend::warm_up(Capture& capture, bool prefill) {
   const auto start = std::chrono::steady_clock::now();
-  const bool prefill = &captures == &prefill_captures_;
-  Capture& capture = captures.list[index];
   const StepSizes sizes{.tokens = capture.size, .seqs = prefill ? 1 : capture.size};
-  try {
-    inputs_.clear();
-    pad({}, sizes);
-    stream_.set_sizes(sizes);
-    capture.program->executor->run();
-    --capture.warmups_left;
-  } catch (...) {
-    fail_capture(captures, index);
-  }
+  inputs_.clear();
+  pad({}, sizes);
+  stream_.set_sizes(sizes);
+  capture.program->executor->run();
+  --capture.warmups_left;
   stats_.warmup_s += seconds_since(start);
 }
 
 void GraphBackend::capture(Captures& captures, size_t index) {
   const auto start = std::chrono::steady_clock::now();
   Capture& capture = captures.list[index];
-  CaptureState& state = captures.states[index];
-  try {
-    capture.step = std::make_unique<CapturedStep>(*capture.program->executor, stream_,
-                                                  capture.program->plan.largest, captures.split);
-    capture.binding.emplace(bind(captures, index));
-    // Splits at attention are what split mode is; one that nobody asked for is news.
-    const bool broken = std::any_of(capture.step->splits().begin(), capture.step->splits().end(),
-                                    [](const Split& split) { return !split.asked_for; });
-    state = broken ? CaptureState::in_parts : CaptureState::captured;
-    ++stats_.captures;
-    stats_.launches = static_cast<int64_t>(capture.step->launches());
-    --stats_.pending;
-  } catch (...) {
-    fail_capture(captures, index);
-  }
+  const auto fill = [&](int content) {
+    fill_step(inputs_.forward(), samples_, limits_, model_.config().vocab_size, content);
+  };
+  fill(0);
+  capture.step = std::make_unique<CapturedStep>(*capture.program->executor, stream_,
+                                                capture.program->plan.largest, captures.split);
+  const auto compare = std::chrono::steady_clock::now();
+  fill(1);
+  capture.difference = capture.step->difference_now();
+  stats_.compare_s += seconds_since(compare);
   stats_.capture_s += seconds_since(start);
+  if (!capture.difference.empty()) throw Error(capture.difference);
+  capture.binding.emplace(bind(captures, index));
+  // Splits at attention are what split mode is; one that nobody asked for is news.
+  const bool broken = std::any_of(capture.step->splits().begin(), capture.step->splits().end(),
+                                  [](const Split& split) { return !split.asked_for; });
+  captures.states[index] = broken ? CaptureState::in_parts : CaptureState::captured;
+  ++stats_.captures;
+  if (&captures == &decode_captures_ || decode_captures_.list.empty())
+    stats_.launches = static_cast<int64_t>(capture.step->launches());
+  --stats_.pending;
 }
 
 // Called while the exception is handled. The steps that the capture would have served run as before.
@@ -266,14 +278,20 @@ capture::Binding GraphBackend::bind(const Captures& captures, size_t index) cons
   return {key, inputs, parts};
 }
 
-// The largest first: it serves every batch, if with more padding.
+// The largest first: it serves every batch, if with more padding. Whatever a warm-up or a capture throws ends
+// that capture alone: it is counted and named in stats().
 bool GraphBackend::capture_next(Captures& captures) {
   for (size_t i = captures.list.size(); i-- > 0;) {
     if (captures.states[i] != CaptureState::pending) continue;
-    if (captures.list[i].warmups_left > 0)
-      warm_up(captures, i);
-    else
-      capture(captures, i);
+    try {
+      if (captures.list[i].warmups_left > 0)
+        warm_up(captures.list[i], &captures == &prefill_captures_);
+      else
+        capture(captures, i);
+    } catch (...) {
+      fail_capture(captures, i);
+    }
+    inputs_.clear();
     return true;
   }
   return false;

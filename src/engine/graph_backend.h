@@ -1,6 +1,7 @@
 // GraphOptimizationBackend: decides by which path a step runs and runs it. Level 0 leaves uncaptured steps to
 // the model's own code; from level 1 on they walk the static graph; with `use_cudagraph` steps are captured
-// once and replayed, at any level. Captures happen between steps, largest first, or all before ready.
+// once and replayed, at any level. Captures happen between steps, largest first, or all before ready. Each is
+// made twice with other contents of the inputs, and isn't used where the two differ (the two-capture diff).
 // Semantics: docs/graph-optimization.md.
 #pragma once
 
@@ -34,13 +35,14 @@ struct StepLimits {
 StepSizes class_of(const StepSizes& sizes, const StepLimits& limits);
 
 struct GraphStats {
-  int64_t captures = 0;  // done
-  int64_t capture_failures = 0;
-  int64_t pending = 0;       // still to come
-  double capture_s = 0;      // recording, in all
-  double warmup_s = 0;       // eager runs before captures
-  int64_t launches = 0;      // of one decode step as captured
-  std::string failure = {};  // of the last capture that failed
+  int64_t captures = 0;          // done
+  int64_t capture_failures = 0;  // captures given up, by an error, the two-capture diff or --graph-verify
+  int64_t pending = 0;           // still to come
+  double capture_s = 0;          // recording, in all, the two-capture diff included
+  double compare_s = 0;          // the two-capture diff of it
+  double warmup_s = 0;           // eager runs before captures
+  int64_t launches = 0;          // of one decode step as captured; of a prefill step where none is
+  std::string failure = {};      // of the last capture that failed
 };
 
 // Thread of the engine only.
@@ -71,11 +73,14 @@ class GraphBackend {
   const graph::Value& hidden_type() const;  // of what run_scores() returns
 
   // For checks. The capture that `path` names (null: the path isn't a replay), what it was made from, its
-  // logits, and the same made again.
+  // logits.
   CapturedStep* captured(const StepPath& path, const StepShape& shape);
   graph::Executor& executor(const StepPath& path, const StepShape& shape);
   const Tensor& logits(const StepPath& path, const StepShape& shape);
-  CapturedStep capture_afresh(const StepPath& path, const StepShape& shape);
+  // Memory of the intermediates of what runs by that path: an arena of the capture's own where it has one.
+  std::span<std::byte> arena_of(const StepPath& path, const StepShape& shape);
+  // What the two-capture diff found in a capture that was given up for it; "" otherwise.
+  const std::string& difference_of(bool prefill, size_t index) const;
   // Pads the inputs as run() does and returns the padded sizes.
   StepSizes prepare(const StepPath& path, const StepShape& shape);
   // Steps of this capture run uncaptured from now on.
@@ -110,6 +115,7 @@ class GraphBackend {
     MappedMemory own_arena;
     std::unique_ptr<CapturedStep> step;
     std::optional<capture::Binding> binding;  // what must still hold when the step is replayed
+    std::string difference;                   // that the two-capture diff found
   };
   // One kind of steps: captures and their states, by place in the list of sizes.
   struct Captures {
@@ -123,7 +129,7 @@ class GraphBackend {
   size_t dry_capture_bytes(const Program& program, bool split);
   void pad(const StepSizes& real, const StepSizes& padded);
   Captures& captures_of(const StepShape& shape);
-  void warm_up(Captures& captures, size_t index);
+  void warm_up(Capture& capture, bool prefill);
   void capture(Captures& captures, size_t index);
   void fail_capture(Captures& captures, size_t index) noexcept;
   capture::Binding bind(const Captures& captures, size_t index) const;
@@ -142,6 +148,7 @@ class GraphBackend {
   size_t arena_bytes_ = 0;
   size_t private_bytes_ = 0;
   size_t graph_object_bytes_ = 0;
+  std::byte* arena_ = nullptr;        // that all programs share
   std::vector<const Tensor*> bound_;  // the step's inputs as they are now
   GraphStats stats_;
 };

@@ -1,5 +1,6 @@
-// Settings of graph optimisation: what the user wrote, checked strictly (a misspelt key that is ignored costs
-// hours), and what it comes to for given limits. docs/graph-optimization.md is the user's page.
+// Settings of graph optimisation: parses what the user wrote, strictly (a misspelt key that is ignored costs
+// hours), and resolves it for given limits into the sizes to capture. docs/graph-optimization.md is the
+// user's page.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,7 @@ namespace reprise::engine {
 
 // --graph-verify: replays compared with the model's code run launch by launch.
 struct GraphVerify {
-  bool startup = false;  // every captured size once, before it serves, its padding filled with NaN
+  bool startup = false;  // every capture before the first request, with NaN in padding and arena
   int64_t sample = 0;    // one step in this many while serving; 0: none
 
   bool operator==(const GraphVerify&) const = default;
@@ -55,7 +56,8 @@ struct GraphFlags {
 GraphConfig parse_graph_config(std::string_view json);
 GraphConfig graph_config_of(const GraphFlags& flags);
 
-// Asking for a level above 0 or for capture needs the model's consent. Throws Error that names the model.
+// Throws Error that names the model where `config` asks for a level above 0 or for capture and the model's
+// registration doesn't support it.
 void require_graph_support(const GraphConfig& config, std::string_view architecture, bool supports);
 
 // What --graph-opt auto measures; `config` itself where nothing is left to choose. Never empty.
@@ -68,7 +70,8 @@ struct GraphLimits {
   bool one_recording_fits = true;  // a replay can be given its number of tokens, as the CPU's can
 };
 
-// A configuration whose every step has its path. What is not recorded has an empty list.
+// A configuration with nothing left open: which sizes are captured. A kind of step that isn't has an empty
+// list.
 struct ResolvedGraph {
   GraphConfig config = {};
   SizeList decode = {};                    // steps of one token a sequence

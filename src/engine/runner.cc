@@ -13,9 +13,9 @@ namespace {
 // Rows of a chunk of prompt log-probabilities, at least: each chunk reads the head's weights once.
 constexpr int64_t kLeastRows = 16;
 
-// Asks a model's ops for memory without running one. Code that looks at a value sees zeros, and an op that
-// can't be recorded is asked no further: what they take then, only a run can tell; the arena's spare half is
-// theirs.
+// Asks a model's ops for memory without running one, as graph::measure_workspaces() does. Code that looks at
+// a value sees zeros, and an op that breaks a rule of captures is asked no further: what they take then, only
+// a run can tell; the spare half of the arena is for them.
 class MeasuringDispatcher final : public ops::Dispatcher, private ops::WorkspaceAllocator {
  public:
   MeasuringDispatcher(Stream& stream, StepArena& arena) : stream_(stream), arena_(arena) {}
@@ -27,6 +27,10 @@ class MeasuringDispatcher final : public ops::Dispatcher, private ops::Workspace
     for (; outputs.count < specs.count; ++outputs.count) {
       const ops::OutputSpec& spec = specs.specs[static_cast<size_t>(outputs.count)];
       outputs.tensors[static_cast<size_t>(outputs.count)] = arena_.allocate(spec.dtype, spec.shape);
+    }
+    if (call.schema.plan_workspace != nullptr) {
+      call.schema.plan_workspace(call, *this);
+      return outputs;
     }
     if (!call.schema.capturable) return outputs;
     const OpScope scope(call.schema.name);
@@ -264,8 +268,7 @@ StepVerifier Runner::verifier() {
                        .cache = cache_,
                        .kv_blocks = planned_.num_kv_blocks,
                        .backend = backend_,
-                       .eager_arena = eager_arena_,
-                       .arena = arena_.data()});
+                       .eager_arena = eager_arena_});
 }
 
 std::vector<std::string> Runner::verify_captures() {

@@ -1,10 +1,13 @@
 #include "engine/step_graphs.h"
 
 #include <chrono>
+#include <sstream>
 #include <unordered_map>
 #include <utility>
 
+#include "core/capture_rules.h"
 #include "core/error.h"
+#include "graph/text.h"
 
 namespace reprise::engine {
 namespace {
@@ -46,17 +49,38 @@ std::vector<graph::NamedTensor> named_inputs(const models::ForwardInput& input,
   return named;
 }
 
+graph::Graph trace_step(const models::Model& model, const models::ForwardInput& input,
+                        const ops::SampleBuffers& samples) {
+  const graph::TensorNamer namer = [&](const Tensor& tensor) { return model.weight_name(tensor); };
+  return graph::trace("step", named_inputs(input, samples), namer, [&] {
+    const models::ForwardOutput output = model.forward(input);
+    ops::sample(output.logits, samples);
+    return std::vector<graph::NamedTensor>{{"logits", output.logits}};
+  });
+}
+
+void require_same_code(const graph::Graph& a, const graph::Graph& b) {
+  const std::string text_a = graph::print(a), text_b = graph::print(b);
+  if (text_a == text_b) return;
+  std::istringstream in_a(text_a), in_b(text_b);
+  for (std::string line_a, line_b;;) {
+    if (!std::getline(in_a, line_a)) line_a = "(nothing)";
+    if (!std::getline(in_b, line_b)) line_b = "(nothing)";
+    if (line_a != line_b)
+      throw CaptureError(
+          CaptureRule::dynamic_launch, "", "",
+          fmt::format("the model's code does other things for other inputs: '{}' and '{}'", line_a, line_b));
+    REPRISE_CHECK(in_a || in_b, "two texts differ, and no line of them");
+  }
+}
+
 StepGraphs build_step_graphs(const models::Model& model, const models::ForwardInput& input,
                              const ops::SampleBuffers& samples, const StepGraphOptions& options) {
   const std::vector<graph::NamedTensor> inputs = named_inputs(input, samples);
   const graph::TensorNamer namer = [&](const Tensor& tensor) { return model.weight_name(tensor); };
   StepGraphs graphs;
   auto start = std::chrono::steady_clock::now();
-  graphs.traced = graph::trace("step", inputs, namer, [&] {
-    const models::ForwardOutput output = model.forward(input);
-    ops::sample(output.logits, samples);
-    return std::vector<graph::NamedTensor>{{"logits", output.logits}};
-  });
+  graphs.traced = trace_step(model, input, samples);
   graphs.trace_us = microseconds_since(start);
   graphs.step = graphs.traced;
   if (options.level == 0) return graphs;

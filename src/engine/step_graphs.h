@@ -39,7 +39,15 @@ void collect_inputs(const models::ForwardInput& input, const ops::SampleBuffers&
 std::vector<graph::NamedTensor> named_inputs(const models::ForwardInput& input,
                                              const ops::SampleBuffers& samples);
 
-// Throws Error where the model's code can't be traced.
+// Forward and sample as the model's own code says it, without passes. Throws CaptureError where the code
+// can't be traced.
+graph::Graph trace_step(const models::Model& model, const models::ForwardInput& input,
+                        const ops::SampleBuffers& samples);
+// Throws CaptureError (dynamic_launch) with the first line that differs, as both graphs print it: the model's
+// code did other things for other contents of the inputs.
+void require_same_code(const graph::Graph& a, const graph::Graph& b);
+
+// Throws CaptureError where the model's code can't be traced.
 StepGraphs build_step_graphs(const models::Model& model, const models::ForwardInput& input,
                              const ops::SampleBuffers& samples, const StepGraphOptions& options);
 

@@ -4,7 +4,6 @@
 #include <cstring>
 #include <tuple>
 
-#include "capture/compare.h"
 #include "capture/missing_waits.h"
 #include "core/capture_rules.h"
 #include "core/error.h"
@@ -174,12 +173,22 @@ std::vector<std::byte> StepVerifier::choices() const {
 }
 
 std::optional<std::string> StepVerifier::check_step(const StepPath& path, const StepShape& shape) {
+  return compare(path, shape, /*poisoned=*/false);
+}
+
+// What the step that has just run computed, with the model's own code. `poisoned`: its arena was filled with
+// NaN.
+std::optional<std::string> StepVerifier::compare(const StepPath& path, const StepShape& shape,
+                                                 bool poisoned) {
   const StepSizes sizes = parts_.inputs.sizes();
   const Tensor& logits = parts_.backend.logits(path, shape);
   const int64_t columns = logits.shape.back().constant;
   const auto* begin = logits.as<float>();
   const std::vector<float> replayed(begin, begin + sizes.seqs * columns);
   const std::vector<std::byte> chosen = choices();
+  // At level 0 the model's own code has its intermediates in the same memory. An op that reads what it didn't
+  // write must not find the same NaN there.
+  if (poisoned) fill_arena(path, shape, 0);
   const std::vector<float> expected = eager_logits();
   const bool same_logits = same_bits(replayed, expected);
   if (same_logits && chosen == choices()) return std::nullopt;
@@ -188,41 +197,39 @@ std::optional<std::string> StepVerifier::check_step(const StepPath& path, const 
   const std::string what = same_logits ? "what it chooses differs from the sampler's own choice"
                                        : fmt::format("it differs from the model's own code in row {}",
                                                      first_row(replayed, expected, columns));
-  return fmt::format("[verify] the {} of a step of {} tokens: {}: {}", name_of(path.path), sizes.tokens, what,
-                     where);
+  return fmt::format("[verify] the {} of a step of {} tokens in {} sequences: {}: {}", name_of(path.path),
+                     sizes.tokens, sizes.seqs, what, where);
 }
 
 // Where a recording froze what depends on data, or a launch does not wait for what it needs: neither has to
 // show in the results of one step.
 std::optional<std::string> StepVerifier::check_recording(const StepPath& path, const StepShape& shape) {
   const CapturedStep& step = *parts_.backend.captured(path, shape);
-  const CapturedStep fresh = parts_.backend.capture_afresh(path, shape);
-  if (step.replays().size() != fresh.replays().size())
-    return fmt::format("{}: the step was captured in {} parts and is now captured in {}",
-                       name_of(CaptureRule::dynamic_launch), step.replays().size(), fresh.replays().size());
-  for (size_t i = 0; i < step.replays().size(); ++i) {
-    const capture::Replay& replay = *step.replays()[i];
-    const auto& recording = replay.recording();
-    if (const auto difference = capture::first_difference(recording, fresh.replays()[i]->recording()))
-      return fmt::format("{}: op '{}' of layer '{}' is recorded otherwise than it launches now: {}",
-                         name_of(CaptureRule::dynamic_launch), difference->op, difference->layer,
-                         difference->what);
-    const StepSizes largest = parts_.backend.executor(path, shape).plan().largest;
-    if (const auto missing = capture::first_missing_wait(replay, largest)) {
-      const capture::RecordedLaunch& later = recording.launches()[missing->later];
-      const capture::RecordedLaunch& earlier = recording.launches()[missing->earlier];
+  if (std::string difference = step.difference_now(); !difference.empty()) return difference;
+  const StepSizes largest = parts_.backend.executor(path, shape).plan().largest;
+  for (const auto& replay : step.replays())
+    if (const auto missing = capture::first_missing_wait(*replay, largest)) {
+      const capture::RecordedLaunch& later = replay->recording().launches()[missing->later];
+      const capture::RecordedLaunch& earlier = replay->recording().launches()[missing->earlier];
       return fmt::format(
           "op '{}' of layer '{}' does not wait for op '{}' of layer '{}', which uses its buffer {}", later.op,
           later.layer, earlier.op, earlier.layer, missing->buffer);
     }
-  }
   return std::nullopt;
 }
 
+void StepVerifier::fill_arena(const StepPath& path, const StepShape& shape, int byte) {
+  const std::span<std::byte> arena = parts_.backend.arena_of(path, shape);
+  std::memset(arena.data(), byte, arena.size());
+}
+
+// Replays the step launch by launch, with NaN in its arena before, and in each launch's rows of padding after
+// it.
 template <typename AfterNode>
-void StepVerifier::run_poisoned(CapturedStep& step, const StepSizes& captured, const StepSizes& real,
-                                AfterNode&& after_node) {
-  std::memset(parts_.arena, kPoison, parts_.backend.arena_bytes());
+void StepVerifier::run_poisoned(const StepPath& path, const StepShape& shape, AfterNode&& after_node) {
+  const StepSizes real = parts_.inputs.sizes();
+  const StepSizes captured = parts_.backend.prepare(path, shape);
+  fill_arena(path, shape, kPoison);
   const auto poison = [&](const capture::Recording& recording, const capture::RecordedLaunch& launch) {
     for (const capture::RecordedBuffer& buffer : recording.buffers_of(launch)) {
       if (buffer.absent || buffer.access == Access::read || buffer.kind != BufferKind::arena) continue;
@@ -234,7 +241,7 @@ void StepVerifier::run_poisoned(CapturedStep& step, const StepSizes& captured, c
                       static_cast<size_t>((last - first) * row_bytes));
     }
   };
-  step.run_slowly(captured, real, poison, after_node);
+  parts_.backend.captured(path, shape)->run_slowly(captured, real, poison, after_node);
 }
 
 std::string StepVerifier::localise(const StepPath& path, const StepShape& shape) {
@@ -269,15 +276,23 @@ std::string StepVerifier::localise(const StepPath& path, const StepShape& shape)
   if (const auto node = plain.first_not_as(replayed))
     return named(*node, "as it is replayed: the recording or what was made of it is not the graph");
   NodeHashes poisoned(executor, sizes);
-  run_poisoned(*step, padded, sizes, [&](graph::NodeId node) { poisoned.take(node); });
-  if (const auto node = plain.first_not_as(poisoned)) return named(*node, "once its padding is NaN");
+  run_poisoned(path, shape, [&](graph::NodeId node) { poisoned.take(node); });
+  if (const auto node = plain.first_not_as(poisoned))
+    return named(*node, "once its padding and the memory that nothing wrote are NaN");
   // 5. What shows by chance only.
   if (const auto problem = check_recording(path, shape)) return *problem;
   return "every op by itself is equal; the order of the replay is to blame";
 }
 
-// Made-up sequences, each in blocks of its own: all but the last token of each is computed by the model's
-// code, the last is what the step under test computes.
+MadeUpLimits StepVerifier::made_up_limits() const {
+  return {.sequences = parts_.limits.rows,
+          .tokens = parts_.limits.tokens,
+          .length = parts_.cache.view().max_model_len,
+          .block_size = parts_.cache.view().block_size,
+          .blocks = parts_.kv_blocks};
+}
+
+// Computes the history of each by the model's own code, so that its keys and values are in the cache.
 void StepVerifier::fill_history(const std::vector<MadeUp>& sequences) {
   for (const MadeUp& sequence : sequences) {
     const auto history = static_cast<int64_t>(sequence.tokens.size()) - sequence.step_tokens;
@@ -290,23 +305,14 @@ void StepVerifier::fill_history(const std::vector<MadeUp>& sequences) {
   }
 }
 
-std::vector<StepVerifier::MadeUp> StepVerifier::make_up(int64_t count, int64_t step_tokens) const {
-  const int64_t block_size = parts_.cache.view().block_size;
-  std::vector<MadeUp> sequences;
-  int32_t next_block = 1;  // 0 is the null block
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t history = step_tokens == 1 ? 1 + i % std::min<int64_t>(13, block_size - 1) : 0;
-    const int64_t length = std::min(history + step_tokens, parts_.cache.view().max_model_len);
-    const int64_t blocks = (length + block_size - 1) / block_size;
-    if (next_block + blocks - 1 > parts_.kv_blocks) break;
-    MadeUp sequence{.tokens = {}, .blocks = {}, .step_tokens = std::min(step_tokens, length)};
-    for (int64_t t = 0; t < length; ++t)
-      sequence.tokens.push_back(
-          static_cast<int32_t>((i * 7919 + t * 104729 + 17) % parts_.model.config().vocab_size));
-    for (int64_t b = 0; b < blocks; ++b) sequence.blocks.push_back(next_block++);
-    sequences.push_back(std::move(sequence));
+// The step under test.
+void StepVerifier::fill_inputs(const std::vector<MadeUp>& sequences) {
+  parts_.inputs.clear();
+  for (const MadeUp& sequence : sequences) {
+    const auto length = static_cast<int64_t>(sequence.tokens.size());
+    parts_.inputs.add(sequence.tokens, length - sequence.step_tokens, length, length, sequence.blocks);
+    parts_.samples.plan_score(parts_.inputs.sizes().seqs - 1, sequence.tokens.back(), 0);
   }
-  return sequences;
 }
 
 void StepVerifier::fill_null_block(int byte) {
@@ -316,49 +322,52 @@ void StepVerifier::fill_null_block(int byte) {
                   static_cast<size_t>(tensor->shape.row_elements()) * size_of(tensor->dtype));
 }
 
+// One capture at one size. Where it is padded, one row of the steps tried is padding.
 std::optional<std::string> StepVerifier::check_capture(bool prefill, int64_t size, bool any_size,
                                                        size_t index) {
-  const std::vector<MadeUp> sequences = prefill ? make_up(1, any_size || size == 1 ? size : size - 1)
-                                                : make_up(any_size || size == 1 ? size : size - 1, 1);
-  if (sequences.empty()) return std::nullopt;  // not one block: nothing could run either
-  fill_history(sequences);
-  fill_null_block(kPoison);
-  parts_.inputs.clear();
-  for (const MadeUp& sequence : sequences) {
-    const auto length = static_cast<int64_t>(sequence.tokens.size());
-    parts_.inputs.add(sequence.tokens, length - sequence.step_tokens, length, length, sequence.blocks);
-    parts_.samples.plan_score(parts_.inputs.sizes().seqs - 1, sequence.tokens.back(), 0);
-  }
-  const StepSizes real = parts_.inputs.sizes();
-  const StepShape shape{.decode_tokens = prefill ? 0 : real.tokens,
-                        .prefill_tokens = prefill ? real.tokens : 0,
-                        .scores_prompt = false};
-  const int64_t captured = any_size ? real.tokens : size;
-  const StepPath path{.path = Path::replay,
-                      .recording = index,
-                      .captured_size = captured,
-                      .padding = captured - real.tokens,
-                      .reason = NotReplayed::cudagraph_off};
-  parts_.backend.prepare(path, shape);
-  if (auto problem = check_recording(path, shape))
-    return fmt::format("[verify] the replay of a step of {} tokens: {}", real.tokens, *problem);
-  for (const bool poisoned : {true, false}) {
-    if (poisoned)
-      run_poisoned(*parts_.backend.captured(path, shape), parts_.backend.prepare(path, shape), real,
-                   [](graph::NodeId) {});
-    else
-      parts_.backend.run(path, shape, nullptr);
-    if (auto problem = check_step(path, shape))
-      return fmt::format("{}{}", *problem, poisoned ? " (padding filled with NaN)" : "");
+  const MadeUpLimits limits = made_up_limits();
+  const int64_t tokens = any_size || size == 1 ? size : size - 1;
+  const bool mixed = parts_.backend.config().split_at_attention();
+  for (const std::vector<SequenceShape>& shapes :
+       prefill ? prefill_shapes(tokens, mixed, limits) : decode_shapes(tokens, limits)) {
+    const std::vector<MadeUp> sequences = make_up(shapes, parts_.model.config().vocab_size, limits);
+    if (sequences.empty()) continue;  // not one block: nothing could run either
+    fill_history(sequences);
+    fill_null_block(kPoison);
+    fill_inputs(sequences);
+    const StepSizes real = parts_.inputs.sizes();
+    StepShape shape{.decode_tokens = real.tokens, .prefill_tokens = 0, .scores_prompt = false};
+    if (prefill) {
+      shape.decode_tokens =
+          real.tokens == 1 ? 0 : std::count_if(sequences.begin(), sequences.end(), [](const MadeUp& s) {
+            return s.step_tokens == 1;
+          });
+      shape.prefill_tokens = real.tokens - shape.decode_tokens;
+      if (shape.prefill_tokens == 0) continue;  // the others had no blocks
+    }
+    const int64_t captured = any_size ? real.tokens : size;
+    const StepPath path{.path = Path::replay,
+                        .recording = index,
+                        .captured_size = captured,
+                        .padding = captured - real.tokens,
+                        .reason = NotReplayed::cudagraph_off};
+    if (auto problem = check_made_up(path, shape)) return problem;
   }
   return std::nullopt;
 }
 
-// What a replay refuses is a problem of the capture as well.
-std::optional<std::string> StepVerifier::try_capture(bool prefill, int64_t size, bool any_size,
-                                                     size_t index) {
+// The step that the inputs hold. What a replay refuses is a problem of the capture as well.
+std::optional<std::string> StepVerifier::check_made_up(const StepPath& path, const StepShape& shape) {
   try {
-    return check_capture(prefill, size, any_size, index);
+    parts_.backend.prepare(path, shape);
+    if (auto problem = check_recording(path, shape))
+      return fmt::format("[verify] the replay of a step of {} tokens in {} sequences: {}",
+                         parts_.inputs.sizes().tokens, parts_.inputs.sizes().seqs, *problem);
+    run_poisoned(path, shape, [](graph::NodeId) {});
+    if (auto problem = compare(path, shape, /*poisoned=*/true))
+      return *problem + " (padding filled with NaN)";
+    parts_.backend.run(path, shape, nullptr);
+    return compare(path, shape, /*poisoned=*/false);
   } catch (const CaptureError& error) {
     return error.what();
   }
@@ -370,11 +379,14 @@ std::vector<std::string> StepVerifier::check_captures() {
   for (const bool prefill : {false, true}) {
     const SizeList& list = prefill ? config.prefill : config.decode;
     for (size_t index = 0; index < list.sizes.size(); ++index) {
+      if (const std::string& difference = parts_.backend.difference_of(prefill, index); !difference.empty())
+        problems.push_back(difference);
       if (!parts_.backend.is_captured(prefill, index)) continue;
       std::vector<int64_t> sizes = {list.sizes[index]};
       if (list.any_size) sizes = {1, (list.sizes[index] + 1) / 2, list.sizes[index]};
+      sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
       for (const int64_t size : sizes)
-        if (auto problem = try_capture(prefill, size, list.any_size, index)) {
+        if (auto problem = check_capture(prefill, size, list.any_size, index)) {
           parts_.backend.give_up(prefill, index, *problem);
           problems.push_back(std::move(*problem));
           break;

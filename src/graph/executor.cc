@@ -59,7 +59,9 @@ std::vector<Workspace> measure_workspaces(const Graph& graph, StepSizes largest,
   const RecordingScope recording(stream, sink);
   WorkspaceMeter meter(largest, nothing);
   for (const Node& node : graph.nodes) {
-    if (node.schema->capturable) {
+    if (node.schema->plan_workspace != nullptr) {
+      node.schema->plan_workspace(call_of(graph, node, tensors), meter);
+    } else if (node.schema->capturable) {
       std::array<Tensor, ops::Outputs::kMax> outputs;
       const auto count = static_cast<size_t>(computed_outputs(node));
       for (size_t k = 0; k < count; ++k) outputs[k] = tensors[static_cast<size_t>(node.outputs[k])];
@@ -157,16 +159,21 @@ void Executor::seed_fault(NodeId node, const Step& step) {
 }
 
 Tensor Executor::workspace(DType dtype, const Shape& shape) {
-  REPRISE_CHECK(next_workspace_ < end_workspace_, "{} asks for a workspace of {} that wasn't planned",
-                OpScope::current(), to_string(shape));
+  REPRISE_CHECK(
+      next_workspace_ < end_workspace_,
+      "op '{}' of layer '{}' asks for a workspace of {} {} that was not planned; its schema needs a "
+      "plan_workspace that asks for what launch() asks for",
+      OpScope::current(), LayerScope::current(), name_of(dtype), to_string(shape));
   const Tensor tensor{.buffer = workspaces_[next_workspace_++],
                       .offset = 0,
                       .dtype = dtype,
                       .layout = Layout::row_major,
                       .shape = shape};
-  REPRISE_CHECK(static_cast<size_t>(tensor.extent().eval(stream_.sizes())) <= tensor.buffer->bytes,
-                "{} asks for a workspace of {}, {} bytes were planned", OpScope::current(), to_string(shape),
-                tensor.buffer->bytes);
+  REPRISE_CHECK(
+      static_cast<size_t>(tensor.extent().eval(stream_.sizes())) <= tensor.buffer->bytes,
+      "op '{}' of layer '{}' asks for a workspace of {} {}, but {} bytes were planned; plan_workspace and "
+      "launch() must ask for the same",
+      OpScope::current(), LayerScope::current(), name_of(dtype), to_string(shape), tensor.buffer->bytes);
   return tensor;
 }
 

@@ -14,9 +14,10 @@
 
 namespace reprise::graph {
 
-// Workspace of every node at these sizes, found by asking the ops without running them. `stream` doesn't
-// record yet, and its sizes are those of `largest` afterwards. An op that can't be captured can't be asked
-// and has none; one that breaks a rule of captures has what it asked for until then.
+// Workspace of every node at these sizes, found by asking the ops without running them: by the schema's
+// plan_workspace, or else, where the op can be captured, by its launch function while `stream` records; one
+// that then breaks a rule of captures has what it asked for until that point. `stream` doesn't record yet,
+// and its sizes are those of `largest` afterwards.
 std::vector<Workspace> measure_workspaces(const Graph& graph, StepSizes largest, Stream& stream);
 
 // Thread contract: the stream's thread.

@@ -1,5 +1,5 @@
-// Who turns groups of nodes into generated kernels (level 2). The graph knows only this interface: a compiler
-// is injected by whoever links one; without it level 2 is refused and levels 0 and 1 are complete.
+// Interface of a compiler that turns groups of nodes into generated kernels (level 2). A program that links
+// one hands it in; no build of Reprise does today, so level 2 is refused. Levels 0 and 1 don't need it.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,5 @@
-// Tensors that have a type and no bytes: what ops are asked about types, launches and workspaces with.
+// Tensors that have a dtype and a shape but no memory: arguments for asking an op about types, launches and
+// workspace without running it.
 #pragma once
 
 #include "graph/graph.h"

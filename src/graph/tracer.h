@@ -1,4 +1,5 @@
-// Runs a model's own code once and notes every op instead of running it: the dispatcher of the static graph.
+// Makes the static graph: calls a model's own code once, with a dispatcher that adds a node for each op
+// instead of running it.
 #pragma once
 
 #include <functional>
@@ -20,7 +21,7 @@ using TensorNamer = std::function<std::string(const Tensor&)>;
 
 // `body` is the model's code; what it returns becomes the graph's outputs. Tensors from outside become
 // inputs, weights or state by their buffer's kind. Throws CaptureError where the code looks at a value
-// (data-dependent control flow), naming the op that made it, its layer and the mend; Error where it takes a
+// (data-dependent control flow), naming the op that made it, its layer and a fix; Error where it takes a
 // view of an intermediate, writes what isn't state, or uses what another step computed; and whatever the code
 // throws. Tensors that ops give to `body` must not outlive it.
 Graph trace(std::string name, const std::vector<NamedTensor>& inputs, const TensorNamer& namer,

@@ -15,7 +15,7 @@ namespace reprise::graph {
 
 // Lines of what is wrong, each with the node's op, layer and number; empty: the graph is sound.
 std::vector<std::string> problems_of(const Graph& graph, const Graph* before = nullptr);
-// Throws InternalError with all of them; `after` names the pass that is to blame.
+// Throws InternalError with all of them; `after` names the pass that ran last, which caused them.
 void verify(const Graph& graph, std::string_view after, const Graph* before = nullptr);
 
 }  // namespace reprise::graph

@@ -14,8 +14,7 @@ struct AttentionParams {
   int64_t window = 0;      // a token sees the last `window` keys, its own among them; 0: all
   int64_t block_size = 0;  // positions per KV block
   int64_t max_model_len = 0;
-  int64_t partition_size =
-      0;  // keys per partition; the number of partitions follows from max_model_len alone
+  int64_t partition_size = 0;  // keys per partition; their number follows from max_model_len alone
 };
 
 // k, v [T, kv_heads * head_dim]; slots i32 [T]; keys and values are one layer's cache (state).

@@ -1,4 +1,4 @@
-// Rows of tables: token embeddings out of a packed weight, and rows of activations.
+// Looks up rows: token embeddings in a packed weight, and rows of activations by number.
 #pragma once
 
 #include "ops/op.h"

@@ -68,13 +68,9 @@ void launch(const OpCall& call, Stream& stream, std::span<const Tensor> outputs,
     buffers[2 + 3 * i] = reads(bias_of(call, static_cast<int>(i)));
     buffers[3 + 3 * i] = writes(outputs[i]);
   }
-  stream.launch({.kernel = kernels::cpu::matmul_kernel(stream.isa(), x.dtype),
-                 .op = OpScope::current(),
-                 .layer = LayerScope::current(),
-                 .dims = kernels::cpu::matmul_dims({scalars.n.data(), segments}, stream.team().size()),
-                 .buffers = {buffers.data(), 1 + 3 * segments},
-                 .scalars = &scalars,
-                 .scalar_bytes = sizeof(scalars)});
+  stream.launch(kernels::cpu::matmul_kernel(stream.isa(), x.dtype),
+                kernels::cpu::matmul_dims({scalars.n.data(), segments}, stream.team().size()),
+                std::span<const BufferArg>(buffers.data(), 1 + 3 * segments), scalars);
 }
 
 Outputs decompose(const OpCall& call) {

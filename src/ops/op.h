@@ -95,7 +95,8 @@ struct OpSchema {
   // For output i, the inputs (bits) whose storage it may take, because the kernel reads an element before it
   // writes there. Each output may do so at the same time, with an input of its own.
   std::array<uint16_t, Outputs::kMax> may_share = {};
-  // Its launches can be recorded. Without it the op runs between two recorded parts of a step.
+  // Its launches can be recorded. Without it the op runs between two recorded parts of a step, and `launch`
+  // is called only where it may run.
   bool capturable = true;
 
   // Dtypes and shapes of the outputs. Throws Error when the inputs don't fit together.
@@ -103,6 +104,11 @@ struct OpSchema {
   // Sends the launches of the op to the stream; `outputs` are allocated as `infer` said.
   void (*launch)(const OpCall& call, Stream& stream, std::span<const Tensor> outputs,
                  WorkspaceAllocator& workspace) = nullptr;
+  // Asks for the workspace that `launch` will ask for: the same shapes in the same order. It launches
+  // nothing, and the tensors of `call` have no bytes. Where it is null, `launch` itself is asked while a
+  // stream records; so an op that takes workspace needs this function if it isn't capturable, or breaks a
+  // rule of captures first.
+  void (*plan_workspace)(const OpCall& call, WorkspaceAllocator& workspace) = nullptr;
   // The same in plainer ops: what a fused op means, bit by bit. Null: the op is primitive.
   Outputs (*decompose)(const OpCall& call) = nullptr;
 };

@@ -1,4 +1,5 @@
-// Packed matmul weights above the kernels: models load them with these, ops hand them to launches.
+// Packed matmul weights (layout: kernels/cpu/pack.h) as tensors: models fill them with these functions, ops
+// pass them to launches.
 #pragma once
 
 #include <cstddef>

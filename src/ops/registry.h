@@ -1,5 +1,6 @@
-// Ops by name: what a graph's text form means. An explicit list, because a static library would drop
-// registrars that nothing names; a program that embeds Reprise may add ops of its own.
+// Finds ops by name, for reading graphs from text. Ops are listed explicitly: objects that register
+// themselves would be dropped by the linker from a static library. A program that embeds Reprise may add ops
+// of its own.
 #pragma once
 
 #include <span>

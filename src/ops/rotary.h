@@ -18,8 +18,7 @@ struct RotaryParams {
   double base = 10000.0;
   double factor = 1.0;
   int64_t original_max = 0;
-  DType rounded_to =
-      DType::f32;  // cos and sin are rounded to this dtype (and kept as f32), as the family has it
+  DType rounded_to = DType::f32;  // cos and sin are rounded to this dtype, then kept as f32
 };
 
 struct RotaryAngles {

@@ -29,6 +29,11 @@ TEST(Allocation, AReplayAllocatesNothing) {
       replay.run(sizes, workers);
     }
   EXPECT_EQ(allocations(), before);
+  // A traced one allocates its notes once.
+  replay.run(largest, 0, true);
+  const int64_t traced = allocations();
+  for (const int workers : {0, 1, 2}) replay.run(largest, workers, true);
+  EXPECT_EQ(allocations(), traced);
 }
 
 }  // namespace

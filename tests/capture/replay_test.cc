@@ -1,10 +1,15 @@
 #include "capture/replay.h"
 
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <set>
 
 #include "core/fault.h"
+#include "core/json.h"
 #include "core/profiler.h"
 #include "tests/capture/steps.h"
 
@@ -174,24 +179,86 @@ TEST(Replay, TakesTurnsWithOthers) {
   }
 }
 
-TEST(Replay, GoesNodeByNodeAndTellsTheProfiler) {
+TEST(Replay, RunsNodeByNodeForChecks) {
   Step step(2);
-  Replay replay(step.record([&] {
-    const LayerScope layer("layers.1");
-    hazards(step, 0);
-  }),
-                kLargest, step.stream);
+  Replay replay(step.record([&] { hazards(step, 0); }), kLargest, step.stream);
   const auto expected = eager(step, kLargest);
   step.block.fill(1);
   for (size_t node = 0; node < replay.recording().launches().size(); ++node) replay.run_node(node, kLargest);
   EXPECT_EQ(step.block.contents(), expected);
-  step.block.fill(1);
+}
+
+Json trace_of(const Profiler& profiler) {
+  const std::string path = testing::TempDir() + fmt::format("replay_trace_{}.json", getpid());
+  profiler.write_chrome_trace(path);
+  std::ifstream file(path);
+  const Json trace = Json::parse(file);
+  std::filesystem::remove(path);
+  return trace["traceEvents"];
+}
+
+// A traced replay runs as an untraced one does: on the same workers, shared nodes side by side.
+TEST(Replay, ATraceSaysWhichWorkerDidWhat) {
+  for (const int workers : {1, 3}) {
+    Step step(3);
+    Replay replay(step.record([&] {
+      const LayerScope layer("layers.1");
+      hazards(step,
+              2000);  // three nodes of 32 items, in naps of 2 ms a chunk: none is done before others come
+    }),
+                  kLargest, step.stream);
+    const auto expected = eager(step, kLargest);
+    for (int repeat = 0; repeat < 3; ++repeat) {
+      step.block.fill(1);
+      Profiler profiler;
+      const auto before = Profiler::Clock::now();
+      replay.run(kLargest, workers, true);
+      const auto after = Profiler::Clock::now();
+      replay.tell(kLargest, profiler);
+      EXPECT_EQ(step.block.contents(), expected);
+      ASSERT_EQ(profiler.events().size(), 5u);
+      EXPECT_EQ(profiler.events()[0].name, "mix");
+      EXPECT_EQ(profiler.events()[0].layer, "layers.1");
+      EXPECT_EQ(profiler.events()[0].sizes, kLargest);
+      for (const Profiler::Event& event : profiler.events()) {
+        EXPECT_LE(before, event.begin);
+        EXPECT_LE(event.begin, event.end);
+        EXPECT_LE(event.end, after);
+      }
+      // Node 1 waits for node 0.
+      EXPECT_LE(profiler.events()[0].end, profiler.events()[1].begin);
+      std::set<int> tracks;
+      double slept_us = 0;
+      for (const Json& event : trace_of(profiler)) {
+        if (event["ph"] != "X") continue;
+        tracks.insert(event["tid"].get<int>());
+        slept_us += event["dur"].get<double>();
+        EXPECT_GE(event["ts"].get<double>(), 0);
+      }
+      if (workers == 1)
+        EXPECT_THAT(tracks, testing::ElementsAre(2));
+      else
+        EXPECT_THAT(tracks, testing::ElementsAre(2, 3, 4));
+      EXPECT_GE(slept_us, 3 * 2000);
+      // Untraced replays and other numbers of workers in between leave nothing behind.
+      replay.run(kLargest, 2);
+    }
+  }
+}
+
+// Workers that come late from one replay meet the next, traced or not.
+TEST(Replay, TracesTakeTurnsWithOtherReplays) {
+  Step step(8);
+  Replay replay(step.record([&] { hazards(step, 0); }), kLargest, step.stream);
+  const auto expected = eager(step, kLargest);
   Profiler profiler;
-  replay.run_profiled(kLargest, profiler);
-  EXPECT_EQ(step.block.contents(), expected);
-  ASSERT_EQ(profiler.events().size(), 5u);
-  EXPECT_EQ(profiler.events()[0].name, "mix");
-  EXPECT_EQ(profiler.events()[0].layer, "layers.1");
+  for (int repeat = 0; repeat < 500; ++repeat) {
+    step.block.fill(1);
+    replay.run(kLargest, 1 + repeat % 8, repeat % 3 == 0);
+    if (repeat % 3 == 0) replay.tell(kLargest, profiler);
+    ASSERT_EQ(step.block.contents(), expected);
+  }
+  EXPECT_EQ(profiler.events().size(), 5u * 167);
 }
 
 TEST(Replay, RefusesDryRecordingsAndSizesBeyondTheLargest) {

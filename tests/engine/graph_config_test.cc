@@ -4,12 +4,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <string>
 
 #include "core/error.h"
 #include "engine/engine_config.h"
+#include "engine/request.h"
+#include "source_dir.h"
 
 namespace reprise::engine {
 namespace {
@@ -324,6 +328,59 @@ TEST_F(PartitionSize, IsAMultipleOfAttentionsTile) {
                 HasSubstr("a positive multiple of 64"))
         << size;
   EXPECT_NO_THROW(EngineConfig{.max_partition_size = 64}.resolved());
+}
+
+// Rows "| `...` |" of a table below a heading of docs/graph-optimization.md: what is in the first backticks.
+std::vector<std::string> documented(const std::string& heading) {
+  std::ifstream file(REPRISE_SOURCE_DIR "/docs/graph-optimization.md");
+  std::vector<std::string> rows;
+  bool inside = false;
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("## ")) inside = line == "## " + heading;
+    if (!inside || !line.starts_with("| `")) continue;
+    const size_t last = line.find("` |");
+    rows.push_back(line.substr(3, last - 3));
+  }
+  return rows;
+}
+
+TEST(GraphDocs, EachRefusalThatIsQuotedOccurs) {
+  setenv("FLAGS_max_partition_size", "128", 1);
+  const std::string partition = error_of([] { choose_max_partition_size(64); });
+  unsetenv("FLAGS_max_partition_size");
+  const std::string messages[] = {
+      refused(R"({"use_cudagrap": true})"),
+      refused(R"({"use_cudagraph": true, "use_cudagraph": false})"),
+      refused(R"({"graph_opt_level": 3})"),
+      refused(R"({"cudagraph_capture_sizes": [4, 0]})"),
+      refused(R"({"cudagraph_capture_sizes": []})"),
+      refused(GraphFlags{.graph_optimization_config = R"({"use_cudagraph": false})", .use_cudagraph = true}),
+      unserved(R"({"full_cuda_graph": false, "use_cudagraph": true})"),
+      unserved(R"({"graph_opt_level": 2})"),
+      refused(GraphFlags{.graph_optimization_config = R"({"graph_opt_level": 1})", .graph_opt = "auto"}),
+      partition};
+  const std::vector<std::string> rows = documented("What is refused");
+  EXPECT_EQ(rows.size(), std::size(messages));
+  for (const std::string& row : rows) {
+    const auto quotes = [&](const std::string& message) {  // its pieces between "..." in their order
+      size_t from = 0;
+      for (size_t begin = 0; begin < row.size();) {
+        const size_t end = std::min(row.find("...", begin), row.size());
+        const size_t at = message.find(row.substr(begin, end - begin), from);
+        if (at == std::string::npos) return false;
+        from = at + end - begin;
+        begin = end + 3;
+      }
+      return true;
+    };
+    EXPECT_TRUE(std::any_of(std::begin(messages), std::end(messages), quotes)) << row;
+  }
+}
+
+TEST(GraphDocs, TheCodesOfStepsThatAreNotReplayedAreThese) {
+  std::vector<std::string> codes;
+  for (size_t i = 0; i < kNotReplayedReasons; ++i) codes.emplace_back(code_of(static_cast<NotReplayed>(i)));
+  EXPECT_THAT(documented("Why a step was not replayed"), testing::UnorderedElementsAreArray(codes));
 }
 
 }  // namespace

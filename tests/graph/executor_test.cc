@@ -8,7 +8,10 @@
 #include "core/capture_rules.h"
 #include "graph/constant_folder.h"
 #include "graph/text.h"
+#include "graph/tracer.h"
 #include "kernels/cpu/isa_select.h"
+#include "ops/elementwise.h"
+#include "ops/registry.h"
 #include "tests/graph/sample_graphs.h"
 #include "tests/graph/step_model.h"
 
@@ -200,7 +203,8 @@ TEST(Executor, ServesWorkspace) {
       unplanned.run();
       FAIL();
     } catch (const InternalError& error) {
-      EXPECT_THAT(error.what(), HasSubstr("paged_attention asks for a workspace"));
+      EXPECT_THAT(error.what(),
+                  HasSubstr("op 'paged_attention' of layer 'model.layers.0.self_attn' asks for a workspace"));
     }
   }
 }
@@ -273,6 +277,80 @@ TEST(Executor, AnOpThatCannotBeCapturedIsNotAsked) {
   stream.begin_recording(sink);
   EXPECT_THROW(executor.run(), Error);
   stream.end_recording();
+}
+
+// Workspace of an op that can't be captured, and of one that waits before it asks: two buffers, of T and of S
+// rows, filled to their ends.
+void plan_two(const ops::OpCall&, ops::WorkspaceAllocator& workspace) {
+  workspace.workspace(DType::i32, Shape{kTokens, 32});
+  workspace.workspace(DType::i8, Shape{kSeqs, 64});
+}
+void wait_and_fill_two(const ops::OpCall& call, Stream& stream, std::span<const Tensor> outputs,
+                       ops::WorkspaceAllocator& workspace) {
+  stream.synchronize();  // refused while a stream records
+  const Tensor a = workspace.workspace(DType::i32, Shape{kTokens, 32});
+  const Tensor b = workspace.workspace(DType::i8, Shape{kSeqs, 64});
+  stream.fill_bytes(a, 0xff);
+  stream.fill_bytes(b, 0xff);
+  stream.copy(call.input(0), outputs[0]);
+}
+constexpr std::string_view kX[] = {"x"};
+constexpr ops::OpSchema fills_two(std::string_view name, bool capturable, bool planned) {
+  return {.name = name,
+          .kind = ops::OpKind::opaque,
+          .input_names = kX,
+          .capturable = capturable,
+          .infer = [](const ops::OpCall& call,
+                      ops::OutputSpecs& outputs) { outputs.add(call.input(0).dtype, call.input(0).shape); },
+          .launch = wait_and_fill_two,
+          .plan_workspace = planned ? plan_two : nullptr};
+}
+
+TEST(Executor, PlansTheWorkspaceOfOpsThatCannotBeAsked) {
+  static constexpr ops::OpSchema uncapturable = fills_two("test_fills_uncapturable", false, true);
+  static constexpr ops::OpSchema waits = fills_two("test_fills_waits", true, true);
+  static constexpr ops::OpSchema unplanned = fills_two("test_fills_unplanned", false, false);
+  for (const ops::OpSchema* op : {&uncapturable, &waits, &unplanned}) ops::register_op(*op);
+  ThreadTeam team(2);
+  Stream stream(team, Isa::scalar);
+  const StepSizes largest{5, 3};
+  for (const ops::OpSchema* op : {&uncapturable, &waits, &unplanned}) {
+    SCOPED_TRACE(op->name);
+    HeapStore store(BufferKind::input);
+    Tensor x = store.allocate(DType::f32, {largest.tokens, 16});
+    for (int64_t i = 0; i < largest.tokens * 16; ++i) x.as<float>()[i] = static_cast<float>(i);
+    x.shape = Shape{kTokens, 16};
+    // Values that live across the op lie beside its workspace.
+    const Graph graph = trace("g", {{"x", x}}, {}, [&] {
+      const Tensor before = ops::add(x, x);
+      const Tensor middle = ops::dispatch_one(ops::OpCall(*op, {&before}));
+      return std::vector<NamedTensor>{{"y", ops::add(middle, before)}};
+    });
+    const std::vector<Workspace> workspaces = measure_workspaces(graph, largest, stream);
+    const MemoryPlan plan = plan_memory(graph, largest, workspaces);
+    MappedMemory memory(plan.bytes);
+    Executor executor(graph, plan, memory.data(), stream);
+    stream.set_sizes(largest);
+    if (op == &unplanned) {
+      EXPECT_THAT(workspaces, testing::IsEmpty());
+      try {
+        executor.run();
+        FAIL();
+      } catch (const InternalError& error) {
+        EXPECT_THAT(error.what(),
+                    testing::AllOf(HasSubstr("'test_fills_unplanned'"), HasSubstr("plan_workspace")));
+      }
+      continue;
+    }
+    ASSERT_EQ(workspaces.size(), 2u);
+    EXPECT_EQ(workspaces[0].bytes, 5u * 32 * 4);
+    EXPECT_EQ(workspaces[1].bytes, 3u * 64);
+    EXPECT_THAT(problems_of(plan, graph), testing::IsEmpty());
+    EXPECT_GT(plan.bytes, plan_memory(graph, largest, {}).bytes);
+    executor.run();
+    for (int64_t i = 0; i < largest.tokens * 16; ++i)
+      ASSERT_EQ(executor.output("y").as<float>()[i], 4 * static_cast<float>(i));
+  }
 }
 
 TEST(Executor, RefusesWhatItCannotRun) {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <random>
 
+#include "core/recording_scope.h"
 #include "core/thread_team.h"
 #include "ops/packed_weight.h"
 
@@ -63,6 +64,28 @@ class Run {
           << op_.what << ": wrote to input " << i;
     }
     return result;
+  }
+
+  Bytes scalars() {
+    class Sink final : public LaunchSink {
+     public:
+      void append(const Launch& launch) override {
+        const auto* begin = static_cast<const std::byte*>(launch.scalars);
+        bytes.insert(bytes.end(), begin, begin + launch.scalar_bytes);
+      }
+      std::string_view last_kernel() const override { return {}; }
+      Bytes bytes;
+    } sink;
+    OutputSpecs specs;
+    op_.schema->infer(*call_, specs);
+    std::vector<Tensor> outputs;
+    for (int i = 0; i < specs.count; ++i)
+      outputs.push_back(arena_.allocate(specs.specs[static_cast<size_t>(i)].dtype,
+                                        specs.specs[static_cast<size_t>(i)].shape));
+    EagerDispatcher workspace(stream_, arena_);
+    const RecordingScope recording(stream_, sink);
+    op_.schema->launch(*call_, stream_, outputs, workspace);
+    return sink.bytes;
   }
 
   Result decomposed() {
@@ -124,6 +147,9 @@ class Run {
 
 Result run_launch(const OpCase& op, Isa isa, const Shares& shares) {
   return Run(op, isa).launch(shares);
+}
+Bytes record_scalars(const OpCase& op, Isa isa) {
+  return Run(op, isa).scalars();
 }
 Result run_decomposed(const OpCase& op, Isa isa) {
   return Run(op, isa).decomposed();

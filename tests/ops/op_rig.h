@@ -43,6 +43,8 @@ struct Result {
 // The op's own launches. Outputs hold NaN before. Expects that inputs which the op doesn't mutate, or share
 // with an output, are as they were, and that nothing is written beyond an output.
 Result run_launch(const OpCase& op, Isa isa, const Shares& shares = kNoShares);
+// The scalars of its launches as a recording keeps them, one after the other. Nothing runs.
+Bytes record_scalars(const OpCase& op, Isa isa);
 // The plainer ops that it says it is.
 Result run_decomposed(const OpCase& op, Isa isa);
 // Dtypes and shapes of the outputs; throws what the op throws.

@@ -1,5 +1,5 @@
-// A pass rewrites a graph into an equal one. Passes stand in one visible list (pass_list.cc), run in its
-// order, and are timed, verified after each run, and may be switched off by name.
+// A pass rewrites a graph into an equivalent one. All passes are listed in pass_list.cc and run in that
+// order; each is timed, its result is verified, and it can be switched off by name.
 #pragma once
 
 #include <functional>

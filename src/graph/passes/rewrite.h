@@ -25,18 +25,19 @@ class Rewrite {
   // Nobody else reads it, so it need not exist once it is fused into `node`.
   bool only_by(ValueId value, NodeId node) const { return uses_.only_by(value, node); }
 
-  // Whether `parts` may run together at the place of `at`, one of them: what they read of others is there and
-  // not yet overwritten, what they define is not missed on the way, and no reader of a state is overtaken by
-  // its writer.
+  // Whether `parts` may all run at the place of `at`, which is one of them: their inputs are computed by then
+  // and not yet overwritten, no node in between needs what they compute, and no write to a state moves ahead
+  // of a read of it.
   bool may_run_at(NodeId at, std::span<const NodeId> parts) const;
   // Whether a node in between (both excluded) has effects.
   bool effects_between(NodeId first, NodeId second) const;
 
-  // `fused` takes the place of `at`, its layer and source too; `parts`, of which `at` is one, are gone.
+  // `fused` takes the place of `at`, its layer and source too; `parts`, of which `at` is one, are removed.
   // Values that only they named disappear in finish().
   void replace(NodeId at, std::span<const NodeId> parts, Node fused);
 
-  // Drops what is gone. True: something was replaced. Ids are new afterwards.
+  // Drops the nodes that were removed and the values that nothing uses. True: something was replaced. Ids are
+  // new afterwards.
   bool finish();
 
  private:

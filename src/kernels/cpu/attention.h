@@ -42,6 +42,7 @@ struct AttentionScalars {
   int64_t q_stride = 0;        // elements from token to token, >= heads * head_dim
   int64_t out_stride = 0;
   float scale = 1;
+  Unused<4> unused{};
 };
 
 // Throws Error where the scalars are not as above.

@@ -1,4 +1,4 @@
-// What attention of a few rows (attention_rows_inl.h) works in, and how the sums of partitions come together.
+// The scratch memory of attention_rows_inl.h, and how the sums of partitions are merged.
 #pragma once
 
 #include "kernels/cpu/attention.h"

@@ -28,8 +28,8 @@ const Kernel& scale_kernel(Isa isa, DType dtype);
 
 struct GateScalars {
   int64_t columns = 0;  // of a row, >= 1
-  int64_t gate_stride =
-      0;  // elements from row to row, >= columns: gate and up may be halves of one [rows, 2 * columns]
+  // Elements from row to row, >= columns: gate and up may be halves of one [rows, 2 * columns].
+  int64_t gate_stride = 0;
   int64_t up_stride = 0;
   int64_t y_stride = 0;
 };

@@ -29,9 +29,10 @@ inline constexpr int kMaxSegments = 4;
 // 2+3i bias f32 [n_i] or null, 3+3i out [M, n_i] of dtype `out`. Work items: panels, the sum of
 // matmul_panels(n_i).
 struct MatmulScalars {
-  Dim rows;                               // M >= 0
-  int64_t k = 0;                          // K >= 1
-  DType out = DType::f32;                 // f32 or bf16
+  Dim rows;                // M >= 0
+  int64_t k = 0;           // K >= 1
+  DType out = DType::f32;  // f32 or bf16
+  Unused<3> unused{};
   int32_t segments = 1;                   // 1 .. kMaxSegments
   std::array<int64_t, kMaxSegments> n{};  // outputs of each segment, >= 1
 };

@@ -1,6 +1,6 @@
 // The bf16 matmul by vdpbf16ps: the body of the avx512_bf16 level. Included once by matmul_avx512_bf16.cc and
-// by the test that emulates it; the includer brings the intrinsics. A block of 12 rows by 32 columns lives in
-// registers; a pair of x is broadcast as 32 bits, so x needs no conversion.
+// by the test that emulates it; the including file includes the intrinsics first. A block of 12 rows by 32
+// columns lives in registers; a pair of x is broadcast as 32 bits, so x needs no conversion.
 #pragma once
 
 #include "kernels/cpu/matmul_call.h"

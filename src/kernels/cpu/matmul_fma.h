@@ -2,7 +2,7 @@
 // once by each per-ISA file (and by tests that emulate a level); everything here has internal linkage.
 //
 // Groups of rows by 16 or 32 columns live in registers and walk a block of k; between blocks of k the sums
-// rest in scratch as floats, which keeps their bits. One group alone reads the weights strictly in the order
+// are kept in scratch as floats, with all their bits. One group alone reads the weights strictly in the order
 // in which they lie. Several share a block of k that fits the L1 cache and meanwhile fetch the next one, so
 // that memory and arithmetic work at the same time. bf16 weights are widened on the way (a shift for even k,
 // a mask for odd) by the first group, which leaves floats for the others; bf16 x once per range of panels.

@@ -11,6 +11,7 @@ namespace reprise::kernels::cpu {
 struct NormScalars {
   int64_t dim = 0;  // >= 1
   float eps = 0;
+  Unused<4> unused{};
 };
 
 // y = round(round(x * rsqrt(mean(x^2) + eps)) * weight), the roundings to the activation type, as

@@ -13,7 +13,8 @@ struct RotaryAnglesScalars {
   float attention_scaling = 1;  // yarn's; multiplies cos and sin
   bool round_bf16 = false;  // cos and sin rounded to bf16 values: families that cast them to the model's bf16
   bool dynamic = false;     // dynamic NTK scaling; the fields below are only read then
-  double base = 10000;      // rope_theta
+  Unused<2> unused{};
+  double base = 10000;  // rope_theta
   double factor = 1;
   int64_t original_max_position = 0;
 };
@@ -22,8 +23,9 @@ struct RotaryAnglesScalars {
 // its sine and cosine right to 0.51 ulp for positions up to 2^24. Dynamic: where a token's length exceeds
 // original_max_position, its inverse frequencies are those of the base scaled for that length. Items are
 // tokens.
-//   0 positions i32 [T], >= 0   1 lengths i32 [T], or absent where not dynamic: max(prompt length, position +
-//   1) 2 inv_freq f32 [half]   3 cos f32 [T, half]   4 sin f32 [T, half]
+//   0 positions i32 [T], >= 0
+//   1 lengths i32 [T]: max(prompt length, position + 1); absent where not dynamic
+//   2 inv_freq f32 [half]   3 cos f32 [T, half]   4 sin f32 [T, half]
 // dtype is that of cos and sin: f32.
 const Kernel& rotary_angles_kernel(Isa isa, DType dtype);
 
@@ -35,6 +37,7 @@ struct RotaryScalars {
   int64_t y_stride = 0;
   bool interleaved = false;     // pairs (2i, 2i + 1) instead of (i, i + rot_dim / 2)
   bool round_products = false;  // bf16: each product is rounded before the sum (Llama, Qwen); ERNIE keeps f32
+  Unused<6> unused{};
 };
 
 // (a, b) -> (a cos - b sin, b cos + a sin) on each pair of each head; items are the T * heads heads.

@@ -16,6 +16,7 @@ struct RotaryKvWriteScalars {
   int64_t block_size = 0;  // of the cache, a multiple of 16
   bool interleaved = false;
   bool round_products = false;
+  Unused<2> unused{};
   float eps = 0;  // of the norms
 };
 

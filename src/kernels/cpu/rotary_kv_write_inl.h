@@ -1,4 +1,4 @@
-// Body of rotary_kv_write.h, of the bodies of its parts.
+// Body of rotary_kv_write.h, composed of those of norm.h, rotary.h and kv_write.h.
 #pragma once
 
 #include "kernels/cpu/kv_write_inl.h"

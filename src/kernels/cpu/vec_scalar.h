@@ -1,5 +1,5 @@
-// vec.h without vector instructions: what every machine can run, and the plainest statement of what a lane
-// does.
+// vec.h without vector instructions: it runs on every machine, and is the reference for what each lane
+// computes.
 #pragma once
 
 #include <bit>
