@@ -133,6 +133,7 @@ std::string Profiler::summary() const {
     all += spent;
   }
   std::vector<Total> totals;
+  totals.reserve(by_name.size());
   for (const auto& [name, total] : by_name) totals.push_back(total);
   std::sort(totals.begin(), totals.end(),
             [](const Total& a, const Total& b) { return a.microseconds > b.microseconds; });
