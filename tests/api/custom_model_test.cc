@@ -6,6 +6,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <stdexcept>
 
 #include "api/model_access.h"
 #include "core/json.h"
@@ -298,6 +299,39 @@ TEST(CustomOp, BadOnesAreRefused) {
   LanguageModel::load({.model = registered(plain_llama("StrictLlama", twist)), .max_model_len = 64});
   EXPECT_THAT(errors, testing::ElementsAre(HasSubstr("[test_strict] x is an empty value"),
                                            HasSubstr("[test_strict] x is int32 [T]")));
+}
+
+TEST(CustomModel, AStepThatFailsKeepsWhatWasSaidBefore) {
+  std::atomic<int> steps_left{1 << 30};
+  const Twist twist{.in_forward = [&](const ModelInputs&, const Value&) {
+    if (--steps_left == 0) throw std::runtime_error("the model's own trouble");
+  }};
+  LanguageModel model =
+      LanguageModel::load({.model = registered(plain_llama("FailingLlama", twist)), .max_num_seqs = 2});
+  Prompt prompt{.text = "It was a"};
+  prompt.sampling.temperature = 0;
+  prompt.sampling.ignore_eos = true;
+  prompt.sampling.max_tokens = 9;
+  const Result whole = model.generate({prompt})[0];
+  ASSERT_EQ(whole.error, "");
+  steps_left = 5;
+  bool finished = false;
+  const std::vector<Result> results = model.generate({prompt, prompt, prompt}, [&](const StreamEvent& event) {
+    finished = finished || (event.prompt == 0 && event.finished);
+    return true;
+  });
+  EXPECT_TRUE(finished);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_THAT(results[i].error, HasSubstr("the model's own trouble"));
+    ASSERT_EQ(results[i].outputs.size(), 1u);
+    const Output& output = results[i].outputs[0];
+    EXPECT_EQ(output.finish_reason, "error");
+    EXPECT_EQ(output.token_ids, std::vector<int32_t>(whole.outputs[0].token_ids.begin(),
+                                                     whole.outputs[0].token_ids.begin() + 4));
+    EXPECT_EQ(output.text, model.decode(output.token_ids));
+  }
+  EXPECT_EQ(results[2].error, "");  // waited: it was in no step that failed
+  EXPECT_EQ(results[2].outputs[0].token_ids, whole.outputs[0].token_ids);
 }
 
 }  // namespace
