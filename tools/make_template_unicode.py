@@ -12,6 +12,17 @@ POINTS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000 and unicodedata
 category = unicodedata.category
 
 
+def pack(entries):
+    """Several entries a line, then the end of the table."""
+    line = "   "
+    for entry in entries:
+        if len(line) + len(entry) + 2 > 110:
+            print(line)
+            line = "   "
+        line += f" {entry},"
+    print(f"{line}\n}};\n")
+
+
 def ranges(name, comment, predicate):
     found = []
     for c in POINTS:
@@ -21,19 +32,14 @@ def ranges(name, comment, predicate):
             else:
                 found.append([c, c])
     print(f"// {comment}\nconstexpr PointRange k{name}[] = {{")
-    for first, last in found:
-        print(f"    {{0x{first:X}, 0x{last:X}}},")
-    print("};\n")
+    pack([f"{{0x{first:X}, 0x{last:X}}}" for first, last in found])
 
 
 def mappings(name, method):
     simple = getattr(utf8proc, f"utf8proc_to{method}")
     print(f"// str.{method} where it differs from utf8proc_to{method}.\nconstexpr CaseMapping k{name}[] = {{")
-    for c in POINTS:
-        mapped = getattr(chr(c), method)()
-        if mapped != chr(simple(c)):
-            print(f"    {{0x{c:X}, {{{', '.join(f'0x{ord(m):X}' for m in mapped)}}}}},")
-    print("};\n")
+    found = [(c, getattr(chr(c), method)()) for c in POINTS]
+    pack([f"{{0x{c:X}, {{{', '.join(f'0x{ord(m):X}' for m in mapped)}}}}}" for c, mapped in found if mapped != chr(simple(c))])
 
 
 def skipped(char):

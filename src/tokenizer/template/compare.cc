@@ -9,10 +9,26 @@
 namespace reprise::tokenizer::jinja {
 namespace {
 
-// Integers and floats compare exactly: long double holds every int64 and every double.
+bool comparable_number(const Value& value) {
+  return value.is_number() || value.is(Kind::kBigInt);
+}
+
+// Decimal integers without leading zeros.
+Order compare_digits(const std::string& a, const std::string& b) {
+  if (a == b) return Order::kEqual;
+  bool negative = a[0] == '-';
+  if (negative != (b[0] == '-')) return negative ? Order::kLess : Order::kGreater;
+  bool nearer_zero = a.size() != b.size() ? a.size() < b.size() : a < b;
+  return nearer_zero != negative ? Order::kLess : Order::kGreater;
+}
+
+// Integers and floats compare exactly (those beyond 64 bits nearly so with floats): long double holds every
+// int64 and every double.
 static_assert(sizeof(long double) > 8);
 Order compare_numbers(const Value& a, const Value& b) {
+  if (a.is(Kind::kBigInt) && b.is(Kind::kBigInt)) return compare_digits(a.text(), b.text());
   auto wide = [](const Value& value) {
+    if (value.is(Kind::kBigInt)) return strtold(value.text().c_str(), nullptr);
     return value.is(Kind::kFloat) ? static_cast<long double>(value.as_double())
                                   : static_cast<long double>(value.as_int());
   };
@@ -61,7 +77,7 @@ bool same(const Value& a, const Value& b) {
 
 bool equal(Runtime& runtime, const Value& a, const Value& b) {
   runtime.step();
-  if (a.is_number() && b.is_number()) return compare_numbers(a, b) == Order::kEqual;
+  if (comparable_number(a) && comparable_number(b)) return compare_numbers(a, b) == Order::kEqual;
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
     case Kind::kMissing:
@@ -97,7 +113,7 @@ Order order(Runtime& runtime, const Value& a, const Value& b, std::string_view o
   runtime.step();
   for (const Value* value : {&a, &b})
     if (value->is_undefined()) runtime.fail("{}", value->text());
-  if (a.is_number() && b.is_number()) return compare_numbers(a, b);
+  if (comparable_number(a) && comparable_number(b)) return compare_numbers(a, b);
   if (a.is_string() && b.is_string()) {
     // UTF-8 sorts like its code points.
     runtime.step(std::min(a.text().size(), b.text().size()) / 64);
@@ -186,6 +202,7 @@ size_t hash(Runtime& runtime, const Value& value) {
       return SeededHash()(std::bit_cast<int64_t>(number));
     }
     case Kind::kString:
+    case Kind::kBigInt:
       runtime.step(value.text().size() / 64);
       return SeededHash()(value.text());
     case Kind::kTuple: {

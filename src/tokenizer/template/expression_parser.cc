@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "core/seeded_hash.h"
+
 namespace reprise::tokenizer::jinja {
 
 // Bounds the recursion of the parser itself.
@@ -439,6 +441,7 @@ CallArguments ExpressionParser::parse_arguments() {
   int line = current().line;
   expect_operator("(");
   CallArguments arguments;
+  SeededSet names;
   auto ensure = [&](bool valid) {
     if (!valid) fail_at(line, "invalid syntax for function call expression");
   };
@@ -459,8 +462,7 @@ CallArguments ExpressionParser::parse_arguments() {
       ensure(!arguments.named_spread);
       std::string name = next().text;
       next();
-      for (const auto& [other, value] : arguments.named)
-        if (other == name) fail_at(line, "keyword argument repeated: {}", name);
+      if (!names.insert(name).second) fail_at(line, "keyword argument repeated: {}", name);
       arguments.named.emplace_back(std::move(name), parse_expression());
     } else {
       ensure(!arguments.spread && !arguments.named_spread && arguments.named.empty());

@@ -2,8 +2,11 @@
 
 #include <map>
 
+#include "core/nearest.h"
 #include "tokenizer/template/attributes.h"
+#include "tokenizer/template/text.h"
 #include "tokenizer/template/unicode.h"
+#include "tokenizer/template/unknown_name.h"
 
 namespace reprise::tokenizer::jinja {
 namespace {
@@ -38,6 +41,27 @@ std::vector<std::string> filter_names() {
   std::vector<std::string> names;
   for (const auto& [name, function] : filters()) names.emplace_back(name);
   return names;
+}
+
+namespace {
+
+std::string unknown_name(std::string_view kind, std::string_view name,
+                         const std::vector<std::string>& known) {
+  constexpr size_t kLongest = 40;  // of a name that may be a misspelling
+  std::string message = fmt::format("No {} named {}", kind, quote(name));
+  std::vector<std::string_view> names(known.begin(), known.end());
+  std::string_view nearest = name.size() > kLongest ? std::string_view() : nearest_name(name, names);
+  return nearest.empty() ? message : fmt::format("{}; the nearest is {}", message, quote(nearest));
+}
+
+}  // namespace
+
+std::string unknown_filter(std::string_view name) {
+  return unknown_name("filter", name, filter_names());
+}
+
+std::string unknown_test(std::string_view name) {
+  return unknown_name("test", name, test_names());
 }
 
 Value fold_case(Runtime& runtime, const Value& value) {

@@ -2,6 +2,7 @@
 #include "tokenizer/template/attributes.h"
 #include "tokenizer/template/filters.h"
 #include "tokenizer/template/text.h"
+#include "tokenizer/template/unknown_name.h"
 
 namespace reprise::tokenizer::jinja {
 namespace {
@@ -47,7 +48,7 @@ Transform prepare_map(Runtime& runtime, const Arguments& arguments) {
   Arguments rest = with_item(arguments, 2);
   return [&runtime, name, rest](const Value& item) {
     FilterFunction filter = find_filter(name);
-    if (!filter) runtime.fail("No filter named {}.", quote(name));
+    if (!filter) runtime.fail("{}", unknown_filter(name));
     runtime.step(rest.positional.size() + rest.named.size());
     Arguments call = rest;
     call.positional[0] = item;
@@ -87,7 +88,7 @@ std::function<bool(const Value&)> prepare_test(Runtime& runtime, const Arguments
   return [&runtime, transform, name, rest](const Value& item) {
     Value subject = transform(item);
     TestFunction test = find_test(name);
-    if (!test) runtime.fail("No test named {}.", quote(name));
+    if (!test) runtime.fail("{}", unknown_test(name));
     runtime.step(rest.positional.size() + rest.named.size());
     Arguments call = rest;
     call.positional[0] = subject;

@@ -58,6 +58,7 @@ Value int_filter(Runtime& runtime, Arguments& arguments) {
   Value fallback = bound.has(1) ? bound[1] : Value::integer(0);
   if (value.is_undefined()) runtime.fail("{}", value.text());
   if (value.is_integral()) return Value::integer(value.as_int());
+  if (value.is(Kind::kBigInt)) return value;
   if (value.is(Kind::kFloat)) {
     if (std::isnan(value.as_double())) return fallback;
     return truncated(runtime, value.as_double());
@@ -78,7 +79,7 @@ Value float_filter(Runtime& runtime, Arguments& arguments) {
   Bound bound(runtime, "float", arguments, {"/value", "default"}, 1);
   if (bound[0].is_undefined()) runtime.fail("{}", bound[0].text());
   if (bound[0].is_number()) return Value::real(bound[0].as_double());
-  if (bound[0].is_string()) {
+  if (bound[0].is_string() || bound[0].is(Kind::kBigInt)) {
     runtime.step_bytes(8 * bound[0].text().size());
     if (auto number = parse_float(bound[0].text())) return Value::real(*number);
   }

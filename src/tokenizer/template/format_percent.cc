@@ -166,6 +166,11 @@ class PercentFormatter {
   void emit_integer(TextBuilder& out, FormatSpec& spec, const Value& value) {
     if (value.is_undefined()) runtime_.fail("{}", value.text());
     bool decimal = spec.type == 'd' || spec.type == 'i' || spec.type == 'u';
+    if (value.is(Kind::kBigInt) && decimal) {
+      bool negative = value.text()[0] == '-';
+      fill_zeros(spec);
+      return append_padded(out, spec, sign_text(spec, negative), value.text().substr(negative), '>');
+    }
     if (!value.is_integral() && !(decimal && value.is(Kind::kFloat)))
       runtime_.fail("%{} format: a real number is required, not {}", spec.type, type_name(value));
     if (value.is(Kind::kFloat) && !(std::fabs(value.as_double()) < 9.2e18))

@@ -3,6 +3,7 @@
 #include "tokenizer/template/compare.h"
 #include "tokenizer/template/interpreter.h"
 #include "tokenizer/template/text.h"
+#include "tokenizer/template/unknown_name.h"
 
 namespace reprise::tokenizer::jinja {
 
@@ -201,7 +202,7 @@ Value Interpreter::evaluate_filter(const Expr& node, const FramePtr& frame, cons
     arguments.positional.push_back(evaluate(*subject, frame));
   evaluate_arguments(node.arguments, frame, arguments);
   line = node.line;
-  if (!node.filter) fail("No filter named {} found.", quote(node.name));
+  if (!node.filter) fail("{}", unknown_filter(node.name));
   return node.filter(*this, arguments);
 }
 
@@ -210,7 +211,7 @@ Value Interpreter::evaluate_test(const Expr& node, const FramePtr& frame) {
   arguments.positional.push_back(evaluate(*node.items[0], frame));
   evaluate_arguments(node.arguments, frame, arguments);
   line = node.line;
-  if (!node.test) fail("No test named {} found.", quote(node.name));
+  if (!node.test) fail("{}", unknown_test(node.name));
   return Value::boolean(node.test(*this, arguments));
 }
 

@@ -29,6 +29,8 @@ class JsonWriter {
         return out_.append(value.as_bool() ? "true" : "false");
       case Kind::kInt:
         return out_.append(std::to_string(value.as_int()));
+      case Kind::kBigInt:
+        return out_.append(value.text());
       case Kind::kFloat:
         return out_.append(number_text(value.as_double()));
       case Kind::kString:
@@ -94,7 +96,7 @@ class JsonWriter {
   // Keys that are no strings become some.
   void write_key(const Value& key) {
     if (key.is_string()) return write_string(key.marked());
-    if (!key.is(Kind::kNone) && !key.is_number())
+    if (!key.is(Kind::kNone) && !key.is(Kind::kBigInt) && !key.is_number())
       runtime_.fail("keys must be str, int, float, bool or None, not {}", type_name(key));
     out_.append('"');
     write(key, 0);
@@ -110,7 +112,7 @@ class JsonWriter {
       size_t begin = i;
       char32_t point = static_cast<unsigned char>(text[i]) < 0x80 ? static_cast<char32_t>(text[i++])
                                                                   : decode_point(text, i);
-      if (point >= ' ' && point != '"' && point != '\\' && (point < 0x80 || !style_.ensure_ascii)) continue;
+      if (point >= ' ' && point != '"' && point != '\\' && (point < 0x7F || !style_.ensure_ascii)) continue;
       out_.append(marked.substr(plain, begin - plain));
       plain = i;
       out_.append_as(escape(point), marked.marked_at(begin));
@@ -184,7 +186,7 @@ Value value_from_json(Runtime& runtime, const Json& json, bool untrusted) {
       return Value::integer(json.get<int64_t>());
     case Json::value_t::number_unsigned: {
       uint64_t number = json.get<uint64_t>();
-      if (number > INT64_MAX) runtime.fail("the integer {} in the context does not fit 64 bits", number);
+      if (number > INT64_MAX) return runtime.big_integer(std::to_string(number));
       return Value::integer(static_cast<int64_t>(number));
     }
     case Json::value_t::number_float:
@@ -203,6 +205,9 @@ Value value_from_json(Runtime& runtime, const Json& json, bool untrusted) {
         dict.set(text_value(runtime, key, untrusted), value_from_json(runtime, item, untrusted));
       return dict.build();
     }
+    case Json::value_t::binary:
+      if (auto digits = big_integer_digits(json)) return runtime.big_integer(std::string(*digits));
+      return Value::none();
     default:
       return Value::none();
   }

@@ -7,7 +7,7 @@
 
 namespace reprise::tokenizer::jinja {
 
-// Integers above 2^63 - 1 fail: templates count in 64 bits. (Plain `from_json` is a name that nlohmann's
+// Integers above 2^63 - 1 are kept as their digits. (Plain `from_json` is a name that nlohmann's
 // overloads answer to as well, by argument-dependent lookup: with gcc 14 that doesn't compile.)
 // With `untrusted`, all text below is marked, keys of objects included.
 Value value_from_json(Runtime& runtime, const Json& json, bool untrusted = false);

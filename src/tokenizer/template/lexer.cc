@@ -401,6 +401,14 @@ class Lexer {
 
 }  // namespace
 
+std::string shortened(std::string message) {
+  constexpr size_t kMaxMessage = 2000;
+  if (message.size() <= kMaxMessage) return message;
+  size_t end = kMaxMessage;
+  while ((static_cast<unsigned char>(message[end]) & 0xC0) == 0x80) --end;
+  return message.substr(0, end) + "...";
+}
+
 std::vector<Token> tokenize(std::string_view source) {
   return Lexer(source).run();
 }

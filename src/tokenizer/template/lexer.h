@@ -33,10 +33,14 @@ struct Token {
   bool is_name(std::string_view name) const { return kind == TokenKind::kName && text == name; }
 };
 
+// The first 2,000 bytes or so of a message: it may quote names and values of any size.
+std::string shortened(std::string message);
+
 // "[chat template] line 3: ...": every error of this folder.
 template <typename... Args>
 [[noreturn]] void fail_at(int line, fmt::format_string<Args...> format, Args&&... args) {
-  throw Error("[chat template] line {}: {}", line, fmt::format(format, std::forward<Args>(args)...));
+  throw Error("[chat template] line {}: {}", line,
+              shortened(fmt::format(format, std::forward<Args>(args)...)));
 }
 
 // Throws Error with the line on malformed text. The last token is kEnd.

@@ -22,7 +22,7 @@ constexpr std::string_view kOpText[] = {"+", "-", "*", "/", "//", "%", "** or po
 }
 
 [[noreturn]] void fail_overflow(Runtime& runtime) {
-  runtime.fail("integer overflow: the result does not fit 64 bits");
+  runtime.fail("integer overflow: templates calculate with 64 bits");
 }
 
 int64_t checked_add(Runtime& runtime, int64_t a, int64_t b) {
@@ -261,6 +261,8 @@ Value binary(Runtime& runtime, BinaryOp op, const Value& left, const Value& righ
       return float_arithmetic(runtime, op, left.as_double(), right.as_double());
     return integer_arithmetic(runtime, op, left.as_int(), right.as_int());
   }
+  if ((left.is(Kind::kBigInt) || right.is(Kind::kBigInt)) && !left.is_string() && !right.is_string())
+    fail_overflow(runtime);
   if (op == BinaryOp::kMod && left.is_string()) return percent_format(runtime, left, right);
   if (op == BinaryOp::kAdd && left.kind() == right.kind() && (left.is_string() || left.is_sequence()))
     return add_sequences(runtime, left, right);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/seeded_hash.h"
 #include "tokenizer/template/expression_parser.h"
 
 namespace reprise::tokenizer::jinja {
@@ -195,12 +196,12 @@ class Parser : public ExpressionParser {
 
   void parse_signature(Stmt& node) {
     expect_operator("(");
+    SeededSet names;
     while (!current().is_operator(")")) {
       if (!node.parameters.empty()) expect_operator(",");
       ExprPtr parameter = parse_name(Access::kParameter);
-      for (const ExprPtr& other : node.parameters)
-        if (other->name == parameter->name)
-          fail_at(parameter->line, "duplicate argument '{}'", parameter->name);
+      if (!names.insert(parameter->name).second)
+        fail_at(parameter->line, "duplicate argument '{}'", parameter->name);
       if (skip_operator("="))
         node.defaults.push_back(parse_expression());
       else if (!node.defaults.empty())

@@ -67,6 +67,7 @@ void Runtime::adopt(HeapObject& object, size_t bytes, int depth) {
 }
 
 void Runtime::keep(std::shared_ptr<const HeapObject> object, std::function<void()> clear) {
+  step();
   kept_.emplace_back(std::move(object), std::move(clear));
 }
 
@@ -157,6 +158,14 @@ Value Runtime::generator(const std::vector<Value>& sources,
     if (!*next) *next = start();
     return (*next)(item);
   });
+}
+
+Value Runtime::big_integer(std::string digits) {
+  auto object = std::make_shared<StringObject>();
+  step_bytes(digits.size());
+  adopt(*object, digits.size(), 0);
+  object->text = std::move(digits);
+  return Value(Kind::kBigInt, std::move(object));
 }
 
 Value Runtime::undefined(std::string message) {
@@ -280,6 +289,7 @@ bool iterable(const Value& value) {
     case Kind::kNone:
     case Kind::kBool:
     case Kind::kInt:
+    case Kind::kBigInt:
     case Kind::kFloat:
     case Kind::kHost:
       return false;

@@ -57,6 +57,8 @@ class Runtime {
                  std::function<bool(Value&)> next);
   // A generator function: `start` runs at the first item, so its errors come as late as Python's.
   Value generator(const std::vector<Value>& sources, std::function<std::function<bool(Value&)>()> start);
+  // An integer beyond 64 bits, in decimal: it is carried and printed, not calculated with.
+  Value big_integer(std::string digits);
   Value undefined(std::string message);
   template <typename T, typename... Args>
   Value host(int depth, Args&&... args) {

@@ -3,6 +3,7 @@
 #include "tokenizer/template/lexer.h"
 #include "tokenizer/template/symbols.h"
 #include "tokenizer/template/text.h"
+#include "tokenizer/template/unknown_name.h"
 
 namespace reprise::tokenizer::jinja {
 namespace {
@@ -132,10 +133,10 @@ class Resolver {
         node.variable = reference(frame, node.name, node.line);
         break;
       case ExprKind::kFilter:
-        if (!node.filter && !frame.soft) fail_at(node.line, "No filter named {}.", quote(node.name));
+        if (!node.filter && !frame.soft) fail_at(node.line, "{}", unknown_filter(node.name));
         break;
       case ExprKind::kTest:
-        if (!node.test && !frame.soft) fail_at(node.line, "No test named {}.", quote(node.name));
+        if (!node.test && !frame.soft) fail_at(node.line, "{}", unknown_test(node.name));
         break;
       case ExprKind::kConditional:
         frame.soft = true;

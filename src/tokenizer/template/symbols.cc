@@ -4,16 +4,6 @@
 
 namespace reprise::tokenizer::jinja {
 
-void for_each_child(const Expr& node, const std::function<void(const Expr&)>& visit) {
-  // A conditional is stored as test, then, else, which is also the order jinja2 reads it in.
-  for (const ExprPtr& item : node.items)
-    if (item) visit(*item);
-  for (const ExprPtr& argument : node.arguments.positional) visit(*argument);
-  for (const auto& [name, argument] : node.arguments.named) visit(*argument);
-  if (node.arguments.spread) visit(*node.arguments.spread);
-  if (node.arguments.named_spread) visit(*node.arguments.named_spread);
-}
-
 int Symbols::find(const std::string& name) const {
   for (const Symbols* scope = this; scope; scope = scope->parent_)
     if (scope->knows(name)) return scope->level_;

@@ -1,7 +1,6 @@
 // The names of one scope, and the visitor that collects them: jinja2.idtracking in C++.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -53,8 +52,17 @@ class Symbols {
   std::set<std::string> stores_;
 };
 
-// Calls `visit` on each child expression, absent ones left out.
-void for_each_child(const Expr& node, const std::function<void(const Expr&)>& visit);
+// Calls `visit` on each child expression, absent ones left out. A conditional is stored as test, then, else,
+// which is also the order jinja2 reads it in.
+template <typename Visit>
+void for_each_child(const Expr& node, Visit visit) {
+  for (const ExprPtr& item : node.items)
+    if (item) visit(*item);
+  for (const ExprPtr& argument : node.arguments.positional) visit(*argument);
+  for (const auto& [name, argument] : node.arguments.named) visit(*argument);
+  if (node.arguments.spread) visit(*node.arguments.spread);
+  if (node.arguments.named_spread) visit(*node.arguments.named_spread);
+}
 // Which of `names` a body reads before (in reading order) anything of that name is stored.
 std::set<std::string> find_undeclared(const Body& body, std::set<std::string> names);
 // The line of a store to `name` below, or 0.

@@ -59,7 +59,13 @@ bool is_test(Runtime& runtime, Arguments& arguments) {
 }
 
 bool is_number(Runtime& runtime, Arguments& arguments) {
-  return subject(runtime, arguments).is_number();
+  const Value& value = subject(runtime, arguments);
+  return value.is_number() || value.is(Kind::kBigInt);
+}
+
+bool is_integer(Runtime& runtime, Arguments& arguments) {
+  const Value& value = subject(runtime, arguments);
+  return value.is(Kind::kInt) || value.is(Kind::kBigInt);
 }
 
 bool is_sequence(Runtime& runtime, Arguments& arguments) {
@@ -143,7 +149,7 @@ const std::map<std::string_view, TestFunction>& tests() {
       {"boolean", is_kind<Kind::kBool>},
       {"false", is_bool<false>},
       {"true", is_bool<true>},
-      {"integer", is_kind<Kind::kInt>},
+      {"integer", is_integer},
       {"float", is_kind<Kind::kFloat>},
       {"lower", is_lower},
       {"upper", is_upper},

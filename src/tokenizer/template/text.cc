@@ -130,6 +130,8 @@ void append_repr(TextBuilder& out, const Value& value) {
       return out.append(value.as_bool() ? "True" : "False");
     case Kind::kInt:
       return out.append(std::to_string(value.as_int()));
+    case Kind::kBigInt:
+      return out.append(value.text());
     case Kind::kFloat:
       return out.append(float_repr(value.as_double()));
     case Kind::kString:

@@ -100,6 +100,10 @@ bool all_ascii(std::string_view text) {
 
 bool valid_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
+    if (static_cast<unsigned char>(text[i]) < 0x80) {
+      ++i;
+      continue;
+    }
     utf8proc_int32_t point;
     utf8proc_ssize_t length = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()) + i,
                                                static_cast<utf8proc_ssize_t>(text.size() - i), &point);

@@ -23,6 +23,7 @@ std::string_view type_name(const Value& value) {
     case Kind::kBool:
       return "bool";
     case Kind::kInt:
+    case Kind::kBigInt:
       return "int";
     case Kind::kFloat:
       return "float";
@@ -75,6 +76,7 @@ bool truthy(const Value& value) {
       return value.range().length != 0;
     case Kind::kView:
       return !value.view().dict.dict().entries.empty();
+    case Kind::kBigInt:
     case Kind::kIterator:
     case Kind::kHost:
       return true;

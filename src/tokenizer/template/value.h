@@ -27,6 +27,7 @@ enum class Kind : uint8_t {
   kNone,
   kBool,
   kInt,
+  kBigInt,  // beyond 64 bits: decimal digits of the caller's JSON
   kFloat,
   kString,
   kList,
@@ -85,7 +86,7 @@ class Value {
   bool as_bool() const { return integer_ != 0; }  // kBool
   int64_t as_int() const { return integer_; }     // kBool and kInt
   double as_double() const;                       // any number
-  const std::string& text() const;                // kString, and the message of kUndefined
+  const std::string& text() const;                // kString; digits of kBigInt; message of kUndefined
   MarkedView marked() const;                      // kString: the text with its marks
   const std::vector<Value>& items() const;        // kList and kTuple
   const StringObject& string() const;             // kString

@@ -85,8 +85,30 @@ TEST(ChatTemplate, IntegersAre64Bits) {
   EXPECT_THAT(failure("{{ -(-9223372036854775807 - 1) }}"), HasSubstr("64 bits"));
   EXPECT_THAT(failure("{{ (-9223372036854775807 - 1)|abs }}"), HasSubstr("64 bits"));
   EXPECT_EQ(render("{{ (-9223372036854775807 - 1) % -1 }}"), "0");
-  EXPECT_THAT(failure("{{ x }}", {{"x", UINT64_MAX}}), HasSubstr("64 bits"));
+  EXPECT_EQ(render("{{ x }} {{ x|tojson }} {{ [x] }}", {{"x", UINT64_MAX}}),
+            "18446744073709551615 18446744073709551615 [18446744073709551615]");
+  EXPECT_THAT(failure("{{ x + 1 }}", {{"x", UINT64_MAX}}), HasSubstr("64 bits"));
   EXPECT_EQ(render("{{ x }}", {{"x", INT64_MIN}}), "-9223372036854775808");
+}
+
+TEST(ChatTemplate, NumbersOfAnySizeAndDelAreWrittenAsPythonDoes) {
+  const Json context = {{"x", UINT64_MAX}, {"f", 1e22}, {"small", 5e-324}, {"del", "a\x7f"}};
+  EXPECT_EQ(render("{{ [x, f, small, -0.0]|tojson }} {{ {x: 1}[x] }} {{ x == x }} {{ x > 5 }} {{ x is "
+                   "integer }} {{ '%d' % x }}",
+                   context),
+            "[18446744073709551615, 1e+22, 5e-324, -0.0] 1 True True True 18446744073709551615");
+  EXPECT_EQ(render("{{ del|tojson }}{{ del|tojson(ensure_ascii=true) }}", context), "\"a\x7f\"\"a\\u007f\"");
+  const Json exact = parse_json(R"({"n": [123456789012345678901234567890, -9223372036854775809]})", "test",
+                                {.exact_integers = true});
+  EXPECT_EQ(render("{{ n|tojson }} {{ n[0] }} {{ n[1] < n[0] }} {{ n|sort|first }}", exact),
+            "[123456789012345678901234567890, -9223372036854775809] 123456789012345678901234567890 True "
+            "-9223372036854775809");
+}
+
+TEST(ChatTemplate, AnUnknownFilterIsNamedWithTheNearest) {
+  EXPECT_THAT(failure("{{ 1|tojsn }}"), HasSubstr("No filter named 'tojsn'; the nearest is 'tojson'"));
+  EXPECT_THAT(failure("{{ 1|urlencode }}"), HasSubstr("No filter named 'urlencode'"));
+  EXPECT_THAT(failure("{{ 1 is strng }}"), HasSubstr("No test named 'strng'; the nearest is 'string'"));
 }
 
 TEST(ChatTemplate, BadInputIsAnError) {
