@@ -22,7 +22,8 @@ Order compare_digits(const std::string& a, const std::string& b) {
   return nearer_zero != negative ? Order::kLess : Order::kGreater;
 }
 
-// Integers and floats compare exactly (those beyond 64 bits nearly so with floats): long double holds every int64 and every double.
+// Integers and floats compare exactly (those beyond 64 bits nearly so with floats): long double holds every
+// int64 and every double.
 static_assert(sizeof(long double) > 8);
 Order compare_numbers(const Value& a, const Value& b) {
   if (a.is(Kind::kBigInt) && b.is(Kind::kBigInt)) return compare_digits(a.text(), b.text());

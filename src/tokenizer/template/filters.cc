@@ -45,7 +45,8 @@ std::vector<std::string> filter_names() {
 
 namespace {
 
-std::string unknown_name(std::string_view kind, std::string_view name, const std::vector<std::string>& known) {
+std::string unknown_name(std::string_view kind, std::string_view name,
+                         const std::vector<std::string>& known) {
   constexpr size_t kLongest = 40;  // of a name that may be a misspelling
   std::string message = fmt::format("No {} named {}", kind, quote(name));
   std::vector<std::string_view> names(known.begin(), known.end());

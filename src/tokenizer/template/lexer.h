@@ -39,7 +39,8 @@ std::string shortened(std::string message);
 // "[chat template] line 3: ...": every error of this folder.
 template <typename... Args>
 [[noreturn]] void fail_at(int line, fmt::format_string<Args...> format, Args&&... args) {
-  throw Error("[chat template] line {}: {}", line, shortened(fmt::format(format, std::forward<Args>(args)...)));
+  throw Error("[chat template] line {}: {}", line,
+              shortened(fmt::format(format, std::forward<Args>(args)...)));
 }
 
 // Throws Error with the line on malformed text. The last token is kEnd.

@@ -52,8 +52,8 @@ class Symbols {
   std::set<std::string> stores_;
 };
 
-// Calls `visit` on each child expression, absent ones left out. A conditional is stored as test, then, else, which
-// is also the order jinja2 reads it in.
+// Calls `visit` on each child expression, absent ones left out. A conditional is stored as test, then, else,
+// which is also the order jinja2 reads it in.
 template <typename Visit>
 void for_each_child(const Expr& node, Visit visit) {
   for (const ExprPtr& item : node.items)

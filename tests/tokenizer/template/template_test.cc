@@ -93,7 +93,9 @@ TEST(ChatTemplate, IntegersAre64Bits) {
 
 TEST(ChatTemplate, NumbersOfAnySizeAndDelAreWrittenAsPythonDoes) {
   const Json context = {{"x", UINT64_MAX}, {"f", 1e22}, {"small", 5e-324}, {"del", "a\x7f"}};
-  EXPECT_EQ(render("{{ [x, f, small, -0.0]|tojson }} {{ {x: 1}[x] }} {{ x == x }} {{ x > 5 }} {{ x is integer }} {{ '%d' % x }}", context),
+  EXPECT_EQ(render("{{ [x, f, small, -0.0]|tojson }} {{ {x: 1}[x] }} {{ x == x }} {{ x > 5 }} {{ x is "
+                   "integer }} {{ '%d' % x }}",
+                   context),
             "[18446744073709551615, 1e+22, 5e-324, -0.0] 1 True True True 18446744073709551615");
   EXPECT_EQ(render("{{ del|tojson }}{{ del|tojson(ensure_ascii=true) }}", context), "\"a\x7f\"\"a\\u007f\"");
   const Json exact = parse_json(R"({"n": [123456789012345678901234567890, -9223372036854775809]})", "test",
