@@ -51,8 +51,8 @@ Json answer(const api::TextModel& text, const std::string& raw) {
       request.kwargs = line.at("chat_template_kwargs");
       if (!request.kwargs.is_object()) throw Error("[chat_template_kwargs] is no object");
     }
-    const std::string prompt = text.render_chat(request);
-    Json result = {{"prompt", prompt}};
+    const api::ChatPrompt prompt = text.render_chat(request);
+    Json result = {{"prompt", prompt.text}};
     if (text.has_tokenizer()) result["token_ids"] = text.encode_chat(prompt);
     return result;
   }

@@ -71,15 +71,15 @@ TEST_P(SharedCasesTest, FromGgufMetadata) {
   vocab.pre = sentencepiece ? "" : name;
   vocab.tokens.resize(model["vocab"].size());
   for (const auto& [token, id] : model["vocab"].items()) vocab.tokens.at(id.get<size_t>()) = token;
-  vocab.token_types.assign(vocab.tokens.size(), GgufVocab::kNormal);
+  vocab.types.assign(vocab.tokens.size(), GgufTokenType::normal);
   for (const nlohmann::json& token : json["added_tokens"]) {
     const auto id = token["id"].get<size_t>();
     if (id >= vocab.tokens.size()) {
       vocab.tokens.resize(id + 1);
-      vocab.token_types.resize(id + 1, GgufVocab::kNormal);
+      vocab.types.resize(id + 1, GgufTokenType::normal);
     }
     vocab.tokens[id] = token["content"].get<std::string>();
-    vocab.token_types[id] = token["special"].get<bool>() ? GgufVocab::kControl : GgufVocab::kUserDefined;
+    vocab.types[id] = token["special"].get<bool>() ? GgufTokenType::control : GgufTokenType::user_defined;
   }
   if (sentencepiece) {
     // The merges of tokenizer.json were derived from the scores, best first: the order brings them back.
