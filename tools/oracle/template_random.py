@@ -12,12 +12,12 @@ ATTRIBUTES = ["a", "name", "k", "items()", "keys()", "values()", "upper()", "low
               "append(1)", "pop()", "splitlines()", "isdigit()", "join(['a', 'b'])", "format(1, a=2)", "swapcase()", "zfill(5)", "l", "tags"]
 FILTERS = ["abs", "upper", "lower", "title", "capitalize", "trim", "length", "first", "last", "list", "string", "int", "float", "round",
            "round(1)", "sum", "sort", "sort(reverse=true)", "unique|list", "reverse|list", "join(',')", "min", "max", "default('d')", "d(1, true)",
-           "tojson", "tojson(indent=1)", "escape", "safe", "replace('a', 'x')", "batch(2)|list", "slice(2)|list", "dictsort", "items|list",
+           "tojson", "tojson(indent=1)", "replace('a', 'x')", "batch(2)|list", "slice(2)|list", "dictsort", "items|list",
            "map('string')|list", "map('upper')|join", "select|list", "select('string')|list", "reject('number')|list", "map(attribute='name')|list",
-           "selectattr('name')|list", "groupby('age')", "wordcount", "truncate(5)", "indent(2)", "center(9)", "urlencode", "striptags",
-           "format(1)", "count", "map('length')|list", "forceescape", "filesizeformat"]
+           "selectattr('name')|list", "groupby('age')", "wordcount", "truncate(5)", "indent(2)", "center(9)",
+           "format(1)", "count", "map('length')|list"]
 TESTS = ["defined", "undefined", "none", "string", "number", "integer", "float", "boolean", "mapping", "sequence", "iterable", "odd", "even",
-         "divisibleby 2", "true", "false", "lower", "upper", "in [1, 'a', none]", "eq 1", "gt 1", "callable", "escaped", "sameas none"]
+         "divisibleby 2", "true", "false", "lower", "upper", "in [1, 'a', none]", "eq 1", "gt 1", "callable", "sameas none"]
 SUBSCRIPTS = ["0", "1", "-1", "'a'", "'name'", ":2", "1:", "::-1", "-2:", "::2", "none", "1.0", "true", "5"]
 
 
@@ -43,7 +43,7 @@ class Generator:
                               f"({inner()}).{self.pick(['upper()', 'title()', 'strip()', 'swapcase()', 'capitalize()', 'center(9)', 'zfill(7)', 'casefold()'])}",
                               f"({inner()}).replace({inner()}, {inner()})", f"{inner('list')}|join({inner()})", f"{inner('list')}|tojson", f"{inner()}|tojson(ensure_ascii=true)",
                               f"'%s|%r|%5s' % ({inner()}, {inner('list')}, {inner('number')})", f"'{{}}-{{!r:>9}}'.format({inner('number')}, {inner()})", f"'%7.2f' % {inner('number')}",
-                              f"{inner()}|{self.pick(['upper', 'title', 'trim', 'indent', 'escape', 'truncate(7)', 'urlencode', 'capitalize', 'wordcount|string'])}"])
+                              f"{inner()}|{self.pick(['upper', 'title', 'trim', 'indent', 'truncate(7)', 'capitalize', 'wordcount|string'])}"])
         return self.pick([f"[{inner('number')}, {inner('text')}]", f"({inner()} + {inner()})", f"({inner('text')}).split({inner('text')})", f"({inner('text')}).splitlines()",
                           f"{inner()}|{self.pick(['list', 'reverse|list', 'batch(2)|list', 'slice(2)|list', 'first|list', 'unique|list'])}",
                           f"{inner()}|map('{self.pick(['string', 'upper', 'length', 'default'])}')|list", f"{inner()}|select('{self.pick(['string', 'number', 'defined'])}')|list",

@@ -120,14 +120,14 @@ std::optional<Value> safe_attribute(Runtime& runtime, const Value& object, std::
 Value no_attribute(Runtime& runtime, const Value& object, const Value& key) {
   if (!key.is_string())
     return runtime.undefined(
-        fmt::format("{} has no element {}", describe_type(object), to_repr(runtime, key)));
+        fmt::format("{} has no element {}", describe_type(object), to_repr(runtime, key).text));
   return runtime.undefined(fmt::format("'{}' has no attribute {}", describe_type(object), quote(key.text())));
 }
 
 }  // namespace
 
-std::string Function::repr(Runtime&) const {
-  return fmt::format("<function {}>", name_);
+MarkedText Function::repr(Runtime&) const {
+  return MarkedText(fmt::format("<function {}>", name_));
 }
 
 Value bind(Runtime& runtime, const Method& method, const Value& self) {

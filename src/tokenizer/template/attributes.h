@@ -27,7 +27,7 @@ class Function : public HostObject {
   Function(std::string_view name, NativeFunction function, Value self = Value())
       : name_(name), function_(function), self_(std::move(self)) {}
   std::string_view type_name() const override { return "function"; }
-  std::string repr(Runtime& runtime) const override;
+  MarkedText repr(Runtime& runtime) const override;
   bool callable() const override { return true; }
   Value call(Runtime& runtime, Arguments& arguments) override { return function_(runtime, self_, arguments); }
 

@@ -19,10 +19,15 @@ ChatTemplate ChatTemplate::parse(std::string_view source, const TemplateLimits& 
 }
 
 std::string ChatTemplate::render(const Json& context) const {
+  return render_chat(context).text;
+}
+
+RenderedChat ChatTemplate::render_chat(const Json& context, const std::atomic<bool>* cancel) const {
   if (!context.is_object())
     throw Error("[chat template] the context is a JSON {}, expected an object of variables",
                 context.type_name());
-  return jinja::Interpreter(*tree_, limits_, context).run();
+  jinja::MarkedText rendered = jinja::Interpreter(*tree_, limits_, context, cancel).run();
+  return {std::move(rendered.text), std::move(rendered.marks)};
 }
 
 }  // namespace reprise::tokenizer

@@ -8,13 +8,17 @@
 // lipsum().
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/json.h"
+#include "tokenizer/text_span.h"
 
 namespace reprise::tokenizer {
 
@@ -22,11 +26,18 @@ namespace jinja {
 struct TemplateTree;
 }
 
+// `untrusted`: byte ranges of `text`, sorted, not empty, not overlapping or touching.
+struct RenderedChat {
+  std::string text;
+  std::vector<TextSpan> untrusted;
+};
+
 // What one render may use. A template that passes a limit fails with a message that names the limit.
 struct TemplateLimits {
   size_t max_source_bytes = size_t{1} << 20;
   int max_nesting = 200;                        // of expressions in the source
-  uint64_t max_steps = 10'000'000;              // operations and items; about half a second
+  uint64_t max_steps = 10'000'000;              // operations, items, and 64 bytes of text each
+  double max_cpu_seconds = 0.5;                 // of the rendering thread; looked at about every millisecond
   size_t max_output_bytes = size_t{64} << 20;   // the text and everything captured on the way
   size_t max_memory_bytes = size_t{256} << 20;  // live values, the caller's context not counted
   int max_depth = 1000;                         // recursion of macros, loops and expressions, together
@@ -42,6 +53,13 @@ class ChatTemplate {
   // bos_token and so on. The environment variable REPRISE_NOW=2026-01-02T03:04:05 fixes strftime_now's clock.
   // Throws Error where jinja2 raises, and when a limit is passed.
   std::string render(const Json& context) const;
+
+  // The same text, with the ranges of it that people and tools wrote: all text in `documents` and in those
+  // messages whose role is not assistant, system or developer. A character that an operation of the template
+  // makes from such text counts as such (upper case, JSON escapes); what the template's own literals wrote
+  // does not. Once
+  // `*cancel` is true, rendering stops with an Error; null: never.
+  RenderedChat render_chat(const Json& context, const std::atomic<bool>* cancel = nullptr) const;
 
  private:
   explicit ChatTemplate(std::shared_ptr<const jinja::TemplateTree> tree, const TemplateLimits& limits)

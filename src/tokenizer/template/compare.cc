@@ -1,7 +1,9 @@
 #include "tokenizer/template/compare.h"
 
+#include <bit>
 #include <cmath>
 
+#include "core/seeded_hash.h"
 #include "tokenizer/template/unicode.h"
 
 namespace reprise::tokenizer::jinja {
@@ -175,30 +177,30 @@ size_t hash(Runtime& runtime, const Value& value) {
   switch (value.kind()) {
     case Kind::kBool:
     case Kind::kInt:
-      return std::hash<int64_t>()(value.as_int());
+      return SeededHash()(value.as_int());
     case Kind::kFloat: {
       // A float equal to an integer must meet it in a dict.
       double number = value.as_double();
       if (number == std::floor(number) && std::fabs(number) < 9.2e18)
-        return std::hash<int64_t>()(static_cast<int64_t>(number));
-      return std::hash<double>()(number);
+        return SeededHash()(static_cast<int64_t>(number));
+      return SeededHash()(std::bit_cast<int64_t>(number));
     }
     case Kind::kString:
       runtime.step(value.text().size() / 64);
-      return std::hash<std::string_view>()(value.text());
+      return SeededHash()(value.text());
     case Kind::kTuple: {
       size_t seed = 0x9e3779b97f4a7c15u;
-      for (const Value& item : value.items()) seed = (seed ^ hash(runtime, item)) * 0x100000001b3u;
+      for (const Value& item : value.items()) seed = SeededHash()(seed ^ hash(runtime, item));
       return seed;
     }
     case Kind::kRange:
-      return std::hash<int64_t>()(value.range().length);
+      return SeededHash()(value.range().length);
     case Kind::kUndefined:
     case Kind::kMissing:
     case Kind::kNone:
       return static_cast<size_t>(value.kind());
     default:
-      return std::hash<const void*>()(value.identity());
+      return SeededHash()(reinterpret_cast<uintptr_t>(value.identity()));
   }
 }
 

@@ -1,5 +1,7 @@
 #include "tokenizer/template/filters.h"
 
+#include <map>
+
 #include "tokenizer/template/attributes.h"
 #include "tokenizer/template/unicode.h"
 
@@ -14,24 +16,34 @@ Value refused(Runtime& runtime, Arguments&) {
 constexpr Filter kRefused[] = {
     {"pprint", refused}, {"random", refused}, {"urlize", refused}, {"wordwrap", refused}};
 
-}  // namespace
-
-FilterFunction find_filter(std::string_view name) {
+const std::map<std::string_view, FilterFunction>& filters() {
   static const auto table = [] {
-    std::unordered_map<std::string_view, FilterFunction> filters;
+    std::map<std::string_view, FilterFunction> filters;
     for (auto group : {text_filters(), sequence_filters(), order_filters(), select_filters(), value_filters(),
                        std::span<const Filter>(kRefused)})
       for (const Filter& filter : group) filters.emplace(filter.name, filter.function);
     return filters;
   }();
-  auto it = table.find(name);
-  return it == table.end() ? nullptr : it->second;
+  return table;
+}
+
+}  // namespace
+
+FilterFunction find_filter(std::string_view name) {
+  auto it = filters().find(name);
+  return it == filters().end() ? nullptr : it->second;
+}
+
+std::vector<std::string> filter_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, function] : filters()) names.emplace_back(name);
+  return names;
 }
 
 Value fold_case(Runtime& runtime, const Value& value) {
   if (!value.is_string()) return value;
   runtime.step_bytes(value.text().size());
-  return runtime.string(lower(value.text()));
+  return runtime.string(change_case(value.marked(), Case::kLower));
 }
 
 AttributeGetter::AttributeGetter(Runtime& runtime, const Value& attribute, bool fold_case, Value fallback)

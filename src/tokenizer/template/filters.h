@@ -19,6 +19,10 @@ struct Filter {
 FilterFunction find_filter(std::string_view name);
 TestFunction find_test(std::string_view name);
 
+// Every name, for tests and for the nearest name in messages.
+std::vector<std::string> filter_names();
+std::vector<std::string> test_names();
+
 std::span<const Filter> text_filters();
 std::span<const Filter> sequence_filters();
 std::span<const Filter> order_filters();

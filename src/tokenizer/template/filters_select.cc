@@ -9,7 +9,7 @@ namespace {
 using Transform = std::function<Value(const Value&)>;
 
 std::string name_of(Runtime& runtime, const Value& value) {
-  return value.is_string() ? value.text() : to_repr(runtime, value);
+  return value.is_string() ? value.text() : to_repr(runtime, value).text;
 }
 
 // The arguments from `first` on, behind a place for the item.
@@ -32,15 +32,15 @@ Transform prepare_map(Runtime& runtime, const Arguments& arguments) {
   if (arguments.positional.size() < 2) {
     Value attribute, fallback = Value::none();
     for (const auto& [name, value] : arguments.named) {
-      if (name == "attribute")
+      if (name.text == "attribute")
         attribute = value;
-      else if (name == "default")
+      else if (name.text == "default")
         fallback = value;
     }
     if (attribute.is(Kind::kMissing)) runtime.fail("map requires a filter argument");
     for (const auto& [name, value] : arguments.named)
-      if (name != "attribute" && name != "default")
-        runtime.fail("Unexpected keyword argument {}", quote(name));
+      if (name.text != "attribute" && name.text != "default")
+        runtime.fail("Unexpected keyword argument {}", quote(name.text));
     return AttributeGetter(runtime, attribute, false, fallback);
   }
   std::string name = name_of(runtime, arguments.positional[1]);
@@ -48,6 +48,7 @@ Transform prepare_map(Runtime& runtime, const Arguments& arguments) {
   return [&runtime, name, rest](const Value& item) {
     FilterFunction filter = find_filter(name);
     if (!filter) runtime.fail("No filter named {}.", quote(name));
+    runtime.step(rest.positional.size() + rest.named.size());
     Arguments call = rest;
     call.positional[0] = item;
     return filter(runtime, call);
@@ -87,6 +88,7 @@ std::function<bool(const Value&)> prepare_test(Runtime& runtime, const Arguments
     Value subject = transform(item);
     TestFunction test = find_test(name);
     if (!test) runtime.fail("No test named {}.", quote(name));
+    runtime.step(rest.positional.size() + rest.named.size());
     Arguments call = rest;
     call.positional[0] = subject;
     return test(runtime, call);

@@ -57,12 +57,12 @@ Value reverse(Runtime& runtime, Arguments& arguments) {
 Value join(Runtime& runtime, Arguments& arguments) {
   Bound bound(runtime, "join", arguments, {"/value", "d", "attribute"}, 1);
   AttributeGetter getter(runtime, bound.value(2));
-  std::string separator = bound.has(1) ? to_str(runtime, bound[1]) : "";
+  Value separator = bound.has(1) ? to_str(runtime, bound[1]) : runtime.string("");
   TextBuilder out(runtime);
   Cursor cursor(runtime, bound[0]);
   bool first = true;
   for (Value item; cursor.next(item);) {
-    if (!first) out.append(separator);
+    if (!first) out.append(separator.marked());
     first = false;
     append_str(out, getter(item));
   }

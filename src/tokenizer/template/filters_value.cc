@@ -63,6 +63,7 @@ Value int_filter(Runtime& runtime, Arguments& arguments) {
     return truncated(runtime, value.as_double());
   }
   if (!value.is_string()) return fallback;
+  runtime.step_bytes(8 * value.text().size());
   bool usable_base = !bound.has(2) || bound[2].is_integral();
   if (usable_base) {
     if (auto number = parse_integer(runtime, value.text(), bound.integer(2, 10)))
@@ -78,6 +79,7 @@ Value float_filter(Runtime& runtime, Arguments& arguments) {
   if (bound[0].is_undefined()) runtime.fail("{}", bound[0].text());
   if (bound[0].is_number()) return Value::real(bound[0].as_double());
   if (bound[0].is_string()) {
+    runtime.step_bytes(8 * bound[0].text().size());
     if (auto number = parse_float(bound[0].text())) return Value::real(*number);
   }
   return bound.has(1) ? bound[1] : Value::real(0.0);
@@ -111,19 +113,19 @@ Value tojson(Runtime& runtime, Arguments& arguments) {
   style.sort_keys = bound.flag(4);
   Value indent = bound.value(2);
   if (indent.is_string()) {
-    style.indent = indent.text();
+    style.indent = MarkedText(indent.marked());
   } else if (!indent.is(Kind::kNone)) {
     int64_t width = std::max<int64_t>(bound.integer(2, 0), 0);
     runtime.reserve(static_cast<size_t>(width));
-    style.indent = std::string(static_cast<size_t>(width), ' ');
+    style.indent = MarkedText(std::string(static_cast<size_t>(width), ' '));
   }
-  if (style.indent) style.item_separator.assign(1, ',');
+  if (style.indent) style.item_separator = MarkedText(",");
   if (!bound.value(3).is(Kind::kNone)) {
     std::vector<Value> separators = to_vector(runtime, bound[3]);
     if (separators.size() != 2 || !separators[0].is_string() || !separators[1].is_string())
       runtime.fail("tojson(): separators must be a pair of str");
-    style.item_separator = separators[0].text();
-    style.key_separator = separators[1].text();
+    style.item_separator = MarkedText(separators[0].marked());
+    style.key_separator = MarkedText(separators[1].marked());
   }
   return runtime.string(to_json_text(runtime, bound[0], style));
 }

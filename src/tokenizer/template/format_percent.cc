@@ -1,32 +1,18 @@
 // printf-style formatting: str % values.
-#include <cctype>
+#include <algorithm>
 #include <cmath>
 
 #include "tokenizer/template/format.h"
 #include "tokenizer/template/operators.h"
 #include "tokenizer/template/text.h"
-#include "tokenizer/template/unicode.h"
 
 namespace reprise::tokenizer::jinja {
 namespace {
 
-constexpr int kMaxWidth = 1 << 20;
-
-struct Conversion {
-  bool left = false, plus = false, space = false, alternate = false, zero = false;
-  int width = 0;
-  int precision = -1;
-  char type = 's';
-};
-
 class PercentFormatter {
  public:
   PercentFormatter(Runtime& runtime, const Value& format, const Value& arguments)
-      : runtime_(runtime),
-        format_(format.text()),
-        markup_(format.is_markup()),
-        arguments_(arguments),
-        out_(runtime) {
+      : runtime_(runtime), format_(format.marked()), arguments_(arguments), out_(runtime) {
     is_tuple_ = arguments.is(Kind::kTuple);
     // What Python's PyMapping_Check takes: anything with subscripts except tuple and str.
     is_mapping_ = arguments.is(Kind::kDict) || arguments.is(Kind::kList) || arguments.is(Kind::kRange) ||
@@ -34,23 +20,23 @@ class PercentFormatter {
   }
 
   Value run() {
+    runtime_.step_bytes(format_.size());
     while (position_ < format_.size()) {
-      char c = format_[position_++];
-      if (c == '%')
-        convert();
-      else
-        out_.append(c);
+      size_t end = std::min(format_.text().find('%', position_), format_.size());
+      out_.append(format_.substr(position_, end - position_));
+      position_ = end + 1;
+      if (end < format_.size()) convert();
     }
     bool all_used =
         is_tuple_ ? next_ == arguments_.items().size() : (next_ > 0 || used_mapping_ || is_mapping_);
     if (!all_used) runtime_.fail("not all arguments converted during string formatting");
-    return runtime_.string(out_.take(), markup_);
+    return runtime_.string(out_.take());
   }
 
  private:
   char take() {
     if (position_ >= format_.size()) runtime_.fail("incomplete format");
-    return format_[position_++];
+    return format_.text()[position_++];
   }
 
   const Value& next_argument() {
@@ -59,18 +45,19 @@ class PercentFormatter {
     return is_tuple_ ? arguments_.items()[next_++] : (next_++, arguments_);
   }
 
-  int parse_number(char& c, const char* what) {
+  int64_t parse_number(char& c, const char* what) {
     if (c == '*') {
       const Value& value = next_argument();
       if (!value.is_integral()) runtime_.fail("* wants int");
-      if (value.as_int() > kMaxWidth || value.as_int() < -kMaxWidth) runtime_.fail("{} too big", what);
+      if (value.as_int() > kMaxFormatWidth || value.as_int() < -kMaxFormatWidth)
+        runtime_.fail("{} too big", what);
       c = take();
-      return static_cast<int>(value.as_int());
+      return value.as_int();
     }
-    int number = 0;
+    int64_t number = 0;
     while (c >= '0' && c <= '9') {
       number = number * 10 + (c - '0');
-      if (number > kMaxWidth) runtime_.fail("{} too big", what);
+      if (number > kMaxFormatWidth) runtime_.fail("{} too big", what);
       c = take();
     }
     return number;
@@ -85,168 +72,115 @@ class PercentFormatter {
       c = take();
       level += c == '(' ? 1 : c == ')' ? -1 : 0;
     }
-    key_value_ =
-        subscript(runtime_, arguments_, runtime_.string(format_.substr(begin, position_ - begin - 1)));
-    if (key_value_.is(Kind::kMissing))
-      runtime_.fail("KeyError: {}", quote(format_.substr(begin, position_ - begin - 1)));
+    Value name = runtime_.substring(format_.substr(begin, position_ - begin - 1));
+    key_value_ = subscript(runtime_, arguments_, name);
+    if (key_value_.is(Kind::kMissing)) runtime_.fail("KeyError: {}", quote(name.text()));
     used_mapping_ = true;
     c = take();
     return &key_value_;
   }
 
   void convert() {
+    size_t begin = position_;
     char c = take();
-    if (c == '%') return out_.append('%');
-    Conversion conversion;
+    if (c == '%') return out_.append(format_.substr(begin, 1));
+    FormatSpec spec;
+    bool left = false;
     const Value* value = parse_key(c);
-    for (bool flags = true; flags;) {
-      switch (c) {
-        case '-':
-          conversion.left = true;
-          break;
-        case '+':
-          conversion.plus = true;
-          break;
-        case ' ':
-          conversion.space = true;
-          break;
-        case '#':
-          conversion.alternate = true;
-          break;
-        case '0':
-          conversion.zero = true;
-          break;
-        default:
-          flags = false;
-          continue;
-      }
-      c = take();
+    for (;; c = take()) {
+      if (c == '-')
+        left = true;
+      else if (c == '+')
+        spec.sign = '+';
+      else if (c == ' ' && !spec.sign)
+        spec.sign = ' ';
+      else if (c == '#')
+        spec.alternate = true;
+      else if (c == '0')
+        spec.zero = true;
+      else if (c != ' ')
+        break;
     }
-    conversion.width = parse_number(c, "width");
-    if (conversion.width < 0) {
-      conversion.left = true;
-      conversion.width = -conversion.width;
-    }
+    spec.width = parse_number(c, "width");
+    left = left || spec.width < 0;
+    spec.width = std::abs(spec.width);
+    spec.align = left ? '<' : '>';
     if (c == '.') {
       c = take();
-      conversion.precision = std::max(0, parse_number(c, "precision"));
+      spec.precision = std::max<int64_t>(0, parse_number(c, "precision"));
     }
     if (c == 'h' || c == 'l' || c == 'L') c = take();
-    conversion.type = c;
-    if (c == '%') return out_.append('%');
+    spec.type = c;
+    if (c == '%') return out_.append(format_.substr(position_ - 1, 1));
     if (!value) value = &next_argument();
-    emit(conversion, *value);
+    if (!format_.substr(begin, position_ - begin).any_marked()) return emit(out_, spec, *value);
+    TextBuilder part(runtime_);
+    emit(part, spec, *value);
+    out_.append_as(part.take().text, true);
   }
 
-  void emit(const Conversion& conversion, const Value& value) {
-    switch (conversion.type) {
+  void emit(TextBuilder& out, FormatSpec& spec, const Value& value) {
+    switch (spec.type) {
       case 's':
+        return append_text(out, spec, to_str(runtime_, value).marked());
       case 'r':
+        return append_text(out, spec, to_repr(runtime_, value).view());
       case 'a':
-        return emit_text(conversion, textual(conversion.type, value));
+        return append_text(out, spec, to_ascii(runtime_, value).view());
       case 'c':
-        return emit_text(conversion, character(value));
+        if (value.is_string() && value.string().length == 1) return append_text(out, spec, value.marked());
+        if (!value.is_integral()) runtime_.fail("%c requires int or char");
+        return append_text(out, spec, character_text(runtime_, value.as_int()));
       case 'd':
       case 'i':
       case 'u':
       case 'x':
       case 'X':
       case 'o':
-        return emit_integer(conversion, value);
+        return emit_integer(out, spec, value);
       case 'e':
       case 'E':
       case 'f':
       case 'F':
       case 'g':
       case 'G':
-        return emit_float(conversion, value);
+        if (value.is_undefined()) runtime_.fail("{}", value.text());
+        if (!value.is_number()) runtime_.fail("must be real number, not {}", type_name(value));
+        fill_zeros(spec);
+        return append_float(out, value.as_double(), spec);
       default:
-        runtime_.fail("unsupported format character '{}'", conversion.type);
+        runtime_.fail("unsupported format character '{}'", spec.type);
     }
   }
 
-  std::string textual(char type, const Value& value) {
-    if (type == 'a') return to_ascii(runtime_, value);
-    if (type == 's') return markup_ ? escaped_text(runtime_, value) : to_str(runtime_, value);
-    std::string text = to_repr(runtime_, value);
-    return markup_ ? escape_html(runtime_, text) : text;
+  static void append_text(TextBuilder& out, const FormatSpec& spec, MarkedView text) {
+    append_padded(out, spec, "", cut_text(text, spec), '>');
   }
 
-  std::string character(const Value& value) {
-    if (value.is_string() && value.string().length == 1) return value.text();
-    if (!value.is_integral()) runtime_.fail("%c requires int or char");
-    int64_t point = value.as_int();
-    if (point < 0 || point > 0x10FFFF || (point >= 0xD800 && point < 0xE000))
-      runtime_.fail("%c arg not in range(0x110000)");
-    std::string text;
-    append_point(text, static_cast<char32_t>(point));
-    return text;
+  static void fill_zeros(FormatSpec& spec) {
+    if (!spec.zero || spec.align == '<') return;
+    spec.fill = "0";
+    spec.align = '=';
   }
 
-  void emit_text(const Conversion& conversion, std::string text) {
-    if (conversion.precision >= 0) text.resize(byte_offset(text, static_cast<size_t>(conversion.precision)));
-    pad(conversion, "", text, false);
-  }
-
-  void emit_integer(const Conversion& conversion, const Value& value) {
+  void emit_integer(TextBuilder& out, FormatSpec& spec, const Value& value) {
     if (value.is_undefined()) runtime_.fail("{}", value.text());
-    bool decimal = conversion.type == 'd' || conversion.type == 'i' || conversion.type == 'u';
+    bool decimal = spec.type == 'd' || spec.type == 'i' || spec.type == 'u';
     if (!value.is_integral() && !(decimal && value.is(Kind::kFloat)))
-      runtime_.fail("%{} format: a real number is required, not {}", conversion.type, type_name(value));
+      runtime_.fail("%{} format: a real number is required, not {}", spec.type, type_name(value));
     if (value.is(Kind::kFloat) && !(std::fabs(value.as_double()) < 9.2e18))
       runtime_.fail("cannot convert float {} to a 64-bit integer", float_repr(value.as_double()));
     int64_t number =
         value.is(Kind::kFloat) ? static_cast<int64_t>(std::trunc(value.as_double())) : value.as_int();
-    uint64_t magnitude = number < 0 ? -static_cast<uint64_t>(number) : static_cast<uint64_t>(number);
-    std::string digits, prefix = sign(conversion, number < 0);
-    switch (conversion.type) {
-      case 'x':
-        digits = fmt::format("{:x}", magnitude);
-        if (conversion.alternate) prefix += "0x";
-        break;
-      case 'X':
-        digits = fmt::format("{:X}", magnitude);
-        if (conversion.alternate) prefix += "0X";
-        break;
-      case 'o':
-        digits = fmt::format("{:o}", magnitude);
-        if (conversion.alternate) prefix += "0o";
-        break;
-      default:
-        digits = std::to_string(magnitude);
-    }
-    if (conversion.precision > static_cast<int>(digits.size()))
-      digits.insert(0, static_cast<size_t>(conversion.precision) - digits.size(), '0');
-    pad(conversion, prefix, digits, conversion.zero);
-  }
-
-  void emit_float(const Conversion& conversion, const Value& value) {
-    if (value.is_undefined()) runtime_.fail("{}", value.text());
-    if (!value.is_number()) runtime_.fail("must be real number, not {}", type_name(value));
-    double number = value.as_double();
-    int precision = conversion.precision < 0 ? 6 : conversion.precision;
-    std::string digits = float_digits(runtime_, number, conversion.type, precision, conversion.alternate);
-    pad(conversion, sign(conversion, std::signbit(number) && !std::isnan(number)), digits, conversion.zero);
-  }
-
-  std::string sign(const Conversion& conversion, bool negative) {
-    return negative ? "-" : conversion.plus ? "+" : conversion.space ? " " : "";
-  }
-
-  void pad(const Conversion& conversion, const std::string& prefix, const std::string& body, bool zeros) {
-    size_t length = count_points(body) + prefix.size();
-    size_t width = static_cast<size_t>(conversion.width);
-    size_t fill = width > length ? width - length : 0;
-    if (!conversion.left && !zeros) out_.append(fill, ' ');
-    out_.append(prefix);
-    if (!conversion.left && zeros) out_.append(fill, '0');
-    out_.append(body);
-    if (conversion.left) out_.append(fill, ' ');
+    std::string digits = integer_digits(number, spec.type);
+    if (spec.precision > static_cast<int64_t>(digits.size()))
+      digits.insert(0, static_cast<size_t>(spec.precision) - digits.size(), '0');
+    fill_zeros(spec);
+    append_padded(out, spec, sign_text(spec, number < 0) + (decimal ? "" : base_prefix(spec)), digits, '>');
   }
 
   Runtime& runtime_;
-  std::string format_;
-  bool markup_;
+  MarkedView format_;
   Value arguments_;
   bool is_tuple_ = false, is_mapping_ = false, used_mapping_ = false;
   size_t position_ = 0;

@@ -11,24 +11,11 @@
 namespace reprise::tokenizer::jinja {
 namespace {
 
-constexpr int64_t kMaxWidth = 1 << 20;
-
-struct Spec {
-  char32_t fill = ' ';
-  char align = 0;
-  char sign = 0;
-  bool alternate = false;
-  bool zero = false;
-  int64_t width = -1;
-  char grouping = 0;
-  int64_t precision = -1;
-  char type = 0;
-};
-
-Spec parse_spec(Runtime& runtime, std::string_view text) {
+FormatSpec parse_spec(Runtime& runtime, std::string_view text) {
+  runtime.step_bytes(4 * text.size());
   std::u32string points = to_points(text);
   size_t i = 0;
-  Spec spec;
+  FormatSpec spec;
   auto is_align = [](char32_t c) { return c == '<' || c == '>' || c == '=' || c == '^'; };
   auto peek = [&]() -> char32_t { return i < points.size() ? points[i] : 0; };
   auto number = [&] {
@@ -36,12 +23,12 @@ Spec parse_spec(Runtime& runtime, std::string_view text) {
     int64_t value = 0;
     for (; peek() >= '0' && peek() <= '9'; ++i) {
       value = value * 10 + (peek() - '0');
-      if (value > kMaxWidth) runtime.fail("format width or precision is over {}", kMaxWidth);
+      if (value > kMaxFormatWidth) runtime.fail("format width or precision is over {}", kMaxFormatWidth);
     }
     return value;
   };
   if (points.size() >= 2 && is_align(points[1])) {
-    spec.fill = points[0];
+    spec.fill = to_utf8({points.data(), 1});
     spec.align = static_cast<char>(points[1]);
     i = 2;
   } else if (is_align(peek())) {
@@ -56,12 +43,12 @@ Spec parse_spec(Runtime& runtime, std::string_view text) {
     // A leading zero fills with zeros after the sign, unless fill or alignment were given.
     spec.zero = true;
     if (spec.align == 0) {
-      spec.fill = '0';
+      spec.fill = "0";
       spec.align = '=';
     }
     ++i;
   }
-  spec.width = number();
+  spec.width = std::max<int64_t>(number(), 0);
   if (peek() == ',' || peek() == '_') spec.grouping = static_cast<char>(points[i++]);
   if (peek() == ',' || peek() == '_') runtime.fail("Cannot specify both ',' and '_'.");
   if (peek() == '.') {
@@ -98,175 +85,128 @@ std::string group_digits(const std::string& digits, char separator, size_t every
   return {out.rbegin(), out.rend()};
 }
 
-std::string pad(Runtime& runtime, const Spec& spec, const std::string& prefix, const std::string& body,
-                char default_align) {
-  char align = spec.align ? spec.align : default_align;
-  size_t length = count_points(prefix) + count_points(body);
-  size_t fill = spec.width > static_cast<int64_t>(length) ? static_cast<size_t>(spec.width) - length : 0;
-  size_t before = align == '>' ? fill : align == '^' ? fill / 2 : 0;
-  TextBuilder out(runtime);
-  for (size_t i = 0; i < before; ++i) out.append_point(spec.fill);
-  out.append(prefix);
-  if (align == '=')
-    for (size_t i = 0; i < fill; ++i) out.append_point(spec.fill);
-  out.append(body);
-  if (align == '<' || align == '^')
-    for (size_t i = before; i < fill; ++i) out.append_point(spec.fill);
-  return out.take();
-}
-
-std::string sign_text(const Spec& spec, bool negative) {
-  return negative ? "-" : spec.sign == '+' ? "+" : spec.sign == ' ' ? " " : "";
-}
-
-[[noreturn]] void fail_type(Runtime& runtime, const Spec& spec, std::string_view type) {
+[[noreturn]] void fail_type(Runtime& runtime, const FormatSpec& spec, std::string_view type) {
   runtime.fail("Unknown format code '{}' for object of type '{}'", spec.type, type);
 }
 
-std::string format_text(Runtime& runtime, const Value& value, const Spec& spec) {
+// Digits of a float in the style of `type` (one of e E f F g G), without sign; "inf" and "nan" as Python has
+// them.
+std::string float_digits(Runtime& runtime, double value, char type, int64_t precision, bool alternate) {
+  bool upper = type >= 'A' && type <= 'Z';
+  if (std::isnan(value)) return upper ? "NAN" : "nan";
+  if (std::isinf(value)) return upper ? "INF" : "inf";
+  runtime.reserve(static_cast<size_t>(precision) + 512);
+  runtime.step(static_cast<uint64_t>(precision) / 8);
+  const char style[] = {
+      '%', alternate ? '#' : '.', alternate ? '.' : '*', alternate ? '*' : type, alternate ? type : '\0',
+      '\0'};
+  std::string digits(static_cast<size_t>(precision) + 400, '\0');
+  int length = snprintf(digits.data(), digits.size(), style, static_cast<int>(precision), std::fabs(value));
+  digits.resize(static_cast<size_t>(length));
+  return digits;
+}
+
+// The form without a type letter: like 'g', but with a digit after the point, and exponents from one digit
+// earlier.
+std::string general_digits(Runtime& runtime, double magnitude, const FormatSpec& spec) {
+  if (spec.precision < 0) return float_repr(magnitude);
+  int64_t precision = std::max<int64_t>(spec.precision, 1);
+  std::string digits = float_digits(runtime, magnitude, 'g', precision, spec.alternate);
+  if (std::isfinite(magnitude) && digits.find('e') == digits.npos && digits.find('.') == digits.npos) {
+    if (static_cast<int64_t>(digits.size()) == precision)
+      digits = float_digits(runtime, magnitude, 'e', precision - 1, spec.alternate);
+    else
+      digits += ".0";
+  }
+  if (size_t mark = digits.find('e'); mark != digits.npos && digits.find('.') < mark) {
+    size_t last = digits.find_last_not_of('0', mark - 1);
+    if (digits[last] == '.') --last;
+    digits.erase(last + 1, mark - last - 1);
+  }
+  return digits;
+}
+
+void append_text(TextBuilder& out, MarkedView text, FormatSpec spec) {
+  Runtime& runtime = out.runtime();
   if (spec.type && spec.type != 's') fail_type(runtime, spec, "str");
   if (spec.sign) runtime.fail("Sign not allowed in string format specifier");
   if (spec.alternate) runtime.fail("Alternate form (#) not allowed in string format specifier");
-  if (spec.align == '=' && !(spec.zero && spec.fill == '0'))
+  if (spec.align == '=' && !(spec.zero && spec.fill == "0"))
     runtime.fail("'=' alignment not allowed in string format specifier");
   if (spec.grouping) runtime.fail("Cannot specify '{}' with 's'.", spec.grouping);
-  std::string text = value.text();
-  if (spec.precision >= 0) text.resize(byte_offset(text, static_cast<size_t>(spec.precision)));
-  Spec plain = spec;
-  if (spec.align == '=') plain.align = '<';
-  return pad(runtime, plain, "", text, '<');
+  if (spec.align == '=') spec.align = '<';
+  append_padded(out, spec, "", cut_text(text, spec), '<');
 }
 
-std::string format_float(Runtime& runtime, double number, Spec spec);
-
-std::string format_integer(Runtime& runtime, int64_t number, Spec spec) {
+void append_integer(TextBuilder& out, int64_t number, const FormatSpec& spec) {
+  Runtime& runtime = out.runtime();
   if (spec.type && std::string_view("eEfFgG%").find(spec.type) != std::string_view::npos)
-    return format_float(runtime, static_cast<double>(number), spec);
+    return append_float(out, static_cast<double>(number), spec);
   if (spec.precision >= 0) runtime.fail("Precision not allowed in integer format specifier");
-  uint64_t magnitude = number < 0 ? -static_cast<uint64_t>(number) : static_cast<uint64_t>(number);
-  std::string prefix = sign_text(spec, number < 0), digits;
-  size_t every = 4;
-  switch (spec.type) {
-    case 0:
-    case 'd':
-    case 'n':
-      digits = std::to_string(magnitude);
-      every = 3;
-      break;
-    case 'x':
-      digits = fmt::format("{:x}", magnitude);
-      break;
-    case 'X':
-      digits = fmt::format("{:X}", magnitude);
-      break;
-    case 'o':
-      digits = fmt::format("{:o}", magnitude);
-      break;
-    case 'b':
-      digits = fmt::format("{:b}", magnitude);
-      break;
-    case 'c': {
-      if (spec.sign) runtime.fail("Sign not allowed with integer format specifier 'c'");
-      if (spec.alternate) runtime.fail("Alternate form (#) not allowed with integer format specifier 'c'");
-      if (number < 0 || number > 0x10FFFF || (number >= 0xD800 && number < 0xE000))
-        runtime.fail("%c arg not in range(0x110000)");
-      std::string text;
-      append_point(text, static_cast<char32_t>(number));
-      return pad(runtime, spec, "", text, '>');
-    }
-    default:
-      fail_type(runtime, spec, "int");
+  bool decimal = spec.type == 0 || spec.type == 'd' || spec.type == 'n';
+  if (spec.type == 'c') {
+    if (spec.sign) runtime.fail("Sign not allowed with integer format specifier 'c'");
+    if (spec.alternate) runtime.fail("Alternate form (#) not allowed with integer format specifier 'c'");
+    return append_padded(out, spec, "", character_text(runtime, number), '>');
   }
-  if (spec.grouping == ',' && every == 4) runtime.fail("Cannot specify ',' with '{}'.", spec.type);
+  if (!decimal && std::string_view("xXob").find(spec.type) == std::string_view::npos)
+    fail_type(runtime, spec, "int");
+  if (spec.grouping == ',' && !decimal) runtime.fail("Cannot specify ',' with '{}'.", spec.type);
   if (spec.grouping && spec.type == 'n') runtime.fail("Cannot specify '{}' with 'n'.", spec.grouping);
-  if (spec.alternate && spec.type && spec.type != 'd' && spec.type != 'n') prefix += {'0', spec.type};
+  std::string prefix = sign_text(spec, number < 0) + (decimal ? "" : base_prefix(spec));
+  std::string digits = integer_digits(number, spec.type);
   if (spec.grouping) {
-    bool zeros = spec.align == '=' && spec.fill == '0' && spec.width > static_cast<int64_t>(prefix.size());
-    digits = group_digits(digits, spec.grouping, every,
-                          zeros ? static_cast<size_t>(spec.width) - prefix.size() : 0);
+    int64_t space =
+        spec.align == '=' && spec.fill == "0" ? spec.width - static_cast<int64_t>(prefix.size()) : 0;
+    digits = group_digits(digits, spec.grouping, decimal ? 3 : 4,
+                          static_cast<size_t>(std::max<int64_t>(space, 0)));
   }
-  return pad(runtime, spec, prefix, digits, '>');
+  append_padded(out, spec, prefix, digits, '>');
 }
 
-std::string format_float(Runtime& runtime, double number, Spec spec) {
-  bool negative = std::signbit(number) && !std::isnan(number);
-  double magnitude = std::fabs(number);
-  const int precision_or_6 = spec.precision < 0 ? 6 : static_cast<int>(spec.precision);
-  std::string digits;
-  switch (spec.type) {
-    case 0:
-      if (spec.precision < 0) {
-        digits = float_repr(magnitude);
-      } else {
-        // Like 'g', but with a digit after the point, and exponents from one digit earlier.
-        int precision = static_cast<int>(std::max<int64_t>(spec.precision, 1));
-        digits = float_digits(runtime, magnitude, 'g', precision, spec.alternate);
-        size_t e = digits.find('e');
-        if (std::isfinite(magnitude) && e == digits.npos && digits.find('.') == digits.npos) {
-          if (static_cast<int>(digits.size()) == precision)
-            digits = float_digits(runtime, magnitude, 'e', precision - 1, spec.alternate);
-          else
-            digits += ".0";
-        }
-        if (size_t mark = digits.find('e'); mark != digits.npos && digits.find('.') < mark) {
-          size_t last = digits.find_last_not_of('0', mark - 1);
-          if (digits[last] == '.') --last;
-          digits.erase(last + 1, mark - last - 1);
-        }
-      }
-      break;
-    case '%':
-      digits = float_digits(runtime, magnitude * 100, 'f', precision_or_6, spec.alternate) + "%";
-      break;
-    case 'n':
-    case 'e':
-    case 'E':
-    case 'f':
-    case 'F':
-    case 'g':
-    case 'G':
-      digits = float_digits(runtime, magnitude, spec.type == 'n' ? 'g' : spec.type, precision_or_6,
-                            spec.alternate);
-      break;
+// format(value, spec)
+void append_formatted(TextBuilder& out, const Value& value, std::string_view spec) {
+  if (spec.empty()) return append_str(out, value);
+  switch (value.kind()) {
+    case Kind::kString:
+      return append_text(out, value.marked(), parse_spec(out.runtime(), spec));
+    case Kind::kBool:
+    case Kind::kInt:
+      return append_integer(out, value.as_int(), parse_spec(out.runtime(), spec));
+    case Kind::kFloat:
+      return append_float(out, value.as_double(), parse_spec(out.runtime(), spec));
     default:
-      fail_type(runtime, spec, "float");
+      out.runtime().fail("unsupported format string passed to {}.__format__", type_name(value));
   }
-  std::string prefix = sign_text(spec, negative);
-  if (spec.grouping) {
-    if (spec.type == 'n') runtime.fail("Cannot specify '{}' with 'n'.", spec.grouping);
-    size_t end = digits.find_first_not_of("0123456789");
-    std::string whole = digits.substr(0, end), rest = end == digits.npos ? "" : digits.substr(end);
-    bool zeros = spec.align == '=' && spec.fill == '0';
-    int64_t room = spec.width - static_cast<int64_t>(prefix.size() + rest.size());
-    digits = group_digits(whole, spec.grouping, 3, zeros && room > 0 ? static_cast<size_t>(room) : 0) + rest;
-  }
-  return pad(runtime, spec, prefix, digits, '>');
 }
 
 // string.Formatter over one format string; nested fields in a spec go one level down.
 class FieldFormatter {
  public:
-  FieldFormatter(Runtime& runtime, const Arguments& arguments, bool markup)
-      : runtime_(runtime), arguments_(arguments), markup_(markup) {}
+  FieldFormatter(Runtime& runtime, const Arguments& arguments) : runtime_(runtime), arguments_(arguments) {}
 
-  std::string run(std::string_view format, int depth) {
+  MarkedText run(MarkedView format, int depth) {
     if (depth < 0) runtime_.fail("Max string recursion exceeded");
+    runtime_.step_bytes(format.size());
     TextBuilder out(runtime_);
-    for (size_t i = 0; i < format.size();) {
-      char c = format[i++];
-      if (c == '{' || c == '}') {
-        if (i < format.size() && format[i] == c) {
-          out.append(c);
-          ++i;
-          continue;
-        }
-        if (c == '}') runtime_.fail("Single '}}' encountered in format string");
-        size_t end = field_end(format, i);
-        out.append(field(format.substr(i, end - i), depth));
-        i = end + 1;
+    std::string_view text = format.text();
+    for (size_t i = 0; i < text.size();) {
+      size_t brace = std::min(text.find_first_of("{}", i), text.size());
+      bool doubled = brace + 1 < text.size() && text[brace + 1] == text[brace];
+      out.append(format.substr(i, brace + doubled - i));
+      i = brace + 1 + doubled;
+      if (brace == text.size() || doubled) continue;
+      if (text[brace] == '}') runtime_.fail("Single '}}' encountered in format string");
+      size_t end = field_end(text, i);
+      MarkedView inner = format.substr(i, end - i);
+      if (inner.any_marked()) {
+        TextBuilder part(runtime_);
+        field(part, inner, depth);
+        out.append_as(part.take().text, true);
       } else {
-        out.append(c);
+        field(out, inner, depth);
       }
+      i = end + 1;
     }
     return out.take();
   }
@@ -292,7 +232,8 @@ class FieldFormatter {
     runtime_.fail("expected '}}' before end of string");
   }
 
-  std::string field(std::string_view text, int depth) {
+  void field(TextBuilder& out, MarkedView marked, int depth) {
+    std::string_view text = marked.text();
     size_t name_end = 0;
     bool in_index = false;
     for (; name_end < text.size(); ++name_end) {
@@ -313,17 +254,18 @@ class FieldFormatter {
     if (!rest.empty()) rest.remove_prefix(1);
     Value value = lookup(name);
     if (conversion == 's')
-      value = runtime_.string(to_str(runtime_, value));
+      value = to_str(runtime_, value);
     else if (conversion == 'r')
       value = runtime_.string(to_repr(runtime_, value));
     else if (conversion == 'a')
       value = runtime_.string(to_ascii(runtime_, value));
     else if (conversion)
       runtime_.fail("Unknown conversion specifier {}", conversion);
-    std::string spec = run(rest, depth - 1);
-    if (!markup_) return format_value(runtime_, value, spec);
-    if (value.is_markup() && !spec.empty()) runtime_.fail("Unsupported format specification for Markup.");
-    return value.is_markup() ? value.text() : escape_html(runtime_, format_value(runtime_, value, spec));
+    MarkedText spec = run(marked.part(rest), depth - 1);
+    if (spec.marks.empty()) return append_formatted(out, value, spec.text);
+    TextBuilder part(runtime_);
+    append_formatted(part, value, spec.text);
+    out.append_as(part.take().text, true);
   }
 
   Value lookup(std::string_view name) {
@@ -368,52 +310,102 @@ class FieldFormatter {
         runtime_.fail("Replacement index {} out of range for positional args tuple", index);
       return arguments_.positional[index];
     }
+    runtime_.step(arguments_.named.size() / 8);
     for (const auto& [key, value] : arguments_.named)
-      if (key == name) return value;
+      if (key.text == name) return value;
     runtime_.fail("KeyError: {}", quote(name));
   }
 
   Runtime& runtime_;
   const Arguments& arguments_;
-  bool markup_;
   size_t next_ = 0;
   bool manual_ = false, automatic_ = false;
 };
 
 }  // namespace
 
-std::string float_digits(Runtime& runtime, double value, char type, int precision, bool alternate) {
-  bool upper = type >= 'A' && type <= 'Z';
-  if (std::isnan(value)) return upper ? "NAN" : "nan";
-  if (std::isinf(value)) return upper ? "INF" : "inf";
-  runtime.reserve(static_cast<size_t>(precision) + 512);
-  const char style[] = {
-      '%', alternate ? '#' : '.', alternate ? '.' : '*', alternate ? '*' : type, alternate ? type : '\0',
-      '\0'};
-  std::string digits(static_cast<size_t>(precision) + 400, '\0');
-  int length = snprintf(digits.data(), digits.size(), style, precision, std::fabs(value));
-  digits.resize(static_cast<size_t>(length));
-  return digits;
+std::string sign_text(const FormatSpec& spec, bool negative) {
+  return negative ? "-" : spec.sign == '+' ? "+" : spec.sign == ' ' ? " " : "";
 }
 
-std::string format_value(Runtime& runtime, const Value& value, std::string_view spec) {
-  if (spec.empty()) return to_str(runtime, value);
-  switch (value.kind()) {
-    case Kind::kString:
-      return format_text(runtime, value, parse_spec(runtime, spec));
-    case Kind::kBool:
-    case Kind::kInt:
-      return format_integer(runtime, value.as_int(), parse_spec(runtime, spec));
-    case Kind::kFloat:
-      return format_float(runtime, value.as_double(), parse_spec(runtime, spec));
+std::string integer_digits(int64_t number, char type) {
+  uint64_t magnitude = number < 0 ? -static_cast<uint64_t>(number) : static_cast<uint64_t>(number);
+  switch (type) {
+    case 'x':
+      return fmt::format("{:x}", magnitude);
+    case 'X':
+      return fmt::format("{:X}", magnitude);
+    case 'o':
+      return fmt::format("{:o}", magnitude);
+    case 'b':
+      return fmt::format("{:b}", magnitude);
     default:
-      runtime.fail("unsupported format string passed to {}.__format__", type_name(value));
+      return std::to_string(magnitude);
   }
 }
 
+std::string base_prefix(const FormatSpec& spec) {
+  return spec.alternate ? std::string{'0', spec.type} : std::string();
+}
+
+std::string character_text(Runtime& runtime, int64_t point) {
+  if (point < 0 || point > 0x10FFFF || (point >= 0xD800 && point < 0xE000))
+    runtime.fail("%c arg not in range(0x110000)");
+  std::string text;
+  append_point(text, static_cast<char32_t>(point));
+  return text;
+}
+
+MarkedView cut_text(MarkedView text, const FormatSpec& spec) {
+  return spec.precision < 0 ? text
+                            : text.substr(0, byte_offset(text.text(), static_cast<size_t>(spec.precision)));
+}
+
+void append_padded(TextBuilder& out, const FormatSpec& spec, std::string_view prefix, MarkedView body,
+                   char default_align) {
+  out.runtime().step_bytes(body.size());
+  char align = spec.align ? spec.align : default_align;
+  int64_t length = static_cast<int64_t>(count_points(prefix) + count_points(body.text()));
+  int64_t fill = std::max<int64_t>(spec.width - length, 0);
+  int64_t before = align == '>' ? fill : align == '^' ? fill / 2 : 0, middle = align == '=' ? fill : 0;
+  auto append_fill = [&](int64_t count) {
+    for (; count > 0; --count) out.append(spec.fill);
+  };
+  append_fill(before);
+  out.append(prefix);
+  append_fill(middle);
+  out.append(body);
+  append_fill(fill - before - middle);
+}
+
+void append_float(TextBuilder& out, double number, const FormatSpec& spec) {
+  Runtime& runtime = out.runtime();
+  double magnitude = std::fabs(number);
+  const int64_t precision = spec.precision < 0 ? 6 : spec.precision;
+  std::string digits;
+  if (spec.type == 0)
+    digits = general_digits(runtime, magnitude, spec);
+  else if (spec.type == '%')
+    digits = float_digits(runtime, magnitude * 100, 'f', precision, spec.alternate) + "%";
+  else if (std::string_view("neEfFgG").find(spec.type) != std::string_view::npos)
+    digits = float_digits(runtime, magnitude, spec.type == 'n' ? 'g' : spec.type, precision, spec.alternate);
+  else
+    fail_type(runtime, spec, "float");
+  std::string prefix = sign_text(spec, std::signbit(number) && !std::isnan(number));
+  if (spec.grouping) {
+    if (spec.type == 'n') runtime.fail("Cannot specify '{}' with 'n'.", spec.grouping);
+    size_t end = digits.find_first_not_of("0123456789");
+    std::string whole = digits.substr(0, end), rest = end == digits.npos ? "" : digits.substr(end);
+    bool zeros = spec.align == '=' && spec.fill == "0";
+    int64_t space = spec.width - static_cast<int64_t>(prefix.size() + rest.size());
+    digits =
+        group_digits(whole, spec.grouping, 3, zeros && space > 0 ? static_cast<size_t>(space) : 0) + rest;
+  }
+  append_padded(out, spec, prefix, digits, '>');
+}
+
 Value format_fields(Runtime& runtime, const Value& format, const Arguments& arguments) {
-  FieldFormatter formatter(runtime, arguments, format.is_markup());
-  return runtime.string(formatter.run(format.text(), 2), format.is_markup());
+  return runtime.string(FieldFormatter(runtime, arguments).run(format.marked(), 2));
 }
 
 }  // namespace reprise::tokenizer::jinja

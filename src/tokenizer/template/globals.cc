@@ -48,7 +48,7 @@ Value make_dict(Runtime& runtime, const Value&, Arguments& arguments) {
       }
     }
   }
-  for (const auto& [name, value] : arguments.named) dict.set(name, value);
+  for (const auto& [name, value] : arguments.named) dict.set(name.view(), value);
   return dict.build();
 }
 
@@ -73,7 +73,7 @@ Value make_namespace(Runtime& runtime, const Value&, Arguments& arguments) {
   // Namespaces can hold each other in a circle: the render keeps them and empties them at its end.
   runtime.keep(result.share(), [&space] { space.clear(); });
   for (const auto& [key, value] : attributes.dict().entries)
-    space.set(runtime, key.is_string() ? key.text() : to_repr(runtime, key), value);
+    space.set(runtime, to_str(runtime, key).marked(), value);
   return result;
 }
 
@@ -109,7 +109,7 @@ class Cycler : public HostObject {
 
 Value make_cycler(Runtime& runtime, const Value&, Arguments& arguments) {
   if (!arguments.named.empty())
-    runtime.fail("cycler() got an unexpected keyword argument '{}'", arguments.named[0].first);
+    runtime.fail("cycler() got an unexpected keyword argument '{}'", arguments.named[0].name.text);
   if (arguments.positional.empty()) runtime.fail("at least one item has to be provided");
   int depth = runtime.tuple(arguments.positional).depth();
   return runtime.host<Cycler>(depth, arguments.positional);
@@ -145,7 +145,7 @@ Value make_joiner(Runtime& runtime, const Value&, Arguments& arguments) {
 
 Value raise_exception(Runtime& runtime, const Value&, Arguments& arguments) {
   Bound bound(runtime, "raise_exception", arguments, {"message"}, 1);
-  runtime.fail("{}", to_str(runtime, bound[0]));
+  runtime.fail("{}", to_str(runtime, bound[0]).text());
 }
 
 // REPRISE_NOW=2026-01-02T03:04:05 fixes the clock; otherwise local time.
@@ -172,8 +172,11 @@ std::tm now(Runtime& runtime) {
 Value strftime_now(Runtime& runtime, const Value&, Arguments& arguments) {
   Bound bound(runtime, "strftime_now", arguments, {"format"}, 1);
   // A naive datetime has no zone, and microseconds are Python's own directive.
+  constexpr size_t kMaxFormat = 4096;
   std::string format;
   const std::string& text = bound.text(0);
+  if (text.size() > kMaxFormat)
+    runtime.fail("strftime_now(): the format is longer than {} bytes", kMaxFormat);
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '%' || i + 1 == text.size()) {
       format += text[i];
@@ -191,7 +194,9 @@ Value strftime_now(Runtime& runtime, const Value&, Arguments& arguments) {
   std::string out(64 * format.size() + 64, '\0');
   out.resize(std::strftime(out.data(), out.size(), format.c_str(), &time));
   if (!valid_utf8(out)) runtime.fail("strftime_now() gave text that is not UTF-8");
-  return runtime.string(std::move(out));
+  MarkedText marked(std::move(out));
+  if (bound.marked(0).any_marked()) marked.mark_all();
+  return runtime.string(std::move(marked));
 }
 
 Value lipsum(Runtime& runtime, const Value&, Arguments&) {
@@ -200,18 +205,22 @@ Value lipsum(Runtime& runtime, const Value&, Arguments&) {
 
 }  // namespace
 
-std::string Namespace::repr(Runtime& runtime) const {
-  if (printing_) return "<Namespace {...}>";
+MarkedText Namespace::repr(Runtime& runtime) const {
+  if (printing_) return MarkedText("<Namespace {...}>");
   printing_ = true;
-  std::string out = "<Namespace {";
+  TextBuilder out(runtime);
+  out.append("<Namespace {");
   bool first = true;
   for (const auto& [key, value] : entries_) {
-    if (!first) out += ", ";
+    if (!first) out.append(", ");
     first = false;
-    out += to_repr(runtime, key) + ": " + to_repr(runtime, value);
+    append_repr(out, key);
+    out.append(": ");
+    append_repr(out, value);
   }
   printing_ = false;
-  return out + "}>";
+  out.append("}>");
+  return out.take();
 }
 
 std::optional<Value> Namespace::attribute(Runtime& runtime, const Value&, std::string_view name) {
@@ -221,7 +230,8 @@ std::optional<Value> Namespace::attribute(Runtime& runtime, const Value&, std::s
   return std::nullopt;
 }
 
-void Namespace::set(Runtime& runtime, std::string_view name, const Value& value) {
+void Namespace::set(Runtime& runtime, MarkedView marked, const Value& value) {
+  std::string_view name = marked.text();
   if (name.starts_with("_"))
     runtime.fail(
         "Chat templates cannot store underscore-prefixed attributes on a namespace, but got {}. Please "
@@ -233,7 +243,7 @@ void Namespace::set(Runtime& runtime, std::string_view name, const Value& value)
       old = value;
       return;
     }
-  entries_.emplace_back(runtime.string(std::string(name)), value);
+  entries_.emplace_back(runtime.substring(marked), value);
 }
 
 void add_globals(Runtime& runtime, Variables& variables) {

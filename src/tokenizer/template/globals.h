@@ -1,13 +1,12 @@
 // The names every template sees: range, dict, namespace, cycler, joiner, raise_exception, strftime_now.
 #pragma once
 
-#include <unordered_map>
-
+#include "core/seeded_hash.h"
 #include "tokenizer/template/runtime.h"
 
 namespace reprise::tokenizer::jinja {
 
-using Variables = std::unordered_map<std::string, Value>;
+using Variables = SeededMap<Value>;
 
 // Adds the globals; names already there (the caller's variables) win.
 void add_globals(Runtime& runtime, Variables& variables);
@@ -16,10 +15,10 @@ void add_globals(Runtime& runtime, Variables& variables);
 class Namespace : public HostObject {
  public:
   std::string_view type_name() const override { return "TemplateNamespace"; }
-  std::string repr(Runtime& runtime) const override;
+  MarkedText repr(Runtime& runtime) const override;
   std::optional<Value> attribute(Runtime& runtime, const Value& self, std::string_view name) override;
   // Names that begin with an underscore fail, as transformers has it.
-  void set(Runtime& runtime, std::string_view name, const Value& value);
+  void set(Runtime& runtime, MarkedView name, const Value& value);
   void clear() { entries_.clear(); }
 
  private:

@@ -10,12 +10,19 @@
 
 namespace reprise::tokenizer::jinja {
 
-Interpreter::Interpreter(const TemplateTree& tree, const TemplateLimits& limits, const Json& context)
+Interpreter::Interpreter(const TemplateTree& tree, const TemplateLimits& limits, const Json& context,
+                         const std::atomic<bool>* cancel)
     : tree_(tree), limits_(limits) {
   max_depth_ = limits.max_depth;
   max_steps_ = UINT64_MAX;
+  begin_clock(limits.max_cpu_seconds, cancel);
   try {
-    for (const auto& [name, value] : context.items()) variables_[name] = value_from_json(*this, value);
+    for (const auto& [name, value] : context.items()) {
+      if (name == "messages")
+        variables_[name] = messages_from_json(*this, value);
+      else
+        variables_[name] = value_from_json(*this, value, name == "documents");
+    }
   } catch (const Failure& failure) {
     throw Error("[chat template] {}", failure.what());
   }
@@ -28,8 +35,8 @@ Interpreter::~Interpreter() {
   break_cycles();
 }
 
-std::string Interpreter::run() {
-  std::string text;
+MarkedText Interpreter::run() {
+  MarkedText text;
   out_ = &text;
   try {
     FramePtr frame = make_frame(tree_.function, nullptr);
@@ -43,6 +50,7 @@ std::string Interpreter::run() {
 
 FramePtr Interpreter::make_frame(const FunctionInfo& function, FramePtr parent) {
   auto frame = std::make_shared<Frame>();
+  step(static_cast<uint64_t>(function.slots) / 4);
   adopt(*frame, static_cast<size_t>(function.slots) * sizeof(Value), 0);
   frame->parent = std::move(parent);
   frame->slots.resize(static_cast<size_t>(function.slots));
@@ -63,6 +71,7 @@ Value& Interpreter::slot(Frame& frame, const VariableRef& variable) {
 }
 
 void Interpreter::enter(const Scope& scope, Frame& frame) {
+  step(scope.loads.size());
   for (const ScopeLoad& load : scope.loads) {
     Value& target = frame.slots[static_cast<size_t>(load.slot)];
     if (load.from == ScopeLoad::From::kAlias) {
@@ -77,25 +86,27 @@ void Interpreter::enter(const Scope& scope, Frame& frame) {
 }
 
 void Interpreter::leave(const Scope& scope, Frame& frame) {
+  step((scope.loads.size() + scope.parameters.size()) / 2);
   for (const ScopeLoad& load : scope.loads) frame.slots[static_cast<size_t>(load.slot)] = Value();
   for (int parameter : scope.parameters) frame.slots[static_cast<size_t>(parameter)] = Value();
 }
 
 void Interpreter::emit_text(const Value& value) {
   if (!value.is_string()) fail("sequence item 0: expected str instance, {} found", type_name(value));
-  emit(value.text());
+  emit(value.marked());
 }
 
-void Interpreter::emit(std::string_view text) {
-  output_bytes_ += text.size();
+void Interpreter::emit(MarkedView text) {
+  size_t marks = out_->marks.size();
+  out_->append(text);
+  output_bytes_ += text.size() + (out_->marks.size() - marks) * sizeof(TextSpan);
   if (output_bytes_ > limits_.max_output_bytes)
     fail("the output is larger than {} bytes", limits_.max_output_bytes);
   step(text.size() / 64);
-  out_->append(text);
 }
 
-Interpreter::Flow Interpreter::captured(const Body& body, const FramePtr& frame, std::string& text) {
-  std::string* outer = std::exchange(out_, &text);
+Interpreter::Flow Interpreter::captured(const Body& body, const FramePtr& frame, MarkedText& text) {
+  MarkedText* outer = std::exchange(out_, &text);
   Flow flow;
   try {
     flow = run_body(body, frame);
@@ -162,10 +173,7 @@ void Interpreter::run_output(const Stmt& node, const FramePtr& frame) {
       continue;
     }
     Value result = evaluate(*value, frame);
-    if (result.is_string())
-      emit(result.text());
-    else if (!result.is_undefined())
-      emit(to_str(*this, result));
+    if (!result.is_undefined()) emit(to_str(*this, result).marked());
   }
 }
 
@@ -178,7 +186,7 @@ void Interpreter::run_assign(const Stmt& node, const FramePtr& frame) {
 
 Interpreter::Flow Interpreter::run_assign_block(const Stmt& node, const FramePtr& frame) {
   enter(node.scope, *frame);
-  std::string text;
+  MarkedText text;
   Flow flow = captured(node.body, frame, text);
   if (flow != Flow::kNext) return flow;  // break and continue leave before the assignment
   Value value = string(std::move(text));
@@ -191,7 +199,7 @@ Interpreter::Flow Interpreter::run_assign_block(const Stmt& node, const FramePtr
 
 Interpreter::Flow Interpreter::run_filter_block(const Stmt& node, const FramePtr& frame) {
   enter(node.scope, *frame);
-  std::string text;
+  MarkedText text;
   Flow flow = captured(node.body, frame, text);
   if (flow != Flow::kNext) return flow;
   Value block = string(std::move(text));
@@ -228,8 +236,8 @@ Interpreter::Flow Interpreter::run_for(const Stmt& node, const FramePtr& frame) 
 
 Value Interpreter::call_loop(const Stmt& node, const FramePtr& closure, const Value& iterable, int depth) {
   FramePtr frame = make_frame(node.function, closure);
-  std::string text;
-  std::string* outer = std::exchange(out_, &text);
+  MarkedText text;
+  MarkedText* outer = std::exchange(out_, &text);
   int outer_line = line;
   try {
     Depth nesting(*this);
@@ -322,7 +330,7 @@ Value Interpreter::call_macro(const Stmt& node, const FramePtr& closure, Argumen
                       : evaluate(*node.defaults[i - first_default], frame);
     slot(*frame, parameter.variable) = value;
   }
-  std::string text;
+  MarkedText text;
   captured(node.body, frame, text);
   line = outer_line;
   return string(std::move(text));

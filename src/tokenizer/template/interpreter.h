@@ -20,11 +20,12 @@ using FramePtr = std::shared_ptr<Frame>;
 
 class Interpreter : public Runtime {
  public:
-  Interpreter(const TemplateTree& tree, const TemplateLimits& limits, const Json& context);
+  Interpreter(const TemplateTree& tree, const TemplateLimits& limits, const Json& context,
+              const std::atomic<bool>* cancel);
   ~Interpreter() override;
 
-  // The rendered text. Throws Error with the line.
-  std::string run();
+  // The rendered text with its marks. Throws Error with the line.
+  MarkedText run();
 
   // A macro, called. `caller` of the arguments is what a call block passes.
   Value call_macro(const Stmt& node, const FramePtr& closure, Arguments& arguments);
@@ -38,7 +39,7 @@ class Interpreter : public Runtime {
   // Marks a frame as reachable from a value, so that the end of the render empties it.
   void keep_frame(const FramePtr& frame);
   void enter(const Scope& scope, Frame& frame);
-  static void leave(const Scope& scope, Frame& frame);
+  void leave(const Scope& scope, Frame& frame);
   static Value& slot(Frame& frame, const VariableRef& variable);
 
   Flow run_body(const Body& body, const FramePtr& frame);
@@ -72,16 +73,16 @@ class Interpreter : public Runtime {
 
   void assign(const Expr& target, const Value& value, const FramePtr& frame);
   void check_namespaces(const Expr& target, const FramePtr& frame);
-  void emit(std::string_view text);
+  void emit(MarkedView text);
   // What filter blocks and call blocks print: jinja2 joins it without str(), so anything but text fails.
   void emit_text(const Value& value);
   // Runs `body` with the output going to a string of its own.
-  Flow captured(const Body& body, const FramePtr& frame, std::string& text);
+  Flow captured(const Body& body, const FramePtr& frame, MarkedText& text);
 
   const TemplateTree& tree_;
   const TemplateLimits& limits_;
   Variables variables_;
-  std::string* out_ = nullptr;
+  MarkedText* out_ = nullptr;
   size_t output_bytes_ = 0;
 };
 

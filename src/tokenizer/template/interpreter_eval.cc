@@ -166,24 +166,25 @@ void Interpreter::evaluate_arguments(const CallArguments& source, const FramePtr
     for (Value& item : to_vector(*this, spread)) arguments.positional.push_back(std::move(item));
   }
   for (const auto& [name, argument] : source.named)
-    arguments.named.emplace_back(name, evaluate(*argument, frame));
+    arguments.named.push_back({MarkedText(name), evaluate(*argument, frame)});
   if (!source.named_spread) return;
   Value spread = evaluate(*source.named_spread, frame);
   if (spread.is_undefined()) fail("{}", spread.text());
   if (!spread.is(Kind::kDict)) fail("argument after ** must be a mapping, not {}", type_name(spread));
+  SeededSet names;  // the keys of the dict differ from each other
+  for (const NamedArgument& argument : arguments.named) names.insert(argument.name.text);
   for (const auto& [key, value] : spread.dict().entries) {
     if (!key.is_string()) fail("keywords must be strings");
-    for (const auto& [name, present] : arguments.named)
-      if (name == key.text()) fail("got multiple values for keyword argument {}", quote(name));
-    arguments.named.emplace_back(key.text(), value);
-    step(arguments.named.size());
+    if (names.contains(key.text())) fail("got multiple values for keyword argument {}", quote(key.text()));
+    step_bytes(key.text().size());
+    arguments.named.push_back({MarkedText(key.marked()), value});
   }
 }
 
 Value Interpreter::evaluate_call(const Expr& node, const FramePtr& frame, const Value& caller) {
   Value callee = evaluate(*node.items[0], frame);
   Arguments arguments;
-  if (!caller.is(Kind::kMissing)) arguments.named.emplace_back("caller", caller);
+  if (!caller.is(Kind::kMissing)) arguments.named.push_back({MarkedText("caller"), caller});
   evaluate_arguments(node.arguments, frame, arguments);
   line = node.line;
   return call(callee, arguments);

@@ -14,7 +14,7 @@ class JsonWriter {
  public:
   JsonWriter(Runtime& runtime, const JsonStyle& style) : runtime_(runtime), style_(style), out_(runtime) {}
 
-  std::string run(const Value& value) {
+  MarkedText run(const Value& value) {
     write(value, 0);
     return out_.take();
   }
@@ -32,7 +32,7 @@ class JsonWriter {
       case Kind::kFloat:
         return out_.append(number_text(value.as_double()));
       case Kind::kString:
-        return write_string(value.text());
+        return write_string(value.marked());
       case Kind::kList:
       case Kind::kTuple:
         return write_list(value.items(), level);
@@ -52,7 +52,7 @@ class JsonWriter {
   void break_line(int level) {
     if (!style_.indent) return;
     out_.append('\n');
-    for (int i = 0; i < level; ++i) out_.append(*style_.indent);
+    for (int i = 0; i < level; ++i) out_.append(style_.indent->view());
   }
 
   void write_list(const std::vector<Value>& items, int level) {
@@ -60,7 +60,7 @@ class JsonWriter {
     out_.append('[');
     bool first = true;
     for (const Value& item : items) {
-      if (!first) out_.append(style_.item_separator);
+      if (!first) out_.append(style_.item_separator.view());
       first = false;
       break_line(level + 1);
       write(item, level + 1);
@@ -80,35 +80,30 @@ class JsonWriter {
     out_.append('{');
     bool first = true;
     for (const auto* entry : entries) {
-      if (!first) out_.append(style_.item_separator);
+      if (!first) out_.append(style_.item_separator.view());
       first = false;
       break_line(level + 1);
-      write_string(key_text(entry->first));
-      out_.append(style_.key_separator);
+      write_key(entry->first);
+      out_.append(style_.key_separator.view());
       write(entry->second, level + 1);
     }
     break_line(level);
     out_.append('}');
   }
 
-  std::string key_text(const Value& key) {
-    switch (key.kind()) {
-      case Kind::kString:
-        return key.text();
-      case Kind::kNone:
-        return "null";
-      case Kind::kBool:
-        return key.as_bool() ? "true" : "false";
-      case Kind::kInt:
-        return std::to_string(key.as_int());
-      case Kind::kFloat:
-        return number_text(key.as_double());
-      default:
-        runtime_.fail("keys must be str, int, float, bool or None, not {}", type_name(key));
-    }
+  // Keys that are no strings become some.
+  void write_key(const Value& key) {
+    if (key.is_string()) return write_string(key.marked());
+    if (!key.is(Kind::kNone) && !key.is_number())
+      runtime_.fail("keys must be str, int, float, bool or None, not {}", type_name(key));
+    out_.append('"');
+    write(key, 0);
+    out_.append('"');
   }
 
-  void write_string(const std::string& text) {
+  void write_string(MarkedView marked) {
+    std::string_view text = marked.text();
+    runtime_.step_bytes(text.size());
     out_.append('"');
     size_t plain = 0;
     for (size_t i = 0; i < text.size();) {
@@ -116,39 +111,21 @@ class JsonWriter {
       char32_t point = static_cast<unsigned char>(text[i]) < 0x80 ? static_cast<char32_t>(text[i++])
                                                                   : decode_point(text, i);
       if (point >= ' ' && point != '"' && point != '\\' && (point < 0x80 || !style_.ensure_ascii)) continue;
-      out_.append(std::string_view(text).substr(plain, begin - plain));
+      out_.append(marked.substr(plain, begin - plain));
       plain = i;
-      write_escape(point);
+      out_.append_as(escape(point), marked.marked_at(begin));
     }
-    out_.append(std::string_view(text).substr(plain));
+    out_.append(marked.substr(plain));
     out_.append('"');
   }
 
-  void write_escape(char32_t point) {
-    switch (point) {
-      case '"':
-        return out_.append("\\\"");
-      case '\\':
-        return out_.append("\\\\");
-      case '\n':
-        return out_.append("\\n");
-      case '\r':
-        return out_.append("\\r");
-      case '\t':
-        return out_.append("\\t");
-      case '\f':
-        return out_.append("\\f");
-      case '\b':
-        return out_.append("\\b");
-      default:
-        break;
-    }
-    if (point >= 0x10000) {
-      uint32_t offset = static_cast<uint32_t>(point) - 0x10000;
-      out_.append(fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + (offset >> 10), 0xDC00 + (offset & 0x3FF)));
-    } else {
-      out_.append(fmt::format("\\u{:04x}", static_cast<uint32_t>(point)));
-    }
+  static std::string escape(char32_t point) {
+    constexpr std::string_view kShort = "\"\"\\\\\nn\rr\tt\ff\bb";  // character, letter
+    for (size_t i = 0; i < kShort.size(); i += 2)
+      if (point == static_cast<char32_t>(kShort[i])) return {'\\', kShort[i + 1]};
+    if (point < 0x10000) return fmt::format("\\u{:04x}", static_cast<uint32_t>(point));
+    uint32_t offset = static_cast<uint32_t>(point) - 0x10000;
+    return fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + (offset >> 10), 0xDC00 + (offset & 0x3FF));
   }
 
   Runtime& runtime_;
@@ -158,7 +135,47 @@ class JsonWriter {
 
 }  // namespace
 
-Value value_from_json(Runtime& runtime, const Json& json) {
+namespace {
+
+Value text_value(Runtime& runtime, const std::string& text, bool untrusted) {
+  if (!valid_utf8(text)) runtime.fail("the context holds text that is not valid UTF-8");
+  MarkedText marked{text};
+  if (untrusted) marked.mark_all();
+  return runtime.string(std::move(marked));
+}
+
+// Whose text is the template's own business: what the model itself said, and who sets it up.
+bool trusted_role(const std::string& role) {
+  return role == "assistant" || role == "system" || role == "developer";
+}
+// Names that an untrusted message may carry as its role without a mark: they are the template's own words.
+bool known_role(const std::string& role) {
+  return role == "user" || role == "tool" || role == "function" || role == "ipython" || role == "observation";
+}
+
+Value message_from_json(Runtime& runtime, const Json& json) {
+  if (!json.is_object()) return value_from_json(runtime, json, true);
+  auto it = json.find("role");
+  std::string role = it != json.end() && it->is_string() ? it->get<std::string>() : std::string();
+  if (trusted_role(role)) return value_from_json(runtime, json);
+  DictBuilder dict(runtime);
+  for (const auto& [key, item] : json.items())
+    dict.set(text_value(runtime, key, true),
+             value_from_json(runtime, item, key != "role" || !known_role(role)));
+  return dict.build();
+}
+
+}  // namespace
+
+Value messages_from_json(Runtime& runtime, const Json& json) {
+  if (!json.is_array()) return value_from_json(runtime, json, true);
+  std::vector<Value> messages;
+  messages.reserve(json.size());
+  for (const Json& message : json) messages.push_back(message_from_json(runtime, message));
+  return runtime.list(std::move(messages));
+}
+
+Value value_from_json(Runtime& runtime, const Json& json, bool untrusted) {
   Runtime::Depth depth(runtime);
   switch (json.type()) {
     case Json::value_t::boolean:
@@ -172,23 +189,18 @@ Value value_from_json(Runtime& runtime, const Json& json) {
     }
     case Json::value_t::number_float:
       return Value::real(json.get<double>());
-    case Json::value_t::string: {
-      const std::string& text = json.get_ref<const std::string&>();
-      if (!valid_utf8(text)) runtime.fail("the context holds text that is not valid UTF-8");
-      return runtime.string(text);
-    }
+    case Json::value_t::string:
+      return text_value(runtime, json.get_ref<const std::string&>(), untrusted);
     case Json::value_t::array: {
       std::vector<Value> items;
       items.reserve(json.size());
-      for (const Json& item : json) items.push_back(value_from_json(runtime, item));
+      for (const Json& item : json) items.push_back(value_from_json(runtime, item, untrusted));
       return runtime.list(std::move(items));
     }
     case Json::value_t::object: {
       DictBuilder dict(runtime);
-      for (const auto& [key, item] : json.items()) {
-        if (!valid_utf8(key)) runtime.fail("the context holds text that is not valid UTF-8");
-        dict.set(key, value_from_json(runtime, item));
-      }
+      for (const auto& [key, item] : json.items())
+        dict.set(text_value(runtime, key, untrusted), value_from_json(runtime, item, untrusted));
       return dict.build();
     }
     default:
@@ -196,7 +208,7 @@ Value value_from_json(Runtime& runtime, const Json& json) {
   }
 }
 
-std::string to_json_text(Runtime& runtime, const Value& value, const JsonStyle& style) {
+MarkedText to_json_text(Runtime& runtime, const Value& value, const JsonStyle& style) {
   return JsonWriter(runtime, style).run(value);
 }
 

@@ -9,17 +9,21 @@ namespace reprise::tokenizer::jinja {
 
 // Integers above 2^63 - 1 fail: templates count in 64 bits. (Plain `from_json` is a name that nlohmann's
 // overloads answer to as well, by argument-dependent lookup: with gcc 14 that doesn't compile.)
-Value value_from_json(Runtime& runtime, const Json& json);
+// With `untrusted`, all text below is marked, keys of objects included.
+Value value_from_json(Runtime& runtime, const Json& json, bool untrusted = false);
+// The variable `messages` or `documents`: marks what people and tools wrote. Messages of the roles assistant,
+// system and developer are left as they are.
+Value messages_from_json(Runtime& runtime, const Json& json);
 
 struct JsonStyle {
   bool ensure_ascii = false;
   bool sort_keys = false;
-  std::optional<std::string> indent;  // absent: one line
-  std::string item_separator = ", ";
-  std::string key_separator = ": ";
+  std::optional<MarkedText> indent;  // absent: one line
+  MarkedText item_separator{", "};
+  MarkedText key_separator{": "};
 };
 
 // Fails on values that JSON has no form for ("Object of type Undefined is not JSON serializable").
-std::string to_json_text(Runtime& runtime, const Value& value, const JsonStyle& style);
+MarkedText to_json_text(Runtime& runtime, const Value& value, const JsonStyle& style);
 
 }  // namespace reprise::tokenizer::jinja

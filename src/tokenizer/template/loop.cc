@@ -43,8 +43,9 @@ int64_t LoopContext::length() {
   return *length_;
 }
 
-std::string LoopContext::repr(Runtime&) const {
-  return fmt::format("<LoopContext {}/{}>", index0_ + 1, const_cast<LoopContext*>(this)->length());
+MarkedText LoopContext::repr(Runtime&) const {
+  return MarkedText(
+      fmt::format("<LoopContext {}/{}>", index0_ + 1, const_cast<LoopContext*>(this)->length()));
 }
 
 Value LoopContext::call(Runtime& runtime, Arguments& arguments) {

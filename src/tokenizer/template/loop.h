@@ -19,7 +19,7 @@ class LoopContext : public HostObject {
   bool advance(Value& item);
 
   std::string_view type_name() const override { return "LoopContext"; }
-  std::string repr(Runtime& runtime) const override;
+  MarkedText repr(Runtime& runtime) const override;
   bool callable() const override { return true; }
   Value call(Runtime& runtime, Arguments& arguments) override;
   std::optional<Value> attribute(Runtime& runtime, const Value& self, std::string_view name) override;

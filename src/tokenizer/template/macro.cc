@@ -8,11 +8,12 @@ namespace reprise::tokenizer::jinja {
 namespace {
 
 // Takes the argument of that name out of `named`; missing when it is not there.
-Value take_named(Arguments& arguments, std::string_view name) {
+Value take_named(Runtime& runtime, Arguments& arguments, std::string_view name) {
+  runtime.step(arguments.named.size() / 8);
   auto it = std::find_if(arguments.named.begin(), arguments.named.end(),
-                         [&](const auto& argument) { return argument.first == name; });
+                         [&](const NamedArgument& argument) { return argument.name.text == name; });
   if (it == arguments.named.end()) return Value();
-  Value value = std::move(it->second);
+  Value value = std::move(it->value);
   arguments.named.erase(it);
   return value;
 }
@@ -23,8 +24,9 @@ std::string display_name(const Stmt& node) {
 
 }  // namespace
 
-std::string Macro::repr(Runtime&) const {
-  return node_.kind == StmtKind::kMacro ? fmt::format("<Macro {}>", quote(node_.name)) : "<Macro anonymous>";
+MarkedText Macro::repr(Runtime&) const {
+  return MarkedText(node_.kind == StmtKind::kMacro ? fmt::format("<Macro {}>", quote(node_.name))
+                                                   : "<Macro anonymous>");
 }
 
 std::optional<Value> Macro::attribute(Runtime& runtime, const Value&, std::string_view name) {
@@ -49,28 +51,28 @@ void bind_macro(Runtime& runtime, const Stmt& node, Arguments& arguments, Frame&
   for (size_t i = 0; i < count; ++i) {
     const Expr& parameter = *node.parameters[i];
     Value& slot = frame.slots[static_cast<size_t>(parameter.variable.slot)];
-    slot = i < given ? arguments.positional[i] : take_named(arguments, parameter.name);
+    slot = i < given ? arguments.positional[i] : take_named(runtime, arguments, parameter.name);
     // When every parameter is positional, a parameter named caller counts wherever it stands.
     if (parameter.name == "caller") found_caller = found_caller || i >= given || given == count;
   }
   if (node.takes_caller && !found_caller) {
-    Value caller = take_named(arguments, "caller");
+    Value caller = take_named(runtime, arguments, "caller");
     if (caller.is(Kind::kMissing) || caller.is(Kind::kNone)) caller = runtime.undefined("No caller defined");
     frame.slots[static_cast<size_t>(node.caller.slot)] = caller;
   }
   if (node.takes_kwargs) {
     DictBuilder kwargs(runtime);
-    for (const auto& [name, value] : arguments.named) kwargs.set(name, value);
+    for (const auto& [name, value] : arguments.named) kwargs.set(name.view(), value);
     frame.slots[static_cast<size_t>(node.kwargs.slot)] = kwargs.build();
   } else if (!arguments.named.empty()) {
     bool twice = std::any_of(arguments.named.begin(), arguments.named.end(),
-                             [](const auto& argument) { return argument.first == "caller"; });
+                             [](const NamedArgument& argument) { return argument.name.text == "caller"; });
     if (twice)
       runtime.fail(
           "macro {} was invoked with two values for the special caller argument. This is most likely a bug.",
           display_name(node));
     runtime.fail("macro {} takes no keyword argument {}", display_name(node),
-                 quote(arguments.named[0].first));
+                 quote(arguments.named[0].name.text));
   }
   if (node.takes_varargs) {
     std::vector<Value> rest(arguments.positional.begin() + static_cast<ptrdiff_t>(given),

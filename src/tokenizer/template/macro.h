@@ -11,7 +11,7 @@ class Macro : public HostObject {
       : interpreter_(interpreter), node_(node), closure_(std::move(closure)) {}
 
   std::string_view type_name() const override { return "Macro"; }
-  std::string repr(Runtime& runtime) const override;
+  MarkedText repr(Runtime& runtime) const override;
   bool callable() const override { return true; }
   Value call(Runtime&, Arguments& arguments) override {
     return interpreter_.call_macro(node_, closure_, arguments);

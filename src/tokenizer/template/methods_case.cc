@@ -5,12 +5,12 @@
 namespace reprise::tokenizer::jinja {
 namespace {
 
-template <std::string (*Map)(std::string_view)>
-Value map_text(Runtime& runtime, const Value& self, Arguments& arguments) {
+template <Case wanted>
+Value changed(Runtime& runtime, const Value& self, Arguments& arguments) {
   Bound(runtime, "str method", arguments, {});
-  runtime.step_bytes(self.text().size());
+  runtime.step(1 + self.text().size() / 16);
   runtime.reserve(6 * self.text().size());
-  return runtime.string(Map(self.text()), self.is_markup());
+  return runtime.string(change_case(self.marked(), wanted));
 }
 
 // True when the text has characters and all pass.
@@ -77,14 +77,13 @@ Value isidentifier(Runtime& runtime, const Value& self, Arguments& arguments) {
   return Value::boolean(true);
 }
 
-std::string padded(Runtime& runtime, const Value& text, size_t before, size_t after, char32_t fill) {
+Value padded(Runtime& runtime, const Value& text, size_t before, size_t after, MarkedView fill) {
   TextBuilder out(runtime);
-  runtime.reserve(4 * (before + after));
-  runtime.step(before + after);
-  for (size_t i = 0; i < before; ++i) out.append_point(fill);
-  out.append(text.text());
-  for (size_t i = 0; i < after; ++i) out.append_point(fill);
-  return out.take();
+  runtime.reserve(before + after);
+  for (size_t i = 0; i < before; ++i) out.append(fill);
+  out.append(text.marked());
+  for (size_t i = 0; i < after; ++i) out.append(fill);
+  return runtime.string(out.take());
 }
 
 size_t missing_width(const Value& text, int64_t width) {
@@ -94,45 +93,40 @@ size_t missing_width(const Value& text, int64_t width) {
 
 struct Padding {
   int64_t width;
-  char32_t fill;
+  Value fill;
 };
 
 Padding padding(Runtime& runtime, std::string_view name, const Arguments& arguments) {
   Bound bound(runtime, name, arguments, {"/width", "/fillchar"}, 1);
-  Padding result{bound.integer(0, 0), ' '};
-  if (bound.has(1)) {
-    std::u32string fill = to_points(bound.text(1));
-    if (fill.size() != 1) runtime.fail("The fill character must be exactly one character long");
-    result.fill = fill[0];
-  }
-  return result;
+  if (bound.has(1) && (bound.text(1), bound[1].string().length != 1))
+    runtime.fail("The fill character must be exactly one character long");
+  return {bound.integer(0, 0), bound.has(1) ? bound[1] : runtime.string(" ")};
 }
 
 Value center_method(Runtime& runtime, const Value& self, Arguments& arguments) {
   Padding want = padding(runtime, "center", arguments);
-  return runtime.string(center(runtime, self, want.width, want.fill), self.is_markup());
+  return center(runtime, self, want.width, want.fill.marked());
 }
 
 Value ljust(Runtime& runtime, const Value& self, Arguments& arguments) {
   Padding want = padding(runtime, "ljust", arguments);
-  return runtime.string(padded(runtime, self, 0, missing_width(self, want.width), want.fill),
-                        self.is_markup());
+  return padded(runtime, self, 0, missing_width(self, want.width), want.fill.marked());
 }
 
 Value rjust(Runtime& runtime, const Value& self, Arguments& arguments) {
   Padding want = padding(runtime, "rjust", arguments);
-  return runtime.string(padded(runtime, self, missing_width(self, want.width), 0, want.fill),
-                        self.is_markup());
+  return padded(runtime, self, missing_width(self, want.width), 0, want.fill.marked());
 }
 
 Value zfill(Runtime& runtime, const Value& self, Arguments& arguments) {
   Bound bound(runtime, "zfill", arguments, {"/width"}, 1);
-  std::string text = padded(runtime, self, missing_width(self, bound.integer(0, 0)), 0, '0');
-  size_t zeros = text.size() - self.text().size();
-  // A sign moves before the zeros.
-  if (zeros > 0 && zeros < text.size() && (text[zeros] == '+' || text[zeros] == '-'))
-    std::swap(text[0], text[zeros]);
-  return runtime.string(std::move(text), self.is_markup());
+  MarkedView text = self.marked();
+  size_t sign = self.text().starts_with('+') || self.text().starts_with('-');  // stays before the zeros
+  TextBuilder out(runtime);
+  out.append(text.substr(0, sign));
+  out.append(missing_width(self, bound.integer(0, 0)), '0');
+  out.append(text.substr(sign));
+  return runtime.string(out.take());
 }
 
 Value expandtabs(Runtime& runtime, const Value& self, Arguments& arguments) {
@@ -140,7 +134,8 @@ Value expandtabs(Runtime& runtime, const Value& self, Arguments& arguments) {
   int64_t size = bound.integer(0, 8);
   TextBuilder out(runtime);
   int64_t column = 0;
-  for (char c : self.text()) {
+  for (size_t i = 0; i < self.text().size(); ++i) {
+    char c = self.text()[i];
     if (c == '\t') {
       if (size > 0) {
         int64_t fill = size - column % size;
@@ -149,21 +144,21 @@ Value expandtabs(Runtime& runtime, const Value& self, Arguments& arguments) {
       }
       continue;
     }
-    out.append(c);
+    out.append(self.marked().substr(i, 1));
     if (c == '\n' || c == '\r')
       column = 0;
     else if ((static_cast<unsigned char>(c) & 0xC0) != 0x80)
       ++column;
   }
-  return runtime.string(out.take(), self.is_markup());
+  return runtime.string(out.take());
 }
 
-constexpr Method kMethods[] = {{"upper", map_text<upper>},
-                               {"lower", map_text<lower>},
-                               {"casefold", map_text<casefold>},
-                               {"title", map_text<title>},
-                               {"capitalize", map_text<capitalize>},
-                               {"swapcase", map_text<swapcase>},
+constexpr Method kMethods[] = {{"upper", changed<Case::kUpper>},
+                               {"lower", changed<Case::kLower>},
+                               {"casefold", changed<Case::kFolded>},
+                               {"title", changed<Case::kTitle>},
+                               {"capitalize", changed<Case::kCapitalized>},
+                               {"swapcase", changed<Case::kSwapped>},
                                {"isalnum", all_points<is_alnum>},
                                {"isalpha", all_points<is_alpha>},
                                {"isdecimal", all_points<is_decimal>},
@@ -184,7 +179,7 @@ constexpr Method kMethods[] = {{"upper", map_text<upper>},
 
 }  // namespace
 
-std::string center(Runtime& runtime, const Value& text, int64_t width, char32_t fill) {
+Value center(Runtime& runtime, const Value& text, int64_t width, MarkedView fill) {
   size_t missing = missing_width(text, width);
   // CPython puts the odd space left when the width is odd.
   size_t before = missing / 2 + (missing & static_cast<size_t>(width) & 1);

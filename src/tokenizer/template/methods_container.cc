@@ -28,7 +28,7 @@ Value sequence_index(Runtime& runtime, const Value& self, Arguments& arguments) 
     if (position >= stop) break;
     if (same(item, bound[0]) || equal(runtime, item, bound[0])) return Value::integer(position);
   }
-  runtime.fail("{} is not in {}", to_repr(runtime, bound[0]), type_name(self));
+  runtime.fail("{} is not in {}", to_repr(runtime, bound[0]).text, type_name(self));
 }
 
 // Lists and dicts never change here, so a copy may be the object itself.

@@ -84,6 +84,7 @@ Value affix_test(Runtime& runtime, const Value& self, Arguments& arguments, bool
     if (!affix.is_string())
       runtime.fail("{} first arg must be str or a tuple of str, not {}", name, type_name(affix));
     if (!part.valid) return false;
+    runtime.step_bytes(affix.text().size());
     return at_end ? part.text.ends_with(affix.text()) : part.text.starts_with(affix.text());
   };
   if (!bound[0].is(Kind::kTuple)) return Value::boolean(matches(bound[0]));
@@ -102,11 +103,8 @@ Value strip_method(Runtime& runtime, const Value& self, Arguments& arguments, st
                    bool left, bool right) {
   Bound bound(runtime, name, arguments, {"/chars"});
   Value chars = bound.value(0);
-  if (chars.is(Kind::kNone))
-    return runtime.string(std::string(strip(self.text(), nullptr, left, right)), self.is_markup());
-  if (!chars.is_string()) runtime.fail("{} arg must be None or str", name);
-  runtime.step_bytes(self.text().size() + chars.text().size());
-  return runtime.string(std::string(strip(self.text(), &chars.text(), left, right)), self.is_markup());
+  if (!chars.is(Kind::kNone) && !chars.is_string()) runtime.fail("{} arg must be None or str", name);
+  return stripped(runtime, self, chars, left, right);
 }
 Value strip_both(Runtime& runtime, const Value& self, Arguments& arguments) {
   return strip_method(runtime, self, arguments, "strip", true, true);
@@ -116,6 +114,14 @@ Value lstrip(Runtime& runtime, const Value& self, Arguments& arguments) {
 }
 Value rstrip(Runtime& runtime, const Value& self, Arguments& arguments) {
   return strip_method(runtime, self, arguments, "rstrip", false, true);
+}
+
+Value strings_of(Runtime& runtime, const Value& whole, const std::vector<std::string_view>& parts) {
+  std::vector<Value> items;
+  runtime.reserve(parts.size() * sizeof(Value));
+  items.reserve(parts.size());
+  for (std::string_view part : parts) items.push_back(runtime.substring(whole.marked().part(part)));
+  return runtime.list(std::move(items));
 }
 
 Value split_method(Runtime& runtime, const Value& self, Arguments& arguments, bool backward) {
@@ -130,9 +136,7 @@ Value split_method(Runtime& runtime, const Value& self, Arguments& arguments, bo
   const std::string* by = separator.is_string() ? &separator.text() : nullptr;
   std::vector<std::string_view> parts =
       backward ? rsplit(runtime, self.text(), by, limit) : split(runtime, self.text(), by, limit);
-  std::vector<Value> items;
-  for (std::string_view part : parts) items.push_back(runtime.string(std::string(part), self.is_markup()));
-  return runtime.list(std::move(items));
+  return strings_of(runtime, self, parts);
 }
 Value split_forward(Runtime& runtime, const Value& self, Arguments& arguments) {
   return split_method(runtime, self, arguments, false);
@@ -143,10 +147,7 @@ Value split_backward(Runtime& runtime, const Value& self, Arguments& arguments) 
 
 Value splitlines(Runtime& runtime, const Value& self, Arguments& arguments) {
   Bound bound(runtime, "splitlines", arguments, {"keepends"});
-  std::vector<Value> items;
-  for (std::string_view line : split_lines(runtime, self.text(), bound.integer(0, 0) != 0))
-    items.push_back(runtime.string(std::string(line), self.is_markup()));
-  return runtime.list(std::move(items));
+  return strings_of(runtime, self, split_lines(runtime, self.text(), bound.integer(0, 0) != 0));
 }
 
 Value partition_method(Runtime& runtime, const Value& self, Arguments& arguments, bool backward) {
@@ -156,13 +157,12 @@ Value partition_method(Runtime& runtime, const Value& self, Arguments& arguments
   const std::string& text = self.text();
   runtime.step_bytes(text.size());
   size_t hit = backward ? rfind_text(text, separator) : find_text(text, separator);
-  bool markup = self.is_markup();
-  auto part = [&](std::string piece) { return runtime.string(std::move(piece), markup); };
+  Value nothing = runtime.string("");
   if (hit == std::string::npos)
-    return backward ? runtime.tuple({part(""), part(""), part(text)})
-                    : runtime.tuple({part(text), part(""), part("")});
-  return runtime.tuple(
-      {part(text.substr(0, hit)), part(separator), part(text.substr(hit + separator.size()))});
+    return backward ? runtime.tuple({nothing, nothing, self}) : runtime.tuple({self, nothing, nothing});
+  return runtime.tuple({runtime.substring(self.marked().substr(0, hit)),
+                        runtime.substring(self.marked().substr(hit, separator.size())),
+                        runtime.substring(self.marked().substr(hit + separator.size()))});
 }
 Value partition(Runtime& runtime, const Value& self, Arguments& arguments) {
   return partition_method(runtime, self, arguments, false);
@@ -174,18 +174,16 @@ Value rpartition(Runtime& runtime, const Value& self, Arguments& arguments) {
 Value replace_method(Runtime& runtime, const Value& self, Arguments& arguments) {
   Bound bound(runtime, "replace", arguments, {"/old", "/new", "/count"}, 2);
   bound.text(1);
-  std::string with = self.is_markup() ? escaped_text(runtime, bound[1]) : bound.text(1);
-  return runtime.string(replace(runtime, self.text(), bound.text(0), with, bound.integer(2, -1)),
-                        self.is_markup());
+  return replace(runtime, self.marked(), bound.text(0), bound.marked(1), bound.integer(2, -1));
 }
 
 Value remove_affix(Runtime& runtime, const Value& self, Arguments& arguments, bool at_end) {
   Bound bound(runtime, at_end ? "removesuffix" : "removeprefix", arguments, {"/affix"}, 1);
-  std::string text = self.text();
+  std::string_view text = self.text();
   const std::string& affix = bound.text(0);
-  if (at_end && text.ends_with(affix)) text.resize(text.size() - affix.size());
-  if (!at_end && text.starts_with(affix)) text.erase(0, affix.size());
-  return runtime.string(std::move(text), self.is_markup());
+  if (at_end ? !text.ends_with(affix) : !text.starts_with(affix)) return self;
+  size_t kept = text.size() - affix.size();
+  return runtime.substring(self.marked().substr(at_end ? 0 : affix.size(), kept));
 }
 Value removeprefix(Runtime& runtime, const Value& self, Arguments& arguments) {
   return remove_affix(runtime, self, arguments, false);
@@ -200,16 +198,12 @@ Value join(Runtime& runtime, const Value& self, Arguments& arguments) {
   Cursor cursor(runtime, bound[0]);
   size_t position = 0;
   for (Value item; cursor.next(item); ++position) {
-    if (position > 0) out.append(self.text());
-    if (self.is_markup()) {
-      out.append(escaped_text(runtime, item));
-    } else {
-      if (!item.is_string())
-        runtime.fail("sequence item {}: expected str instance, {} found", position, type_name(item));
-      out.append(item.text());
-    }
+    if (position > 0) out.append(self.marked());
+    if (!item.is_string())
+      runtime.fail("sequence item {}: expected str instance, {} found", position, type_name(item));
+    out.append(item.marked());
   }
-  return runtime.string(out.take(), self.is_markup());
+  return runtime.string(out.take());
 }
 
 Value format(Runtime& runtime, const Value& self, Arguments& arguments) {
@@ -221,7 +215,7 @@ Value format_map(Runtime& runtime, const Value& self, Arguments& arguments) {
   if (!bound[0].is(Kind::kDict)) runtime.fail("format_map() takes a dict, not {}", type_name(bound[0]));
   Arguments fields;
   for (const auto& [key, value] : bound[0].dict().entries)
-    if (key.is_string()) fields.named.emplace_back(key.text(), value);
+    if (key.is_string()) fields.named.push_back({MarkedText(key.marked()), value});
   return format_fields(runtime, self, fields);
 }
 
@@ -367,8 +361,15 @@ std::vector<std::string_view> split_lines(Runtime& runtime, std::string_view tex
   return lines;
 }
 
-std::string replace(Runtime& runtime, std::string_view text, std::string_view old, std::string_view with,
-                    int64_t limit) {
+Value stripped(Runtime& runtime, const Value& text, const Value& chars, bool left, bool right) {
+  const std::string* set = chars.is_string() ? &chars.text() : nullptr;
+  runtime.step_bytes(text.text().size() + (set ? 4 * set->size() : 0));
+  std::string_view rest = strip(text.text(), set, left, right);
+  return rest.size() == text.text().size() ? text : runtime.substring(text.marked().part(rest));
+}
+
+Value replace(Runtime& runtime, MarkedView marked, std::string_view old, MarkedView with, int64_t limit) {
+  std::string_view text = marked.text();
   TextBuilder out(runtime);
   runtime.step_bytes(text.size());
   if (limit < 0) limit = INT64_MAX;
@@ -380,7 +381,7 @@ std::string replace(Runtime& runtime, std::string_view text, std::string_view ol
       if (begin >= text.size()) break;
       size_t next = begin;
       decode_point(text, next);
-      out.append(text.substr(begin, next - begin));
+      out.append(marked.substr(begin, next - begin));
       begin = next;
     }
   } else {
@@ -388,13 +389,13 @@ std::string replace(Runtime& runtime, std::string_view text, std::string_view ol
       size_t hit = find_text(text, old, begin);
       if (hit == std::string_view::npos) break;
       runtime.step();
-      out.append(text.substr(begin, hit - begin));
+      out.append(marked.substr(begin, hit - begin));
       out.append(with);
       begin = hit + old.size();
     }
   }
-  out.append(text.substr(std::min(begin, text.size())));
-  return out.take();
+  out.append(marked.substr(std::min(begin, text.size())));
+  return runtime.string(out.take());
 }
 
 std::span<const Method> string_methods() {

@@ -6,18 +6,20 @@
 
 namespace reprise::tokenizer::jinja {
 
-// Without `chars`, whitespace is stripped.
+// What is left of `text`. Without `chars`, whitespace is stripped.
 std::string_view strip(std::string_view text, const std::string* chars, bool left, bool right);
-// Without `separator`, runs of whitespace separate and empty parts are dropped.
+// `text` stripped, where `chars` is a string or none.
+Value stripped(Runtime& runtime, const Value& text, const Value& chars, bool left, bool right);
+// The parts, which point into `text`. Without `separator`, runs of whitespace separate and empty parts are
+// dropped.
 std::vector<std::string_view> split(Runtime& runtime, std::string_view text, const std::string* separator,
                                     int64_t limit);
 std::vector<std::string_view> rsplit(Runtime& runtime, std::string_view text, const std::string* separator,
                                      int64_t limit);
 std::vector<std::string_view> split_lines(Runtime& runtime, std::string_view text, bool keep_ends);
-std::string replace(Runtime& runtime, std::string_view text, std::string_view old, std::string_view with,
-                    int64_t limit);
-// str.center, in code points.
-std::string center(Runtime& runtime, const Value& text, int64_t width, char32_t fill);
+Value replace(Runtime& runtime, MarkedView text, std::string_view old, MarkedView with, int64_t limit);
+// str.center, in code points; `fill` is one character.
+Value center(Runtime& runtime, const Value& text, int64_t width, MarkedView fill);
 // str.islower and str.isupper.
 bool is_lower_text(std::string_view text);
 bool is_upper_text(std::string_view text);

@@ -148,13 +148,12 @@ Value repeat(Runtime& runtime, const Value& sequence, int64_t count) {
   runtime.step_bytes(unit * times);
   if (unit == 0) times = 0;
   if (sequence.is_string()) {
-    std::string text;
-    text.reserve(unit * times);
-    if (unit == 1)
-      text.assign(times, sequence.text()[0]);
+    TextBuilder out(runtime);
+    if (unit == 1 && !sequence.marked().any_marked())
+      out.append(times, sequence.text()[0]);
     else
-      for (size_t i = 0; i < times; ++i) text += sequence.text();
-    return runtime.string(std::move(text), sequence.is_markup());
+      for (size_t i = 0; i < times; ++i) out.append(sequence.marked());
+    return runtime.string(out.take());
   }
   std::vector<Value> items;
   items.reserve(sequence.items().size() * times);
@@ -165,11 +164,12 @@ Value repeat(Runtime& runtime, const Value& sequence, int64_t count) {
 
 Value add_sequences(Runtime& runtime, const Value& left, const Value& right) {
   if (left.is_string()) {
-    bool markup = left.is_markup() || right.is_markup();
     runtime.reserve(left.text().size() + right.text().size());
-    runtime.step_bytes(left.text().size() + right.text().size());
-    if (!markup) return runtime.string(left.text() + right.text());
-    return runtime.string(escaped_text(runtime, left) + escaped_text(runtime, right), true);
+    MarkedText text;
+    text.text.reserve(left.text().size() + right.text().size());
+    text.append(left.marked());
+    text.append(right.marked());
+    return runtime.string(std::move(text));
   }
   runtime.reserve((left.items().size() + right.items().size()) * sizeof(Value));
   runtime.step(left.items().size() + right.items().size());
@@ -231,20 +231,26 @@ SliceBounds slice_bounds(Runtime& runtime, const Value& start, const Value& stop
 Value slice_string(Runtime& runtime, const Value& object, const SliceBounds& bounds) {
   const StringObject& string = object.string();
   runtime.step_bytes(string.text.size());
-  if (bounds.count == 0) return runtime.string("", string.markup);
+  if (bounds.count == 0) return runtime.string("");
   if (bounds.step == 1) {
     size_t begin = static_cast<size_t>(bounds.start), count = static_cast<size_t>(bounds.count);
     if (!string.ascii()) {
       begin = byte_offset(string.text, begin);
       count = byte_offset(std::string_view(string.text).substr(begin), count);
     }
-    return runtime.string(string.text.substr(begin, count), string.markup);
+    return runtime.substring(object.marked().substr(begin, count));
   }
-  runtime.reserve(4 * string.text.size());
-  std::u32string points = to_points(string.text), picked;
-  for (int64_t i = 0; i < bounds.count; ++i)
-    picked += points[static_cast<size_t>(bounds.start + i * bounds.step)];
-  return runtime.string(to_utf8(picked), string.markup);
+  runtime.reserve(sizeof(size_t) * (string.length + 1));
+  std::vector<size_t> begins;  // of the characters
+  begins.reserve(string.length + 1);
+  for (size_t i = 0; i < string.text.size(); decode_point(string.text, i)) begins.push_back(i);
+  begins.push_back(string.text.size());
+  TextBuilder out(runtime);
+  for (int64_t i = 0; i < bounds.count; ++i) {
+    size_t at = static_cast<size_t>(bounds.start + i * bounds.step);
+    out.append(object.marked().substr(begins[at], begins[at + 1] - begins[at]));
+  }
+  return runtime.string(out.take());
 }
 
 }  // namespace
@@ -346,7 +352,7 @@ Value subscript(Runtime& runtime, const Value& object, const Value& key) {
   }
   size_t end = begin;
   decode_point(string.text, end);
-  return runtime.string(string.text.substr(begin, end - begin), string.markup);
+  return runtime.substring(object.marked().substr(begin, end - begin));
 }
 
 }  // namespace reprise::tokenizer::jinja

@@ -1,5 +1,7 @@
 #include "tokenizer/template/runtime.h"
 
+#include <time.h>
+
 #include <algorithm>
 
 #include "tokenizer/template/compare.h"
@@ -12,6 +14,14 @@ constexpr int kMaxValueDepth = 400;    // lists in lists; every walk over a valu
 constexpr size_t kObjectBytes = 96;    // book-keeping of one heap object
 constexpr size_t kIndexedEntries = 8;  // dicts above this get a hash index
 
+constexpr uint64_t kStepsPerCheck = 4096;  // about a millisecond at most
+
+double thread_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
 int depth_below(std::span<const Value> values) {
   int depth = 0;
   for (const Value& value : values) depth = std::max(depth, value.depth());
@@ -20,12 +30,23 @@ int depth_below(std::span<const Value> values) {
 
 }  // namespace
 
-void Runtime::fail_steps() const {
-  fail("the template took more than {} steps; it seems to loop without end", max_steps_);
+void Runtime::check_limits() {
+  if (steps_ > max_steps_)
+    fail("the template took more than {} steps; it seems to loop without end", max_steps_);
+  if (cancel_ && cancel_->load(std::memory_order_relaxed)) fail("the render was cancelled");
+  if (max_cpu_seconds_ > 0 && thread_seconds() > deadline_)
+    fail("the template took more than {} seconds of processor time", max_cpu_seconds_);
+  next_check_ = std::min(steps_ + kStepsPerCheck, max_steps_ + (max_steps_ < UINT64_MAX));
+}
+
+void Runtime::begin_clock(double max_cpu_seconds, const std::atomic<bool>* cancel) {
+  max_cpu_seconds_ = max_cpu_seconds;
+  deadline_ = thread_seconds() + max_cpu_seconds;
+  cancel_ = cancel;
 }
 
 void Runtime::begin_counting(uint64_t max_steps, size_t max_memory_bytes) {
-  steps_ = 0;
+  steps_ = next_check_ = 0;
   max_steps_ = max_steps;
   budget_.limit = budget_.used + max_memory_bytes;
 }
@@ -54,16 +75,27 @@ void Runtime::break_cycles() {
   kept_.clear();
 }
 
-Value Runtime::string(std::string text, bool markup) {
+Value Runtime::string(std::string text) {
+  return string(MarkedText(std::move(text)));
+}
+
+Value Runtime::string(MarkedText marked) {
   auto object = std::make_shared<StringObject>();
-  adopt(*object, text.size(), 0);
-  object->length = count_points(text);
-  object->text = std::move(text);
-  object->markup = markup;
+  step_bytes(marked.text.size());
+  adopt(*object, marked.text.size() + marked.marks.size() * sizeof(TextSpan), 0);
+  object->length = count_points(marked.text);
+  object->text = std::move(marked.text);
+  if (!marked.marks.empty()) object->marks = std::make_unique<const Marks>(std::move(marked.marks));
   return Value(Kind::kString, std::move(object));
 }
 
+Value Runtime::substring(MarkedView piece) {
+  reserve(piece.size());
+  return string(MarkedText(piece));
+}
+
 Value Runtime::list(std::vector<Value> items) {
+  step(items.size() / 8);
   auto object = std::make_shared<ListObject>();
   adopt(*object, items.size() * sizeof(Value), depth_below(items));
   object->items = std::move(items);
@@ -71,6 +103,7 @@ Value Runtime::list(std::vector<Value> items) {
 }
 
 Value Runtime::tuple(std::vector<Value> items) {
+  step(items.size() / 8);
   auto object = std::make_shared<ListObject>();
   adopt(*object, items.size() * sizeof(Value), depth_below(items));
   object->items = std::move(items);
@@ -127,6 +160,7 @@ Value Runtime::generator(const std::vector<Value>& sources,
 }
 
 Value Runtime::undefined(std::string message) {
+  step_bytes(message.size());
   auto object = std::make_shared<StringObject>();
   adopt(*object, message.size(), 0);
   object->text = std::move(message);
@@ -142,17 +176,33 @@ Value Runtime::call(const Value& callee, Arguments& arguments) {
   return callee.host().call(*this, arguments);
 }
 
-void TextBuilder::append(std::string_view text) {
-  runtime_.step(text.size() / 64);
-  if (text_.size() + text.size() > text_.capacity()) runtime_.reserve(2 * text_.size() + text.size());
-  text_.append(text);
+void TextBuilder::work(size_t bytes) {
+  constexpr size_t kAppendBytes = 8;  // what one append costs beside its bytes
+  work_ += bytes + kAppendBytes;
+  if (work_ >= 1024) {
+    runtime_.step(work_ / 64);
+    work_ = 0;
+  }
+}
+
+void TextBuilder::append(MarkedView piece) {
+  work(piece.size());
+  size_t size = out_.text.size(), marks = out_.marks.capacity();
+  if (size + piece.size() > out_.text.capacity()) runtime_.reserve(2 * size + piece.size());
+  out_.append(piece);
+  if (out_.marks.capacity() != marks) runtime_.reserve(size + out_.marks.capacity() * sizeof(TextSpan));
+}
+
+void TextBuilder::append_as(std::string_view piece, bool marked) {
+  const Marks all{{0, piece.size()}};
+  append(MarkedView(piece, marked ? &all : nullptr));
 }
 
 void TextBuilder::append(size_t count, char character) {
   runtime_.reserve(count);
-  runtime_.reserve(count + text_.size());
-  runtime_.step(count / 64);
-  text_.append(count, character);
+  runtime_.reserve(count + out_.text.size());
+  work(count);
+  out_.text.append(count, character);
 }
 
 void TextBuilder::append_point(char32_t point) {
@@ -198,7 +248,8 @@ Bound::Bound(Runtime& runtime, std::string_view function, const Arguments& argum
     runtime.fail("{}() takes at most {} arguments, {} were given", function, names_.size(),
                  arguments.positional.size());
   for (size_t i = 0; i < arguments.positional.size(); ++i) values_[i] = &arguments.positional[i];
-  for (const auto& [name, value] : arguments.named) {
+  for (const auto& [marked_name, value] : arguments.named) {
+    const std::string& name = marked_name.text;
     size_t i = static_cast<size_t>(std::find(names_.begin(), names_.end(), name) - names_.begin());
     if (i == names_.size()) runtime.fail("{}() got an unexpected keyword argument '{}'", function, name);
     if (values_[i]) runtime.fail("{}() got multiple values for argument '{}'", function, name);
@@ -249,7 +300,7 @@ bool Cursor::next(Value& item) {
       if (position_ >= text.size()) return false;
       size_t begin = position_;
       decode_point(text, position_);
-      item = runtime_.string(text.substr(begin, position_ - begin), iterable_.is_markup());
+      item = runtime_.substring(iterable_.marked().substr(begin, position_ - begin));
       return true;
     }
     case Kind::kList:

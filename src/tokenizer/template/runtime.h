@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <initializer_list>
 #include <span>
 #include <stdexcept>
@@ -31,17 +32,21 @@ class Runtime {
     throw Failure(fmt::format(format, std::forward<Args>(args)...));
   }
 
-  // Counts work; fails once the limit is passed. Reading `bytes` of text costs a fraction of a step.
+  // Counts work; fails once a limit is passed: steps, processor time, or the caller's cancel flag. Reading
+  // `bytes` of text costs a fraction of a step. Every loop over foreign data counts, so that nothing runs for
+  // long between two looks at the clock.
   void step(uint64_t count = 1) {
     steps_ += count;
-    if (steps_ > max_steps_) [[unlikely]]
-      fail_steps();
+    if (steps_ >= next_check_) [[unlikely]]
+      check_limits();
   }
   void step_bytes(size_t bytes) { step(1 + bytes / 64); }
   // Fails when `bytes` more would pass the budget: call before making something large.
   void reserve(size_t bytes) const;
 
-  Value string(std::string text, bool markup = false);
+  Value string(std::string text);
+  Value string(MarkedText text);
+  Value substring(MarkedView piece);
   Value list(std::vector<Value> items);
   Value tuple(std::vector<Value> items);
   Value group(Value grouper, Value list);  // groupby's pair
@@ -87,6 +92,8 @@ class Runtime {
   int line = 1;  // of the template, for errors
 
  protected:
+  // From here on, processor time counts; 0 seconds is no limit. `cancel` may be null.
+  void begin_clock(double max_cpu_seconds, const std::atomic<bool>* cancel);
   // From here on, work and memory count against these limits.
   void begin_counting(uint64_t max_steps, size_t max_memory_bytes);
   // Clears kept objects; a derived class calls it before its own values die.
@@ -97,28 +104,36 @@ class Runtime {
   Budget budget_;  // declared first: outlives every value below
 
  private:
-  [[noreturn]] void fail_steps() const;
+  void check_limits();
 
   uint64_t steps_ = 0;
+  uint64_t next_check_ = 0;
+  double max_cpu_seconds_ = 0, deadline_ = 0;  // of the thread's processor clock
+  const std::atomic<bool>* cancel_ = nullptr;
   int depth_ = 0;
   std::vector<std::pair<std::shared_ptr<const HeapObject>, std::function<void()>>> kept_;
 };
 
-// Text under construction, checked against the memory budget at every append.
+// Text under construction, marks included. Every append is work and is checked against the memory budget.
 class TextBuilder {
  public:
   explicit TextBuilder(Runtime& runtime) : runtime_(runtime) {}
-  void append(std::string_view text);
+  void append(MarkedView piece);
   void append(char character) { append(std::string_view(&character, 1)); }
   void append(size_t count, char character);
   void append_point(char32_t point);
-  size_t size() const { return text_.size(); }
+  // Appends `piece`, all of it marked when `marked`: what is made from marked text in ways too tangled to
+  // follow.
+  void append_as(std::string_view piece, bool marked);
   Runtime& runtime() const { return runtime_; }
-  std::string take() { return std::move(text_); }
+  MarkedText take() { return std::exchange(out_, {}); }
 
  private:
+  void work(size_t bytes);
+
   Runtime& runtime_;
-  std::string text_;
+  MarkedText out_;
+  size_t work_ = 0;  // bytes that are not yet counted as steps
 };
 
 // Builds a dict by Python's rules: a later value replaces an earlier one in its place. Unhashable keys fail.
@@ -126,7 +141,7 @@ class DictBuilder {
  public:
   explicit DictBuilder(Runtime& runtime);
   void set(const Value& key, const Value& value);
-  void set(std::string_view key, const Value& value) { set(runtime_.string(std::string(key)), value); }
+  void set(MarkedView key, const Value& value) { set(runtime_.substring(key), value); }
   bool has(const Value& key) const;
   Value build();
 
@@ -152,6 +167,7 @@ class Bound {
   int64_t integer(size_t i, int64_t fallback) const;
   // A str argument; anything else fails.
   const std::string& text(size_t i) const;
+  MarkedView marked(size_t i) const { return text(i), values_[i]->marked(); }
 
  private:
   Runtime& runtime_;

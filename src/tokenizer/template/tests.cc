@@ -1,4 +1,6 @@
 // jinja2's builtin tests (`x is odd`).
+#include <map>
+
 #include "tokenizer/template/compare.h"
 #include "tokenizer/template/filters.h"
 #include "tokenizer/template/methods_string.h"
@@ -77,16 +79,16 @@ bool is_callable(Runtime& runtime, Arguments& arguments) {
   return value.is_undefined() || (value.is(Kind::kHost) && value.host().callable());
 }
 
-bool is_escaped(Runtime& runtime, Arguments& arguments) {
-  return subject(runtime, arguments).is_markup();
-}
-
 bool is_lower(Runtime& runtime, Arguments& arguments) {
-  return is_lower_text(to_str(runtime, subject(runtime, arguments)));
+  Value text = to_str(runtime, subject(runtime, arguments));
+  runtime.step_bytes(2 * text.text().size());
+  return is_lower_text(text.text());
 }
 
 bool is_upper(Runtime& runtime, Arguments& arguments) {
-  return is_upper_text(to_str(runtime, subject(runtime, arguments)));
+  Value text = to_str(runtime, subject(runtime, arguments));
+  runtime.step_bytes(2 * text.text().size());
+  return is_upper_text(text.text());
 }
 
 bool is_same(Runtime& runtime, Arguments& arguments) {
@@ -128,8 +130,8 @@ bool is_at_least(Runtime& runtime, Arguments& arguments) {
   return result == Order::kGreater || result == Order::kEqual;
 }
 
-const std::unordered_map<std::string_view, TestFunction>& tests() {
-  static const std::unordered_map<std::string_view, TestFunction> table = {
+const std::map<std::string_view, TestFunction>& tests() {
+  static const std::map<std::string_view, TestFunction> table = {
       {"odd", is_odd},
       {"even", is_even},
       {"divisibleby", is_divisible},
@@ -152,7 +154,6 @@ const std::unordered_map<std::string_view, TestFunction>& tests() {
       {"iterable", is_iterable},
       {"callable", is_callable},
       {"sameas", is_same},
-      {"escaped", is_escaped},
       {"in", is_in},
       {"==", is_equal},
       {"eq", is_equal},
@@ -178,6 +179,12 @@ const std::unordered_map<std::string_view, TestFunction>& tests() {
 TestFunction find_test(std::string_view name) {
   auto it = tests().find(name);
   return it == tests().end() ? nullptr : it->second;
+}
+
+std::vector<std::string> test_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, function] : tests()) names.emplace_back(name);
+  return names;
 }
 
 }  // namespace reprise::tokenizer::jinja

@@ -8,37 +8,45 @@
 namespace reprise::tokenizer::jinja {
 namespace {
 
-void append_escape(std::string& out, char32_t point) {
-  if (point < 0x100)
-    out += fmt::format("\\x{:02x}", static_cast<uint32_t>(point));
-  else if (point < 0x10000)
-    out += fmt::format("\\u{:04x}", static_cast<uint32_t>(point));
-  else
-    out += fmt::format("\\U{:08x}", static_cast<uint32_t>(point));
+std::string escape_of(char32_t point) {
+  uint32_t number = point;
+  if (point < 0x100) return fmt::format("\\x{:02x}", number);
+  return point < 0x10000 ? fmt::format("\\u{:04x}", number) : fmt::format("\\U{:08x}", number);
 }
 
-std::string quote(std::string_view text, bool ascii_only) {
+// What repr() writes for a character, or nothing where the character stands for itself.
+std::string repr_escape(char32_t point, char mark) {
+  if (point == static_cast<char32_t>(mark) || point == '\\') return {'\\', static_cast<char>(point)};
+  if (point == '\n') return "\\n";
+  if (point == '\r') return "\\r";
+  if (point == '\t') return "\\t";
+  if (point < 0x7F ? point < ' ' : !is_printable(point)) return escape_of(point);
+  return {};
+}
+
+// `append` takes pieces of `text` and, for a character at `begin` that can't stand there, its escape.
+template <typename AppendPiece, typename AppendEscape>
+void quote_with(std::string_view text, AppendPiece append, AppendEscape append_escape) {
   char mark = text.find('\'') != text.npos && text.find('"') == text.npos ? '"' : '\'';
-  std::string out(1, mark);
+  append_escape(std::string(1, mark), text.size());
+  size_t plain = 0;
   for (size_t i = 0; i < text.size();) {
     size_t begin = i;
-    char32_t point = decode_point(text, i);
-    if (point == static_cast<char32_t>(mark) || point == '\\') {
-      out += '\\';
-      out += static_cast<char>(point);
-    } else if (point == '\n') {
-      out += "\\n";
-    } else if (point == '\r') {
-      out += "\\r";
-    } else if (point == '\t') {
-      out += "\\t";
-    } else if (point < 0x7F ? point < ' ' : ascii_only || !is_printable(point)) {
-      append_escape(out, point);
-    } else {
-      out.append(text, begin, i - begin);
-    }
+    std::string escape = repr_escape(decode_point(text, i), mark);
+    if (escape.empty()) continue;
+    append(plain, begin);
+    append_escape(escape, begin);
+    plain = i;
   }
-  return out += mark;
+  append(plain, text.size());
+  append_escape(std::string(1, mark), text.size());
+}
+
+void append_quoted(TextBuilder& out, MarkedView text) {
+  out.runtime().step_bytes(text.size());
+  quote_with(
+      text.text(), [&](size_t begin, size_t end) { out.append(text.substr(begin, end - begin)); },
+      [&](const std::string& escape, size_t at) { out.append_as(escape, text.marked_at(at)); });
 }
 
 void append_items(TextBuilder& out, const std::vector<Value>& items) {
@@ -68,7 +76,11 @@ void append_view(TextBuilder& out, const ViewObject& view) {
 }  // namespace
 
 std::string quote(std::string_view text) {
-  return quote(text, false);
+  std::string out;
+  quote_with(
+      text, [&](size_t begin, size_t end) { out.append(text.substr(begin, end - begin)); },
+      [&](const std::string& escape, size_t) { out += escape; });
+  return out;
 }
 
 std::string float_repr(double value) {
@@ -100,7 +112,7 @@ std::string float_repr(double value) {
 
 void append_str(TextBuilder& out, const Value& value) {
   if (value.is_string())
-    out.append(value.text());
+    out.append(value.marked());
   else if (!value.is_undefined())
     append_repr(out, value);
 }
@@ -121,11 +133,7 @@ void append_repr(TextBuilder& out, const Value& value) {
     case Kind::kFloat:
       return out.append(float_repr(value.as_double()));
     case Kind::kString:
-      runtime.reserve(value.text().size());
-      if (value.is_markup()) out.append("Markup(");
-      out.append(quote(value.text()));
-      if (value.is_markup()) out.append(")");
-      return;
+      return append_quoted(out, value.marked());
     case Kind::kList:
       out.append('[');
       append_items(out, value.items());
@@ -159,65 +167,37 @@ void append_repr(TextBuilder& out, const Value& value) {
       return out.append(fmt::format("<{} object>", type_name(value)));
     case Kind::kHost: {
       Runtime::Depth depth(runtime);
-      return out.append(value.host().repr(runtime));
+      return out.append(value.host().repr(runtime).view());
     }
   }
 }
 
-std::string to_str(Runtime& runtime, const Value& value) {
-  if (value.is_string()) return value.text();
+Value to_str(Runtime& runtime, const Value& value) {
+  if (value.is_string()) return value;
   TextBuilder out(runtime);
   append_str(out, value);
-  return out.take();
+  return runtime.string(out.take());
 }
 
-std::string to_repr(Runtime& runtime, const Value& value) {
+MarkedText to_repr(Runtime& runtime, const Value& value) {
   TextBuilder out(runtime);
   append_repr(out, value);
   return out.take();
 }
 
-std::string to_ascii(Runtime& runtime, const Value& value) {
-  std::string text = to_repr(runtime, value), out;
-  for (size_t i = 0; i < text.size();) {
-    char32_t point = decode_point(text, i);
-    if (point < 0x80)
-      out += static_cast<char>(point);
-    else
-      append_escape(out, point);
-  }
-  return out;
-}
-
-std::string escape_html(Runtime& runtime, std::string_view text) {
+MarkedText to_ascii(Runtime& runtime, const Value& value) {
+  MarkedText whole = to_repr(runtime, value);
+  MarkedView text = whole.view();
   TextBuilder out(runtime);
-  for (char c : text) {
-    switch (c) {
-      case '&':
-        out.append("&amp;");
-        break;
-      case '<':
-        out.append("&lt;");
-        break;
-      case '>':
-        out.append("&gt;");
-        break;
-      case '\'':
-        out.append("&#39;");
-        break;
-      case '"':
-        out.append("&#34;");
-        break;
-      default:
-        out.append(c);
-    }
+  for (size_t i = 0; i < text.size();) {
+    size_t begin = i;
+    char32_t point = decode_point(text.text(), i);
+    if (point < 0x80)
+      out.append(text.substr(begin, 1));
+    else
+      out.append_as(escape_of(point), text.marked_at(begin));
   }
   return out.take();
-}
-
-std::string escaped_text(Runtime& runtime, const Value& value) {
-  if (value.is_markup()) return value.text();
-  return escape_html(runtime, to_str(runtime, value));
 }
 
 }  // namespace reprise::tokenizer::jinja

@@ -9,15 +9,12 @@ namespace reprise::tokenizer::jinja {
 std::string float_repr(double value);
 void append_str(TextBuilder& out, const Value& value);
 void append_repr(TextBuilder& out, const Value& value);
-std::string to_str(Runtime& runtime, const Value& value);
-std::string to_repr(Runtime& runtime, const Value& value);
+// str(value) as a string value: a string is itself.
+Value to_str(Runtime& runtime, const Value& value);
+MarkedText to_repr(Runtime& runtime, const Value& value);
 // ascii(): repr with every non-ASCII character escaped.
-std::string to_ascii(Runtime& runtime, const Value& value);
+MarkedText to_ascii(Runtime& runtime, const Value& value);
 // A quoted name for messages, as Python's repr of a str.
 std::string quote(std::string_view text);
-// markupsafe.escape: & < > ' ".
-std::string escape_html(Runtime& runtime, std::string_view text);
-// The HTML-safe text of any value: Markup as it is, everything else as str, escaped.
-std::string escaped_text(Runtime& runtime, const Value& value);
 
 }  // namespace reprise::tokenizer::jinja

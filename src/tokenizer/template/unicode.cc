@@ -83,6 +83,15 @@ void append_lower(std::string& out, std::u32string_view points, size_t at) {
     map_case(out, points[at], kLower, utf8proc_tolower);
 }
 
+void append_folded(std::string& out, char32_t point) {
+  constexpr int kLongest = 4;
+  utf8proc_int32_t folded[kLongest];
+  int last_boundclass = 0;
+  utf8proc_ssize_t count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(point), folded, kLongest,
+                                                   UTF8PROC_CASEFOLD, &last_boundclass);
+  for (utf8proc_ssize_t i = 0; i < count; ++i) append_point(out, static_cast<char32_t>(folded[i]));
+}
+
 bool all_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x80; });
 }
@@ -218,76 +227,37 @@ bool is_identifier_part(char32_t point) {
          (is_mark(c) && c != UTF8PROC_CATEGORY_ME);
 }
 
-std::string upper(std::string_view text) {
-  std::string out(text);
-  if (all_ascii(text)) {
-    for (char& c : out) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+MarkedText change_case(MarkedView marked, Case wanted) {
+  std::string_view text = marked.text();
+  MarkedText out;
+  if (all_ascii(text) && (wanted == Case::kUpper || wanted == Case::kLower)) {
+    char from = wanted == Case::kUpper ? 'a' : 'A';
+    out.append(marked);
+    for (char& c : out.text) c = c >= from && c < from + 26 ? static_cast<char>(c ^ 0x20) : c;
     return out;
   }
-  out.clear();
-  for (size_t i = 0; i < text.size();) append_upper(out, decode_point(text, i));
-  return out;
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  if (all_ascii(text)) {
-    for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-    return out;
-  }
-  out.clear();
   std::u32string points = to_points(text);
-  for (size_t i = 0; i < points.size(); ++i) append_lower(out, points, i);
-  return out;
-}
-
-std::string casefold(std::string_view text) {
-  utf8proc_uint8_t* folded = nullptr;
-  utf8proc_ssize_t length =
-      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                   static_cast<utf8proc_ssize_t>(text.size()), &folded, UTF8PROC_CASEFOLD);
-  std::string out = length < 0 ? std::string(text)
-                               : std::string(reinterpret_cast<char*>(folded), static_cast<size_t>(length));
-  free(folded);
-  return out;
-}
-
-std::string title(std::string_view text) {
-  std::string out;
-  std::u32string points = to_points(text);
+  Marks marks;  // of `text`
+  marked.each_mark([&](size_t begin, size_t end) { marks.push_back({begin, end}); });
+  size_t next_mark = 0, at = 0;
   bool inside_word = false;
   for (size_t i = 0; i < points.size(); ++i) {
-    if (inside_word)
-      append_lower(out, points, i);
+    char32_t point = points[i];
+    size_t begin = out.text.size();
+    if (wanted == Case::kFolded)
+      append_folded(out.text, point);
+    else if (wanted == Case::kUpper || (wanted == Case::kSwapped && is_lower(point)))
+      append_upper(out.text, point);
+    else if (wanted == Case::kSwapped && !is_upper(point))
+      append_point(out.text, point);
+    else if ((wanted == Case::kTitle && !inside_word) || (wanted == Case::kCapitalized && i == 0))
+      append_title(out.text, point);
     else
-      append_title(out, points[i]);
-    inside_word = is_cased(points[i]);
-  }
-  return out;
-}
-
-std::string capitalize(std::string_view text) {
-  std::string out;
-  std::u32string points = to_points(text);
-  for (size_t i = 0; i < points.size(); ++i) {
-    if (i == 0)
-      append_title(out, points[i]);
-    else
-      append_lower(out, points, i);
-  }
-  return out;
-}
-
-std::string swapcase(std::string_view text) {
-  std::string out;
-  std::u32string points = to_points(text);
-  for (size_t i = 0; i < points.size(); ++i) {
-    if (is_upper(points[i]))
-      append_lower(out, points, i);
-    else if (is_lower(points[i]))
-      append_upper(out, points[i]);
-    else
-      append_point(out, points[i]);
+      append_lower(out.text, points, i);
+    if (wanted == Case::kTitle) inside_word = is_cased(point);
+    while (next_mark < marks.size() && marks[next_mark].end <= at) ++next_mark;
+    if (next_mark < marks.size() && marks[next_mark].begin <= at) add_mark(out.marks, begin, out.text.size());
+    decode_point(text, at);
   }
   return out;
 }

@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "tokenizer/template/marked_text.h"
+
 namespace reprise::tokenizer::jinja {
 
 bool valid_utf8(std::string_view text);
@@ -41,11 +43,8 @@ bool is_printable(char32_t point);
 bool is_identifier_start(char32_t point);
 bool is_identifier_part(char32_t point);
 
-std::string upper(std::string_view text);
-std::string lower(std::string_view text);
-std::string casefold(std::string_view text);
-std::string title(std::string_view text);
-std::string capitalize(std::string_view text);
-std::string swapcase(std::string_view text);
+enum class Case : uint8_t { kUpper, kLower, kTitle, kCapitalized, kSwapped, kFolded };
+// str.upper, lower, title, capitalize, swapcase and casefold. A marked character marks all that it becomes.
+MarkedText change_case(MarkedView text, Case wanted);
 
 }  // namespace reprise::tokenizer::jinja

@@ -1,5 +1,6 @@
 #include "tokenizer/template/value.h"
 
+#include "core/seeded_hash.h"
 #include "tokenizer/template/runtime.h"
 #include "tokenizer/template/unicode.h"
 
@@ -26,7 +27,7 @@ std::string_view type_name(const Value& value) {
     case Kind::kFloat:
       return "float";
     case Kind::kString:
-      return value.is_markup() ? "Markup" : "str";
+      return "str";
     case Kind::kList:
       return "list";
     case Kind::kTuple:
@@ -87,7 +88,7 @@ const Value* DictObject::find(std::string_view key) const {
       if (name.is_string() && name.text() == key) return &value;
     return nullptr;
   }
-  auto [begin, end] = index.equal_range(std::hash<std::string_view>()(key));
+  auto [begin, end] = index.equal_range(SeededHash()(key));
   for (auto it = begin; it != end; ++it) {
     const auto& [name, value] = entries[it->second];
     if (name.is_string() && name.text() == key) return &value;
@@ -95,8 +96,8 @@ const Value* DictObject::find(std::string_view key) const {
   return nullptr;
 }
 
-std::string HostObject::repr(Runtime&) const {
-  return fmt::format("<{} object>", type_name());
+MarkedText HostObject::repr(Runtime&) const {
+  return MarkedText(fmt::format("<{} object>", type_name()));
 }
 
 std::optional<Value> HostObject::attribute(Runtime&, const Value&, std::string_view) {

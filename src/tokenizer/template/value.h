@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "tokenizer/template/marked_text.h"
+
 namespace reprise::tokenizer::jinja {
 
 class Runtime;
@@ -84,7 +86,7 @@ class Value {
   int64_t as_int() const { return integer_; }     // kBool and kInt
   double as_double() const;                       // any number
   const std::string& text() const;                // kString, and the message of kUndefined
-  bool is_markup() const;                         // a string marked safe for HTML
+  MarkedView marked() const;                      // kString: the text with its marks
   const std::vector<Value>& items() const;        // kList and kTuple
   const StringObject& string() const;             // kString
   const DictObject& dict() const;                 // kDict
@@ -110,9 +112,9 @@ class Value {
 };
 
 struct StringObject : HeapObject {
-  std::string text;   // valid UTF-8
-  size_t length = 0;  // code points
-  bool markup = false;
+  std::string text;                    // valid UTF-8
+  size_t length = 0;                   // code points
+  std::unique_ptr<const Marks> marks;  // what people and tools wrote of it; null when nothing is marked
   bool ascii() const { return length == text.size(); }
 };
 
@@ -147,10 +149,16 @@ struct IteratorObject : HeapObject {
   mutable std::function<bool(Value&)> next;  // false once exhausted
 };
 
+// The name is marked when it comes from a dict that a person or tool wrote (`**message.arguments`).
+struct NamedArgument {
+  MarkedText name;
+  Value value;
+};
+
 // Positional and keyword arguments of one call, in source order.
 struct Arguments {
   std::vector<Value> positional;
-  std::vector<std::pair<std::string, Value>> named;
+  std::vector<NamedArgument> named;
 };
 
 // An object with behaviour of its own. `attribute` is what Python's getattr would find; absent means
@@ -158,7 +166,7 @@ struct Arguments {
 class HostObject : public HeapObject {
  public:
   virtual std::string_view type_name() const = 0;
-  virtual std::string repr(Runtime& runtime) const;
+  virtual MarkedText repr(Runtime& runtime) const;
   virtual std::optional<Value> attribute(Runtime& runtime, const Value& self, std::string_view name);
   virtual bool callable() const { return false; }
   virtual Value call(Runtime& runtime, Arguments& arguments);
@@ -193,8 +201,8 @@ inline const StringObject& Value::string() const {
 inline const std::string& Value::text() const {
   return string().text;
 }
-inline bool Value::is_markup() const {
-  return kind_ == Kind::kString && string().markup;
+inline MarkedView Value::marked() const {
+  return {string().text, string().marks.get()};
 }
 inline const std::vector<Value>& Value::items() const {
   return static_cast<const ListObject&>(*object_).items;
