@@ -97,7 +97,7 @@ const tokenizer::ChatTemplate& TextModel::choose_template(const ChatRequest& req
   throw Error("[chat template] {} has none; give one with --chat-template, or send a plain prompt", where_);
 }
 
-ChatPrompt TextModel::render_chat(const ChatRequest& request) const {
+ChatPrompt TextModel::render_chat(const ChatRequest& request, const std::atomic<bool>* cancel) const {
   for (const std::string& problem : {config_.role_problem, config_.template_problem}) {
     if (!problem.empty()) throw Error("{}", problem);
   }
@@ -110,7 +110,9 @@ ChatPrompt TextModel::render_chat(const ChatRequest& request) const {
   context["documents"] = request.documents;
   context["add_generation_prompt"] = request.add_generation_prompt;
   for (const auto& [name, value] : request.kwargs.items()) context[name] = value;
-  return {chat_template.render(context), {}};
+  tokenizer::RenderedChat rendered = chat_template.render_chat(context, cancel);
+  if (control_tokens_in_content_) rendered.untrusted.clear();
+  return {std::move(rendered.text), std::move(rendered.untrusted)};
 }
 
 std::vector<int32_t> TextModel::encode_chat(const ChatPrompt& prompt, size_t max_tokens) const {

@@ -1,6 +1,7 @@
 // The text side of a model: tokenizer and chat templates, from a Hugging Face folder or a GGUF file.
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -28,7 +29,8 @@ struct ChatRequest {
 // A rendered conversation.
 struct ChatPrompt {
   std::string text;
-  // Ranges of `text` that user and tool messages hold: no control token is recognised there.
+  // Ranges of `text` that people and tools wrote (ChatTemplate::render_chat): no control token is recognised
+  // there.
   std::vector<tokenizer::TextSpan> plain;
 };
 
@@ -59,8 +61,8 @@ class TextModel {
 
   // Renders with the template that transformers would choose (TokenizerConfig::choose_chat_template). Throws
   // Error where there is no template or it can't be parsed, on a reserved name in `kwargs`, or as the
-  // template does.
-  ChatPrompt render_chat(const ChatRequest& request) const;
+  // template does, or once `*cancel` is true (null: never).
+  ChatPrompt render_chat(const ChatRequest& request, const std::atomic<bool>* cancel = nullptr) const;
   // Ids of a rendered conversation: the template has put the special tokens itself. Throws
   // tokenizer::TooManyTokens beyond `max_tokens`.
   std::vector<int32_t> encode_chat(const ChatPrompt& prompt, size_t max_tokens = SIZE_MAX) const;

@@ -1,10 +1,10 @@
-// Hash functors for containers whose keys come from outside (keys of JSON objects, names, tokens). The key of the
-// hash is random for each process, so nobody can prepare names that all fall into one bucket and make every look-up
-// linear.
+// Hash functors for containers whose keys come from outside (keys of JSON objects, names, tokens). The key of
+// the hash is random for each process, so nobody can prepare names that all fall into one bucket and make
+// every look-up linear.
 //
-// SipHash-1-3: J.-P. Aumasson and D. Bernstein, "SipHash: a fast short-input PRF" (2012), with one round a word and
-// three at the end, as Python and Rust use it. Values differ from run to run: never store or print them, and let no
-// result depend on the order of an unordered container.
+// SipHash-1-3: J.-P. Aumasson and D. Bernstein, "SipHash: a fast short-input PRF" (2012), with one round a
+// word and three at the end, as Python and Rust use it. Values differ from run to run: never store or print
+// them, and let no result depend on the order of an unordered container.
 //
 // Everything here may be called from any thread.
 #pragma once
@@ -37,8 +37,9 @@ struct SeededHash {
   using is_transparent = void;
   size_t operator()(std::string_view text) const { return siphash_1_3(text, process_hash_key()); }
   template <typename T>
-  requires std::is_integral_v<T> || std::is_enum_v<T>
-  size_t operator()(T number) const { return siphash_1_3(static_cast<uint64_t>(number), process_hash_key()); }
+  requires std::is_integral_v<T> || std::is_enum_v<T> size_t operator()(T number) const {
+    return siphash_1_3(static_cast<uint64_t>(number), process_hash_key());
+  }
 };
 
 // Maps and sets of names, which can be searched with a string_view.

@@ -10,8 +10,8 @@
 namespace reprise::tokenizer {
 namespace {
 
-// Backtracking steps that a match may take at each place where it could start; real patterns take a handful. A
-// match that needs more is tried again, at one place, with twice the steps each time.
+// Backtracking steps that a match may take at each place where it could start; real patterns take a handful.
+// A match that needs more is tried again, at one place, with twice the steps each time.
 constexpr uint32_t kFirstSteps = 1000;
 constexpr uint32_t kHeapLimitKiB = 16 * 1024;
 constexpr size_t kMaxPatternBytes = 64 * 1024;
@@ -90,11 +90,11 @@ int Regex::match(std::string_view text, size_t from, uint32_t options, uint32_t 
   pcre2_set_match_limit(scratch.context, steps);
   const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   options |= PCRE2_NO_UTF_CHECK;
-  int found = pcre2_match(as_code(code_.get()), subject, text.size(), from, options, scratch.data,
-                          scratch.context);
+  int found =
+      pcre2_match(as_code(code_.get()), subject, text.size(), from, options, scratch.data, scratch.context);
   if (found == PCRE2_ERROR_JIT_STACKLIMIT) {  // the interpreter has the heap, up to its own limit
-    found = pcre2_match(as_code(code_.get()), subject, text.size(), from, options | PCRE2_NO_JIT, scratch.data,
-                        scratch.context);
+    found = pcre2_match(as_code(code_.get()), subject, text.size(), from, options | PCRE2_NO_JIT,
+                        scratch.data, scratch.context);
   }
   return found;
 }
@@ -107,11 +107,11 @@ std::optional<Span> Regex::find(std::string_view text, size_t from, RegexBudget&
     do {
       steps *= 2;
       if (steps > budget.steps) {
-        throw Error("[{}] the regular expression backtracks too much on a text of {} bytes", what_, text.size());
+        throw Error("[{}] the regular expression backtracks too much on a text of {} bytes", what_,
+                    text.size());
       }
       budget.steps -= steps;
-      found = match(text, at, PCRE2_ANCHORED,
-                    static_cast<uint32_t>(std::min<uint64_t>(steps, UINT32_MAX)));
+      found = match(text, at, PCRE2_ANCHORED, static_cast<uint32_t>(std::min<uint64_t>(steps, UINT32_MAX)));
     } while (found == PCRE2_ERROR_MATCHLIMIT);
     if (found != PCRE2_ERROR_NOMATCH) break;
     while (at + 1 < text.size() && (static_cast<unsigned char>(text[at + 1]) & 0xC0) == 0x80) ++at;

@@ -4,10 +4,10 @@
 // are spelled out, scripts are matched by Script and not by Script_Extensions, `\uHHHH` is rewritten, `^` and
 // `$` match at line ends; set operations within brackets are refused. Unicode data is PCRE2's own.
 //
-// A pattern may be hostile: PCRE2 bounds its compilation, and a search through a text may backtrack a number of
-// steps that grows with the text (RegexBudget); beyond it is an Error. The pre-tokenizers of real models need one
-// step for each byte of a long run of blanks. Matching is safe from many threads: its scratch memory belongs to
-// the calling thread.
+// A pattern may be hostile: PCRE2 bounds its compilation, and a search through a text may backtrack a number
+// of steps that grows with the text (RegexBudget); beyond it is an Error. The pre-tokenizers of real models
+// need one step for each byte of a long run of blanks. Matching is safe from many threads: its scratch memory
+// belongs to the calling thread.
 #pragma once
 
 #include <cstdint>

@@ -202,7 +202,7 @@ void check_added_tokens(const std::vector<AddedToken>& tokens, const Vocab& voca
 // that the vocabulary has is marked, another one gets the next free id. A token that was special once stays
 // special.
 void add_declared_tokens(const TokenizerConfig& config, const Vocab& vocab, std::vector<AddedToken>& tokens) {
-  std::unordered_map<std::string, size_t> places;
+  std::unordered_map<std::string, size_t, SeededHash> places;
   int32_t next = vocab.size();
   for (size_t k = 0; k < tokens.size(); ++k) {
     places.emplace(tokens[k].content, k);

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "core/json.h"
+#include "tests/tokenizer/cpu_time.h"
 #include "tests/tokenizer/golden_cases.h"
 
 namespace reprise::tokenizer {
@@ -100,6 +101,23 @@ TEST_P(SharedCasesTest, FromGgufMetadata) {
   const Tokenizer tokenizer = Tokenizer::from_gguf(vocab);
   for (const SharedCase& one : cases_) {
     EXPECT_EQ(tokenizer.encode(one.text, false), one.ids) << one.text;
+  }
+}
+
+// Valid text of any length encodes, in time that grows with it: a megabyte of one character, or two.
+TEST_P(SharedCasesTest, LongRunsEncodeInLinearTime) {
+  constexpr size_t kBytes = 1'000'000;
+  const Tokenizer tokenizer = Tokenizer::load(folder_);
+  for (const std::string_view unit : {" ", "\t", "\n", " \n", "\r\n", "a", "A", "aB", "1", "!", "'", "/",
+                                      "\u00a0", "\u3000", "你", "\u0301", "😀", " a"}) {
+    std::string text;
+    while (text.size() < kBytes) text += unit;
+    for (const char* end : {"", "a", "\n"}) {
+      std::vector<int32_t> ids;
+      const double seconds = cpu_seconds([&] { ids = tokenizer.encode(text + end, false); });
+      EXPECT_LT(seconds, 1.0 * kSlowBuild) << "\"" << unit << "\"";
+      EXPECT_EQ(tokenizer.decode(ids, false).size(), text.size() + std::string_view(end).size());
+    }
   }
 }
 
