@@ -38,6 +38,9 @@ struct LoadOptions {
   std::string model = {};      // folder with config.json and weights, or a .gguf file; required
   std::string tokenizer = {};  // folder with a tokenizer.json, or a .gguf file, instead of the model's own
   std::string chat_template = {};  // file with a Jinja template to use instead of the model's own
+  // Recognise control tokens in the content of user and tool messages, as transformers does by default. Then
+  // whoever writes a message can end it and begin another one in any role.
+  bool chat_control_tokens_in_content = false;
   std::string dtype = "auto";  // auto | float32 | bfloat16; auto: that of the checkpoint, bfloat16 for GGUF
   std::string isa = {};  // auto | scalar | avx2 | avx512 | avx512_bf16 | amx; empty: REPRISE_ISA, or auto
   bool random_weights = false;  // --load-choices dummy: only config.json is read

@@ -36,7 +36,7 @@ Json list_of(const Json& request, const char* name) {
 }
 
 Json parse_part(const std::string& text, const char* name) {
-  return text.empty() ? Json() : parse_json(text, fmt::format("[{}]", name));
+  return text.empty() ? Json() : parse_json(text, fmt::format("[{}]", name), kRequestJson);
 }
 std::string text_of(const Json& part) {
   return part.is_null() ? std::string() : to_json_text(part);
@@ -93,11 +93,11 @@ void set_chat(Prompt& prompt, const ChatRequest& chat) {
 }
 
 Json answer_tokenizer_line(const TextModel& text, const std::string& raw) {
-  const Json line = parse_json(raw, "batch line");
+  const Json line = parse_json(raw, "batch line", kRequestJson);
   if (!line.is_object()) throw Error("[batch line] is no object; expected text, token_ids or messages");
   if (line.contains("messages")) {
-    const std::string prompt = text.render_chat(parse_chat_request(line, false));
-    Json result = {{"prompt", prompt}};
+    const ChatPrompt prompt = text.render_chat(parse_chat_request(line, false));
+    Json result = {{"prompt", prompt.text}};
     if (text.has_tokenizer()) result["token_ids"] = text.encode_chat(prompt);
     return result;
   }

@@ -67,6 +67,13 @@ std::vector<MemoryUse> memory_lines(const engine::MemoryReport& predicted,
   return lines;
 }
 
+// The tokens that end an output are the union of what the model's files and its tokenizer name.
+void add_end_ids(const api::TextModel& text, int64_t vocab_size, std::vector<int32_t>& ids) {
+  if (!text.has_tokenizer()) return;
+  for (const int32_t id : text.tokenizer().end_of_turn_ids())
+    if (id < vocab_size && std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
+}
+
 }  // namespace
 
 LanguageModel LanguageModel::load(const LoadOptions& options) {
@@ -81,7 +88,11 @@ LanguageModel LanguageModel::load(const LoadOptions& options) {
   impl->defaults = setup.defaults;
   engine::EngineConfig engine_options = setup.engine;
   std::vector<std::string> warnings = std::move(setup.warnings);
-  impl->text = api::TextModel::load(setup.path, options.tokenizer, options.chat_template);
+  impl->text =
+      api::TextModel::load(setup.path, {.tokenizer = options.tokenizer,
+                                        .chat_template = options.chat_template,
+                                        .control_tokens_in_content = options.chat_control_tokens_in_content});
+  add_end_ids(impl->text, config.vocab_size, engine_options.eos_token_ids);
   impl->team = std::make_unique<ThreadTeam>(options.threads);
 
   std::unique_ptr<weights::Checkpoint> checkpoint;
@@ -178,7 +189,7 @@ bool LanguageModel::has_tokenizer() const {
 }
 
 std::string LanguageModel::chat_prompt(const std::vector<Message>& messages) const {
-  return impl_->text.render_chat(api::chat_request_of({.messages = messages}));
+  return impl_->text.render_chat(api::chat_request_of({.messages = messages})).text;
 }
 
 Sampling LanguageModel::default_sampling() const {

@@ -24,7 +24,7 @@ std::vector<int32_t> token_ids(const Json& value) {
 }  // namespace
 
 Prompt parse_prompt_line(const std::string& line, const Sampling& defaults) {
-  const Json json = parse_json(line, "prompt line");
+  const Json json = parse_json(line, "prompt line", kRequestJson);
   Prompt prompt;
   prompt.sampling = defaults;
   if (json.is_string()) {

@@ -206,7 +206,7 @@ void set_field_from_text(const SamplingField& field, Sampling& sampling,
   if (field.form == FieldForm::text_list) return set_field(field, sampling, Json(texts), shown_name);
   Json value;
   try {
-    value = parse_json(texts.back(), shown_name);
+    value = parse_json(texts.back(), shown_name, kRequestJson);
   } catch (const Error&) {
     value = texts.back();  // of the wrong type, which the field says
   }

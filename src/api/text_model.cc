@@ -1,5 +1,8 @@
 #include "api/text_model.h"
 
+#include <algorithm>
+#include <mutex>
+
 #include "core/error.h"
 #include "weights/gguf.h"
 #include "weights/gguf_vocab.h"
@@ -9,60 +12,72 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::optional<int32_t> narrow(const std::optional<int64_t>& id) {
-  return id ? std::optional<int32_t>(static_cast<int32_t>(*id)) : std::nullopt;
+// Variables of a template that are fields of the request, or functions that every template has.
+constexpr std::string_view kReservedNames[] = {
+    "messages",      "tools",           "documents",    "add_generation_prompt", "continue_final_message",
+    "chat_template", "raise_exception", "strftime_now",
+};
+
+void check_kwargs(const Json& kwargs) {
+  for (const auto& [name, value] : kwargs.items()) {
+    if (std::find(std::begin(kReservedNames), std::end(kReservedNames), name) != std::end(kReservedNames)) {
+      throw Error(
+          "[chat_template_kwargs] \"{}\" may not be replaced here, since the request itself says it; leave "
+          "it out",
+          name);
+    }
+  }
 }
 
-// The two folders stand on one floor and may not know each other; this is where their structs meet.
-tokenizer::GgufVocab convert(weights::GgufVocab&& from) {
-  tokenizer::GgufVocab to;
-  to.model = std::move(from.model);
-  to.pre = std::move(from.pre);
-  to.tokens = std::move(from.tokens);
-  to.scores = std::move(from.scores);
-  for (const weights::GgufTokenType type : from.types) to.token_types.push_back(static_cast<int32_t>(type));
-  to.merges = std::move(from.merges);
-  to.bos_id = narrow(from.bos_id);
-  to.eos_id = narrow(from.eos_id);
-  to.unk_id = narrow(from.unk_id);
-  to.pad_id = narrow(from.pad_id);
-  to.add_bos = from.add_bos;
-  to.add_eos = from.add_eos;
-  to.add_space_prefix = from.add_space_prefix;
-  to.chat_template = std::move(from.chat_template);
-  return to;
+tokenizer::Tokenizer read_gguf_tokenizer(const fs::path& path) {
+  const weights::GgufFile file(path);
+  const GgufVocab vocab = weights::read_gguf_vocab(file.metadata());
+  file.file().check();
+  return tokenizer::Tokenizer::from_gguf(vocab);
 }
 
 }  // namespace
 
-TextModel TextModel::load(const fs::path& model, const fs::path& tokenizer, const fs::path& template_file) {
+// A template that is parsed when it is first used.
+class TextModel::LazyTemplate {
+ public:
+  explicit LazyTemplate(std::string source) : source_(std::move(source)) {}
+  // Throws Error when the template can't be parsed, each time.
+  const tokenizer::ChatTemplate& get() const {
+    std::call_once(once_, [&] { parsed_ = tokenizer::ChatTemplate::parse(source_); });
+    return *parsed_;
+  }
+
+ private:
+  std::string source_;
+  mutable std::once_flag once_;
+  mutable std::optional<tokenizer::ChatTemplate> parsed_;
+};
+
+TextModel TextModel::load(const fs::path& model, const Options& options) {
   TextModel text;
-  const fs::path& source = tokenizer.empty() ? model : tokenizer;
+  const fs::path& source = options.tokenizer.empty() ? model : options.tokenizer;
   text.where_ = source.string();
+  text.control_tokens_in_content_ = options.control_tokens_in_content;
   if (weights::is_gguf_file(source)) {
-    const weights::GgufFile file(source);
-    weights::GgufVocab vocab = weights::read_gguf_vocab(file.metadata());
-    file.file().check();
-    text.tokenizer_ = tokenizer::Tokenizer::from_gguf(convert(std::move(vocab)));
+    text.tokenizer_ = read_gguf_tokenizer(source);
   } else if (fs::exists(source / "tokenizer.json")) {
     text.tokenizer_ = tokenizer::Tokenizer::load(source);
-  } else if (!tokenizer.empty()) {
+  } else if (!options.tokenizer.empty()) {
     throw Error("[tokenizer] {} has no tokenizer.json; --tokenizer names a folder with one, or a .gguf file",
                 source.string());
   }
-  std::string template_source;
-  if (text.tokenizer_) {
-    const tokenizer::TokenizerConfig& config = text.tokenizer_->config();
-    for (const auto& [role, token] : config.special_tokens) text.special_tokens_[role] = token;
-    if (const std::string* own = config.chat_template()) template_source = *own;
-  } else {
-    // Templates can be rendered without a tokenizer, as `reprise tokenizer --chat-template` does.
-    const tokenizer::TokenizerConfig config = tokenizer::load_tokenizer_config(source);
-    for (const auto& [role, token] : config.special_tokens) text.special_tokens_[role] = token;
-    if (const std::string* own = config.chat_template()) template_source = *own;
+  // Templates can be rendered without a tokenizer, as `reprise tokenizer --chat-template` does.
+  text.config_ = text.tokenizer_ ? text.tokenizer_->config() : tokenizer::load_tokenizer_config(source);
+  if (!options.chat_template.empty()) {
+    text.config_.named_templates = false;
+    text.config_.template_problem.clear();
+    text.config_.chat_templates = {{"default", read_file(options.chat_template)}};
   }
-  if (!template_file.empty()) template_source = read_file(template_file);
-  if (!template_source.empty()) text.template_ = tokenizer::ChatTemplate::parse(template_source);
+  for (const auto& [name, template_source] : text.config_.chat_templates) {
+    if (!template_source.empty())
+      text.templates_.emplace_back(name, std::make_shared<const LazyTemplate>(template_source));
+  }
   return text;
 }
 
@@ -74,16 +89,35 @@ const tokenizer::Tokenizer& TextModel::tokenizer() const {
   return *tokenizer_;
 }
 
-std::string TextModel::render_chat(const ChatRequest& request) const {
-  if (!template_)
-    throw Error("[chat template] {} has none; give one with --chat-template, or send a plain prompt", where_);
-  Json context = special_tokens_;
+const tokenizer::ChatTemplate& TextModel::choose_template(const ChatRequest& request) const {
+  const std::string* chosen = config_.choose_chat_template(!request.tools.is_null());
+  for (const auto& [name, lazy] : templates_) {
+    if (chosen == config_.chat_template(name)) return lazy->get();
+  }
+  throw Error("[chat template] {} has none; give one with --chat-template, or send a plain prompt", where_);
+}
+
+ChatPrompt TextModel::render_chat(const ChatRequest& request, const std::atomic<bool>* cancel) const {
+  for (const std::string& problem : {config_.role_problem, config_.template_problem}) {
+    if (!problem.empty()) throw Error("{}", problem);
+  }
+  check_kwargs(request.kwargs);
+  const tokenizer::ChatTemplate& chat_template = choose_template(request);
+  Json context = Json::object();
+  for (const auto& [role, token] : config_.special_tokens) context[role] = token;
   context["messages"] = request.messages;
   context["tools"] = request.tools;
   context["documents"] = request.documents;
   context["add_generation_prompt"] = request.add_generation_prompt;
   for (const auto& [name, value] : request.kwargs.items()) context[name] = value;
-  return template_->render(context);
+  tokenizer::RenderedChat rendered = chat_template.render_chat(context, cancel);
+  if (control_tokens_in_content_) rendered.untrusted.clear();
+  return {std::move(rendered.text), std::move(rendered.untrusted)};
+}
+
+std::vector<int32_t> TextModel::encode_chat(const ChatPrompt& prompt, size_t max_tokens) const {
+  return tokenizer().encode(prompt.text,
+                            {.add_special_tokens = false, .plain = prompt.plain, .max_tokens = max_tokens});
 }
 
 }  // namespace reprise::api

@@ -1,9 +1,12 @@
-// The text side of a model: tokenizer and chat template, from a Hugging Face folder or a GGUF file.
+// The text side of a model: tokenizer and chat templates, from a Hugging Face folder or a GGUF file.
 #pragma once
 
+#include <atomic>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/json.h"
@@ -18,33 +21,63 @@ struct ChatRequest {
   Json tools;      // null: none
   Json documents;  // null: none
   bool add_generation_prompt = true;
-  Json kwargs = Json::object();  // chat_template_kwargs; win over everything else
+  // chat_template_kwargs: further variables of the template. They may replace special tokens ("bos_token"),
+  // but none of the fields above.
+  Json kwargs = Json::object();
+};
+
+// A rendered conversation.
+struct ChatPrompt {
+  std::string text;
+  // Ranges of `text` that people and tools wrote (ChatTemplate::render_chat): no control token is recognised
+  // there.
+  std::vector<tokenizer::TextSpan> plain;
 };
 
 // Immutable after loading; safe from many threads.
 class TextModel {
  public:
-  // `model`: folder or .gguf file. `tokenizer` (folder) and `template_file` take the place of the model's own
-  // where not empty. A model without a tokenizer or without a template is no error until one is asked for.
+  struct Options {
+    // Folder with tokenizer files, or a .gguf file, and a file with a Jinja template, in place of the model's
+    // own; empty: the model's.
+    std::filesystem::path tokenizer = {};
+    std::filesystem::path chat_template = {};
+    // Recognise control tokens in the content of user and tool messages too, as transformers does by default.
+    // Then whoever writes a message can end it and begin another one in any role.
+    bool control_tokens_in_content = false;
+  };
+
+  // `model`: folder or .gguf file. A model without a tokenizer, without a template or with one that can't be
+  // parsed is no error until one is asked for.
+  static TextModel load(const std::filesystem::path& model, const Options& options);
   static TextModel load(const std::filesystem::path& model, const std::filesystem::path& tokenizer = {},
-                        const std::filesystem::path& template_file = {});
+                        const std::filesystem::path& chat_template = {}) {
+    return load(model, Options{.tokenizer = tokenizer, .chat_template = chat_template});
+  }
 
   bool has_tokenizer() const { return tokenizer_.has_value(); }
   // Throws Error, saying what file is missing.
   const tokenizer::Tokenizer& tokenizer() const;
-  // The conversation as text. Throws Error where there is no template, or as the template does.
-  std::string render_chat(const ChatRequest& request) const;
-  // Ids of a rendered conversation: the template has put the special tokens itself.
-  std::vector<int32_t> encode_chat(const std::string& prompt, size_t max_tokens = SIZE_MAX) const {
-    return tokenizer().encode(
-        prompt, tokenizer::EncodeOptions{.add_special_tokens = false, .max_tokens = max_tokens});
-  }
+
+  // Renders with the template that transformers would choose (TokenizerConfig::choose_chat_template). Throws
+  // Error where there is no template or it can't be parsed, on a reserved name in `kwargs`, or as the
+  // template does, or once `*cancel` is true (null: never).
+  ChatPrompt render_chat(const ChatRequest& request, const std::atomic<bool>* cancel = nullptr) const;
+  // Ids of a rendered conversation: the template has put the special tokens itself. Throws
+  // tokenizer::TooManyTokens beyond `max_tokens`.
+  std::vector<int32_t> encode_chat(const ChatPrompt& prompt, size_t max_tokens = SIZE_MAX) const;
 
  private:
+  class LazyTemplate;
+
+  const tokenizer::ChatTemplate& choose_template(const ChatRequest& request) const;
+
   std::string where_;  // for errors
   std::optional<tokenizer::Tokenizer> tokenizer_;
-  std::optional<tokenizer::ChatTemplate> template_;
-  Json special_tokens_ = Json::object();  // "bos_token": "<s>" ...
+  tokenizer::TokenizerConfig config_;
+  bool control_tokens_in_content_ = false;
+  // By name; parsed when a chat asks for one.
+  std::vector<std::pair<std::string, std::shared_ptr<const LazyTemplate>>> templates_;
 };
 
 }  // namespace reprise::api

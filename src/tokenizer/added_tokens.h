@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tokenizer/byte_trie.h"
+#include "tokenizer/hash.h"
 #include "tokenizer/normalizer.h"
 #include "tokenizer/plain_ranges.h"
 #include "tokenizer/vocab.h"
@@ -67,7 +68,8 @@ class AddedTokens {
 
   std::vector<AddedToken> tokens_;
   std::unordered_map<int32_t, size_t> by_id_;
-  std::unordered_map<std::string_view, size_t> by_content_;  // views into tokens_, which never changes
+  std::unordered_map<std::string_view, size_t, SeededHash>
+      by_content_;  // views into tokens_, which never changes
   ByteTrie raw_;
   ByteTrie normalized_;
   bool has_normalized_special_ = false;

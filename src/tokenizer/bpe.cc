@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "tokenizer/byte_level.h"
 #include "tokenizer/hash.h"
+#include "tokenizer/scratch.h"
 #include "tokenizer/utf8.h"
 
 namespace reprise::tokenizer {
@@ -193,7 +194,7 @@ void Bpe::encode(std::string_view piece, std::vector<int32_t>& out) const {
     }
   }
   thread_local std::vector<Symbol> symbols;
-  symbols.clear();
+  const ScratchScope scope(symbols);
   if (options_.byte_level) {
     split_bytes(piece, symbols);
   } else {

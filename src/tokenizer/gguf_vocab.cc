@@ -1,11 +1,11 @@
 // A tokenizer from GGUF metadata. The metadata names a kind and a `pre` instead of stages; the stages that
 // they mean are llama.cpp's, except that qwen2 composes characters (NFC) as its makers' tokenizer.json does.
-#include "tokenizer/gguf_vocab.h"
-
 #include <cmath>
 
 #include "core/error.h"
+#include "core/gguf_vocab.h"
 #include "tokenizer/bpe.h"
+#include "tokenizer/gguf_pre.h"
 #include "tokenizer/score_bpe.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/tokenizer_parts.h"
@@ -17,25 +17,21 @@ namespace {
 
 constexpr std::string_view kWhere = "GGUF tokenizer";
 
-constexpr const char* kQwen2Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr const char* kLlama3Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-
 void check(const GgufVocab& vocab) {
   const size_t count = vocab.tokens.size();
   if (count == 0) throw Error("[{}] the list of tokens is empty", kWhere);
   if (!vocab.scores.empty() && vocab.scores.size() != count) {
     throw Error("[{}] {} scores for {} tokens", kWhere, vocab.scores.size(), count);
   }
-  if (!vocab.token_types.empty() && vocab.token_types.size() != count) {
-    throw Error("[{}] {} token types for {} tokens", kWhere, vocab.token_types.size(), count);
+  if (!vocab.types.empty() && vocab.types.size() != count) {
+    throw Error("[{}] {} token types for {} tokens", kWhere, vocab.types.size(), count);
   }
   for (size_t id = 0; id < vocab.scores.size(); ++id) {
     if (!std::isfinite(vocab.scores[id]))
       throw Error("[{}] the score of token {} is not a number", kWhere, id);
   }
-  for (const auto& id : {vocab.bos_id, vocab.eos_id, vocab.unk_id, vocab.pad_id}) {
+  for (const auto& id :
+       {vocab.bos_id, vocab.eos_id, vocab.eot_id, vocab.eom_id, vocab.unk_id, vocab.pad_id}) {
     if (id && (*id < 0 || static_cast<size_t>(*id) >= count)) {
       throw Error("[{}] special token {} of a vocabulary of {}", kWhere, *id, count);
     }
@@ -46,39 +42,16 @@ void need_scores(const GgufVocab& vocab) {
   if (vocab.scores.empty()) throw Error("[{}] model \"{}\" needs tokenizer.ggml.scores", kWhere, vocab.model);
 }
 
-void add_split(TokenizerParts& parts, const char* pattern) {
-  parts.pre_tokenizers.push_back(
-      make_split(Pattern::regex(pattern, kWhere), SplitBehavior::kIsolated, false));
-}
-
-void add_pre_tokenizer(const std::string& pre, TokenizerParts& parts, BpeOptions& options) {
-  if (pre == "gpt-2") {
-    add_split(parts, kGpt2Pattern);
-  } else if (pre == "smollm") {  // digits one by one
-    add_split(parts, R"(\p{N})");
-    add_split(parts, kGpt2Pattern);
-  } else if (pre == "qwen2" || pre == "deepseek-r1-qwen") {
-    parts.normalizer = make_unicode_normalizer(UnicodeForm::kNfc);
-    add_split(parts, kQwen2Pattern);
-  } else if (pre == "llama-bpe" || pre == "llama3" || pre == "llama-v3") {
-    options.ignore_merges = true;
-    add_split(parts, kLlama3Pattern);
-  } else if (pre == "default" || pre.empty()) {
-    add_split(parts, R"([\p{P}\$\+<=>\^~\|]+)");
-    add_split(parts, kGpt2Pattern);
-    add_split(parts, R"(\p{N}+)");
-    add_split(parts, "[0-9][0-9][0-9]");
-  } else {
-    throw Error(
-        "[{}] pre-tokenizer \"{}\" is not supported, expected default, gpt-2, smollm, qwen2 or llama-bpe",
-        kWhere, pre);
-  }
-}
-
 void build_byte_level(const GgufVocab& vocab, Vocab tokens, TokenizerParts& parts) {
   BpeOptions options;
   options.byte_level = true;
-  add_pre_tokenizer(vocab.pre, parts, options);
+  const GgufPre& pre = find_gguf_pre(vocab.pre);
+  options.ignore_merges = pre.ignore_merges;
+  if (pre.nfc) parts.normalizer = make_unicode_normalizer(UnicodeForm::kNfc);
+  for (const char* pattern : pre.patterns) {
+    parts.pre_tokenizers.push_back(
+        make_split(Pattern::regex(pattern, kWhere), SplitBehavior::kIsolated, false));
+  }
   std::vector<Bpe::Merge> merges;
   merges.reserve(vocab.merges.size());
   for (const std::string& line : vocab.merges) {
@@ -128,10 +101,10 @@ void build_unigram(const GgufVocab& vocab, Vocab tokens, TokenizerParts& parts) 
 }
 
 void add_special_tokens(const GgufVocab& vocab, TokenizerParts& parts) {
-  for (size_t id = 0; id < vocab.token_types.size(); ++id) {
-    const int32_t type = vocab.token_types[id];
-    const bool special = type == GgufVocab::kControl || type == GgufVocab::kUnknown;
-    if ((!special && type != GgufVocab::kUserDefined) || vocab.tokens[id].empty()) continue;
+  for (size_t id = 0; id < vocab.types.size(); ++id) {
+    const GgufTokenType type = vocab.types[id];
+    const bool special = type == GgufTokenType::control || type == GgufTokenType::unknown;
+    if ((!special && type != GgufTokenType::user_defined) || vocab.tokens[id].empty()) continue;
     AddedToken token;
     token.id = static_cast<int32_t>(id);
     token.content = vocab.tokens[id];
@@ -160,7 +133,7 @@ Tokenizer Tokenizer::from_gguf(const GgufVocab& source) {
   bool add_bos = false, add_eos = false;
   if (vocab.model == "gpt2") {
     build_byte_level(vocab, std::move(tokens), parts);
-    add_bos = vocab.pre == "llama-bpe" || vocab.pre == "llama3" || vocab.pre == "llama-v3";
+    add_bos = find_gguf_pre(vocab.pre).add_bos;
   } else if (vocab.model == "llama") {
     if (!vocab.bos_id && vocab.tokens.size() > 2) vocab.bos_id = 1;
     if (!vocab.eos_id && vocab.tokens.size() > 2) vocab.eos_id = 2;
@@ -178,7 +151,12 @@ Tokenizer Tokenizer::from_gguf(const GgufVocab& source) {
   if (vocab.add_bos.value_or(add_bos) && vocab.bos_id) parts.frame.push_back(*vocab.bos_id);
   parts.frame.push_back(kTextPlace);
   if (vocab.add_eos.value_or(add_eos) && vocab.eos_id) parts.frame.push_back(*vocab.eos_id);
-  if (!vocab.chat_template.empty()) parts.config.chat_templates.emplace_back("default", vocab.chat_template);
+  parts.config.chat_templates = std::move(vocab.chat_templates);
+  for (const auto& [name, text] : parts.config.chat_templates)
+    parts.config.named_templates |= name != "default";
+  for (const auto& id : {vocab.eot_id, vocab.eom_id}) {
+    if (id) parts.end_ids.push_back(*id);
+  }
   return Tokenizer(std::move(parts));
 }
 

@@ -44,10 +44,11 @@ void Pattern::for_each_match(std::string_view text, FunctionRef<void(size_t, siz
     return;
   }
   if (text.empty()) return;
+  RegexBudget budget(text.size());
   size_t from = 0;
   size_t last_end = std::string_view::npos;
   while (from <= text.size()) {
-    const std::optional<Span> match = regex_->find(text, from);
+    const std::optional<Span> match = regex_->find(text, from, budget);
     if (!match) return;
     if (match->begin == match->end && match->end == last_end) {
       from += from < text.size() ? character_at(text, from).length : 1;

@@ -3,13 +3,16 @@
 
 #include <pcre2.h>
 
+#include <algorithm>
+
 #include "core/error.h"
 
 namespace reprise::tokenizer {
 namespace {
 
-// Backtracking steps of one match attempt (about a millisecond); real patterns take a handful.
-constexpr uint32_t kMatchLimit = 100'000;
+// Backtracking steps that a match may take at each place where it could start; real patterns take a handful.
+// A match that needs more is tried again, at one place, with twice the steps each time.
+constexpr uint32_t kFirstSteps = 1000;
 constexpr uint32_t kHeapLimitKiB = 16 * 1024;
 constexpr size_t kMaxPatternBytes = 64 * 1024;
 constexpr size_t kJitStackBytes = 512 * 1024;
@@ -26,7 +29,6 @@ struct MatchScratch {
 
   MatchScratch() {
     REPRISE_CHECK(data != nullptr && context != nullptr, "PCRE2 got no memory for a match");
-    pcre2_set_match_limit(context, kMatchLimit);
     pcre2_set_heap_limit(context, kHeapLimitKiB);
     if (stack != nullptr) pcre2_jit_stack_assign(context, nullptr, stack);
   }
@@ -74,21 +76,54 @@ Regex::Regex(const std::string& pattern, std::string_view what) : what_(what) {
   pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where it can't, the interpreter serves
 }
 
-std::optional<Span> Regex::find(std::string_view text, size_t from) const {
+namespace {
+
+MatchScratch& match_scratch() {
   thread_local MatchScratch scratch;
+  return scratch;
+}
+
+}  // namespace
+
+int Regex::match(std::string_view text, size_t from, uint32_t options, uint32_t steps) const {
+  const MatchScratch& scratch = match_scratch();
+  pcre2_set_match_limit(scratch.context, steps);
   const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
-  int found = pcre2_match(as_code(code_.get()), subject, text.size(), from, PCRE2_NO_UTF_CHECK, scratch.data,
-                          scratch.context);
+  options |= PCRE2_NO_UTF_CHECK;
+  int found =
+      pcre2_match(as_code(code_.get()), subject, text.size(), from, options, scratch.data, scratch.context);
   if (found == PCRE2_ERROR_JIT_STACKLIMIT) {  // the interpreter has the heap, up to its own limit
-    found = pcre2_match(as_code(code_.get()), subject, text.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
+    found = pcre2_match(as_code(code_.get()), subject, text.size(), from, options | PCRE2_NO_JIT,
                         scratch.data, scratch.context);
+  }
+  return found;
+}
+
+std::optional<Span> Regex::find(std::string_view text, size_t from, RegexBudget& budget) const {
+  int found = match(text, from, 0, kFirstSteps);
+  for (size_t at = from; found == PCRE2_ERROR_MATCHLIMIT; ++at) {
+    // Some place at or behind `at` needs more. Look at this one alone, then from the next one on.
+    uint64_t steps = kFirstSteps;
+    do {
+      steps *= 2;
+      if (steps > budget.steps) {
+        throw Error("[{}] the regular expression backtracks too much on a text of {} bytes", what_,
+                    text.size());
+      }
+      budget.steps -= steps;
+      found = match(text, at, PCRE2_ANCHORED, static_cast<uint32_t>(std::min<uint64_t>(steps, UINT32_MAX)));
+    } while (found == PCRE2_ERROR_MATCHLIMIT);
+    if (found != PCRE2_ERROR_NOMATCH) break;
+    while (at + 1 < text.size() && (static_cast<unsigned char>(text[at + 1]) & 0xC0) == 0x80) ++at;
+    if (at + 1 > text.size()) break;
+    found = match(text, at + 1, 0, kFirstSteps);
   }
   if (found == PCRE2_ERROR_NOMATCH) return std::nullopt;
   if (found < 0) {
     throw Error("[{}] the regular expression gave up on a text of {} bytes: {}", what_, text.size(),
                 error_text(found));
   }
-  const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(scratch.data);
+  const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(match_scratch().data);
   if (ends[0] > ends[1] || ends[0] < from || ends[1] > text.size()) {  // \K can do this
     throw Error("[{}] the regular expression matched backwards", what_);
   }

@@ -4,10 +4,13 @@
 // are spelled out, scripts are matched by Script and not by Script_Extensions, `\uHHHH` is rewritten, `^` and
 // `$` match at line ends; set operations within brackets are refused. Unicode data is PCRE2's own.
 //
-// A pattern is hostile input: compilation is bounded by PCRE2, matching by limits on backtracking and memory;
-// going past one is an Error. Matching is safe from many threads (its scratch memory is thread-local).
+// A pattern may be hostile: PCRE2 bounds its compilation, and a search through a text may backtrack a number
+// of steps that grows with the text (RegexBudget); beyond it is an Error. The pre-tokenizers of real models
+// need one step for each byte of a long run of blanks. Matching is safe from many threads: its scratch memory
+// belongs to the calling thread.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,16 +23,25 @@ struct Span {
   size_t end;
 };
 
+// Backtracking steps (some ten nanoseconds each) that all the matches in one text may take beyond the first
+// thousand of each.
+struct RegexBudget {
+  explicit RegexBudget(size_t text_bytes) : steps(100'000 + 64 * static_cast<uint64_t>(text_bytes)) {}
+  uint64_t steps;
+};
+
 class Regex {
  public:
   // `what` names the pattern's place in errors. Throws Error for a pattern that is invalid or not supported.
   Regex(const std::string& pattern, std::string_view what);
 
   // The leftmost match that starts at or after `from`, in bytes. `text` must be valid UTF-8, `from` a
-  // boundary in it.
-  std::optional<Span> find(std::string_view text, size_t from) const;
+  // boundary in it. `budget` is that of the text. Throws Error when it is used up.
+  std::optional<Span> find(std::string_view text, size_t from, RegexBudget& budget) const;
 
  private:
+  int match(std::string_view text, size_t from, uint32_t options, uint32_t steps) const;
+
   struct Free {
     void operator()(void* code) const;
   };

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "core/error.h"
+#include "tokenizer/scratch.h"
 #include "tokenizer/utf8.h"
 
 namespace reprise::tokenizer {
@@ -34,7 +35,7 @@ size_t ScoreBpe::most_bytes_of_an_id() const {
 
 void ScoreBpe::encode(std::string_view piece, std::vector<int32_t>& out) const {
   thread_local std::vector<Symbol> symbols;
-  symbols.clear();
+  const ScratchScope scope(symbols);
   for (size_t at = 0; at < piece.size();) {
     const auto length = static_cast<uint32_t>(character_at(piece, at).length);
     symbols.push_back({vocab_.find(piece.substr(at, length)), static_cast<uint32_t>(at), length});

@@ -29,6 +29,7 @@ Tokenizer::Impl::Impl(TokenizerParts parts)
       added(std::move(parts.added_tokens), normalizer.get()),
       frame(std::move(parts.frame)),
       decoders(std::move(parts.decoders)),
+      end_ids(std::move(parts.end_ids)),
       config(std::move(parts.config)) {
   REPRISE_CHECK(model != nullptr, "a tokenizer needs a model");
   if (decoders.empty()) decoders.push_back(make_join_decoder());

@@ -15,8 +15,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/gguf_vocab.h"
 #include "tokenizer/encode_options.h"
-#include "tokenizer/gguf_vocab.h"
 #include "tokenizer/tokenizer_config.h"
 
 namespace reprise::tokenizer {
@@ -65,6 +65,10 @@ class Tokenizer {
   std::optional<int32_t> eos_id() const;
   std::optional<int32_t> unk_id() const;
   std::optional<int32_t> pad_id() const;
+  // Tokens with which a model ends its turn, ascending: the tokenizer's own end (eos_token, and what a GGUF
+  // file names beside it), and added tokens that end a turn by their text ("<|im_end|>"). Other files of a
+  // model may name more.
+  std::vector<int32_t> end_of_turn_ids() const;
 
   // Special tokens by role, and the chat templates.
   const TokenizerConfig& config() const;

@@ -45,6 +45,7 @@ struct Tokenizer::Impl {
   AddedTokens added;
   std::vector<int32_t> frame;
   std::vector<DecoderPtr> decoders;
+  std::vector<int32_t> end_ids;
   TokenizerConfig config;
   int32_t size = 0;
   size_t most_bytes_of_an_id = 0;       // of a text; 0: no bound

@@ -1,7 +1,9 @@
 // Reads tokenizer.json: the model with its vocabulary, the added tokens, and the whole. The vocabulary of a
 // file is trusted in nothing: ids must be 0..n-1 without a hole or a double, merges must name known tokens.
+#include <algorithm>
 #include <limits>
 #include <optional>
+#include <unordered_map>
 
 #include "core/error.h"
 #include "tokenizer/bpe.h"
@@ -196,8 +198,38 @@ void check_added_tokens(const std::vector<AddedToken>& tokens, const Vocab& voca
   make_unique_vocab(contents, what);
 }
 
+// Adds what the files beside tokenizer.json declare, as the tokenizers library's add_tokens does: a token
+// that the vocabulary has is marked, another one gets the next free id. A token that was special once stays
+// special.
+void add_declared_tokens(const TokenizerConfig& config, const Vocab& vocab, std::vector<AddedToken>& tokens) {
+  std::unordered_map<std::string, size_t, SeededHash> places;
+  int32_t next = vocab.size();
+  for (size_t k = 0; k < tokens.size(); ++k) {
+    places.emplace(tokens[k].content, k);
+    next = std::max(next, tokens[k].id + 1);
+  }
+  for (const DeclaredToken& declared : config.declared_tokens) {
+    const auto [place, added] = places.emplace(declared.content, tokens.size());
+    if (!added && !declared.replaces) continue;
+    if (added) {
+      const int32_t known = vocab.find(declared.content);
+      tokens.emplace_back().id = known != kNoToken ? known : next++;
+    }
+    AddedToken& token = tokens[place->second];
+    token.content = declared.content;
+    token.special |= declared.special;
+    token.normalized = declared.normalized;
+    token.single_word = declared.single_word;
+    token.lstrip = declared.lstrip;
+    token.rstrip = declared.rstrip;
+  }
+}
+
 // Without a post-processor the configuration says what surrounds a text.
 void frame_by_config(TokenizerParts& parts) {
+  if ((parts.config.add_bos_token || parts.config.add_eos_token) && !parts.config.role_problem.empty()) {
+    throw Error("{}", parts.config.role_problem);
+  }
   const auto id_of = [&](std::string_view role) {
     const std::string_view text = parts.config.special_token(role);
     for (const AddedToken& token : parts.added_tokens) {
@@ -235,6 +267,7 @@ TokenizerParts parse_tokenizer_json(std::string_view text, std::string_view what
     parts.added_tokens = parse_added_tokens(*node, vocab);
     check_added_tokens(parts.added_tokens, vocab, node->where());
   }
+  add_declared_tokens(parts.config, vocab, parts.added_tokens);
   if (const auto node = root.find("post_processor")) {
     parts.frame = parse_post_processor(*node);
     const int64_t size = vocab.size() + static_cast<int64_t>(parts.added_tokens.size());

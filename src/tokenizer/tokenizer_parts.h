@@ -25,6 +25,7 @@ struct TokenizerParts {
   // What encode answers with special tokens: their ids around kTextPlace.
   std::vector<int32_t> frame = {kTextPlace};
   std::vector<DecoderPtr> decoders;
+  std::vector<int32_t> end_ids;  // ends of a turn that the file names besides the role "eos_token"
   TokenizerConfig config;
 };
 

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "core/error.h"
+#include "tokenizer/scratch.h"
 #include "tokenizer/utf8.h"
 
 namespace reprise::tokenizer {
@@ -54,6 +55,7 @@ size_t Unigram::most_bytes_of_an_id() const {
 
 void Unigram::encode(std::string_view piece, std::vector<int32_t>& out) const {
   thread_local std::vector<Node> ends;
+  const ScratchScope ends_scope(ends);
   ends.assign(piece.size() + 1, Node{});
   for (size_t at = 0; at < piece.size();) {
     const double here = ends[at].score;
@@ -78,7 +80,7 @@ void Unigram::encode(std::string_view piece, std::vector<int32_t>& out) const {
   }
   // Walk back from the end, then emit forwards; a run of unknowns counts as one text.
   thread_local std::vector<uint32_t> cuts;
-  cuts.clear();
+  const ScratchScope cuts_scope(cuts);
   bool previous_unknown = false;
   for (auto end = static_cast<uint32_t>(piece.size()); end > 0; end = ends[end].begin) {
     const bool unknown = unk_id_ != kNoToken && ends[end].id == unk_id_;

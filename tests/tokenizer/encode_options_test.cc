@@ -73,7 +73,7 @@ TEST(EncodePlain, TheModelItselfFindsNoSpecialToken) {
   vocab.model = "llama";
   vocab.tokens = {"<u>", "<", "a", ">", "a>", "<a>"};
   vocab.scores = {0, -5, -5, -5, -1, 0};
-  vocab.token_types = {2, 1, 1, 1, 1, 3};
+  vocab.types = token_types({2, 1, 1, 1, 1, 3});
   vocab.add_bos = vocab.add_space_prefix = false;
   const Tokenizer sentencepiece = Tokenizer::from_gguf(vocab);
   EXPECT_THAT(encode(sentencepiece, "<a>", {}), ElementsAre(5));
@@ -81,7 +81,7 @@ TEST(EncodePlain, TheModelItselfFindsNoSpecialToken) {
   vocab.model = "gpt2";
   vocab.pre = "llama-bpe";
   vocab.tokens = {"!", "#", "!#"};
-  vocab.token_types = {1, 1, 3};
+  vocab.types = token_types({1, 1, 3});
   vocab.scores.clear();
   EXPECT_THAT(encode(Tokenizer::from_gguf(vocab), "!#", {{0, 2}}), ElementsAre(0, 1));
 }

@@ -31,6 +31,13 @@ GoldenCases read_golden_cases(const std::string& name);
 // ../shared, or where the environment variable REPRISE_SHARED says.
 std::filesystem::path shared_folder();
 
+// GgufVocab::types from the numbers of the file.
+inline std::vector<GgufTokenType> token_types(std::initializer_list<int> numbers) {
+  std::vector<GgufTokenType> types;
+  for (const int number : numbers) types.push_back(static_cast<GgufTokenType>(number));
+  return types;
+}
+
 // What the streaming decoder hands out, put together; each part must be valid UTF-8 by itself.
 std::string decode_streaming(const Tokenizer& tokenizer, const std::vector<int32_t>& ids,
                              bool skip_special_tokens);

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
-#include "tokenizer/gguf_vocab.h"
+#include "tests/tokenizer/golden_cases.h"
 #include "tokenizer/tokenizer.h"
 
 namespace reprise::tokenizer {
@@ -178,7 +178,7 @@ TEST(HostileGguf, EachFaultIsAnError) {
   broken([](GgufVocab& vocab) { vocab.merges = {"a c"}; });
   broken([](GgufVocab& vocab) { vocab.merges = {"ab"}; });
   broken([](GgufVocab& vocab) { vocab.bos_id = 3; });
-  broken([](GgufVocab& vocab) { vocab.token_types = {1}; });
+  broken([](GgufVocab& vocab) { vocab.types = token_types({1}); });
   broken([](GgufVocab& vocab) { vocab.model = "llama"; });
   broken([](GgufVocab& vocab) {
     vocab.model = "llama";

@@ -66,7 +66,8 @@ TEST(Split, EmptyMatchesAdvance) {
 
 TEST(Regex, SpeaksOnigurumasDialect) {
   const auto matches = [](const char* pattern, const char* text) {
-    return Regex(pattern, "test").find(text, 0).has_value();
+    RegexBudget budget(16);
+    return Regex(pattern, "test").find(text, 0, budget).has_value();
   };
   EXPECT_TRUE(matches(R"(\h)", "f"));
   EXPECT_FALSE(matches(R"(\h)", " "));
@@ -183,12 +184,14 @@ TEST(TokenizerConfig, ReadsTokensAndTemplatesInAllForms) {
   EXPECT_EQ(config.special_token("pad_token"), "");
   EXPECT_TRUE(config.add_bos_token);
   EXPECT_FALSE(config.add_eos_token);
-  EXPECT_THAT(config.additional_special_tokens, ElementsAre("<x>", "<y>"));
+  std::vector<std::string> declared;
+  for (const DeclaredToken& token : config.declared_tokens) declared.push_back(token.content);
+  EXPECT_THAT(declared, ElementsAre("<s>", "</s>", "<x>", "<y>"));
   EXPECT_EQ(*config.chat_template(), "A");
   EXPECT_EQ(*config.chat_template("tool_use"), "B");
   EXPECT_EQ(config.chat_template("other"), nullptr);
-  EXPECT_THROW(parse_tokenizer_config(parse_json(R"({"bos_token":5})", "t"), "t"), Error);
-  EXPECT_THROW(parse_tokenizer_config(parse_json(R"({"chat_template":5})", "t"), "t"), Error);
+  EXPECT_EQ(*config.choose_chat_template(true), "B");
+  EXPECT_EQ(*config.choose_chat_template(false), "A");
   EXPECT_THROW(parse_tokenizer_config(parse_json("[]", "t"), "t"), Error);
 }
 
@@ -209,7 +212,7 @@ TEST(Gguf, SmollmSplitsDigitsOneByOne) {
   vocab.model = "gpt2";
   vocab.tokens = {"1", "2", "12", "Ġ", "a", "Ġa", "<|im_start|>"};
   vocab.merges = {"1 2", "Ġ a"};
-  vocab.token_types = {1, 1, 1, 1, 1, 1, GgufVocab::kControl};
+  vocab.types = token_types({1, 1, 1, 1, 1, 1, 3});
   vocab.bos_id = 6;
   vocab.pre = "smollm";
   EXPECT_THAT(Tokenizer::from_gguf(vocab).encode("12 a<|im_start|>"), ElementsAre(0, 1, 5, 6));
@@ -224,7 +227,7 @@ TEST(Gguf, SentencePieceJoinsTheBestScoreFirst) {
   vocab.model = "llama";
   vocab.tokens = {"<unk>", "<s>", "</s>", "▁", "a", "b", "ab", "▁a", "<0xC3>", "<0xA9>"};
   vocab.scores = {0, 0, 0, -9, -9, -9, -1, -2, 0, 0};
-  vocab.token_types = {2, 3, 3, 1, 1, 1, 1, 1, 6, 6};
+  vocab.types = token_types({2, 3, 3, 1, 1, 1, 1, 1, 6, 6});
   const Tokenizer tokenizer = Tokenizer::from_gguf(vocab);
   EXPECT_THAT(tokenizer.encode("ab"), ElementsAre(1, 3, 6));
   EXPECT_THAT(tokenizer.encode("aé", false), ElementsAre(7, 8, 9));
@@ -238,7 +241,7 @@ TEST(Gguf, UnigramFramesWithItsEnd) {
   vocab.model = "t5";
   vocab.tokens = {"<pad>", "</s>", "<unk>", "▁", "a", "▁a"};
   vocab.scores = {0, 0, 0, -3, -3, -1};
-  vocab.token_types = {3, 3, 2, 1, 1, 1};
+  vocab.types = token_types({3, 3, 2, 1, 1, 1});
   const Tokenizer tokenizer = Tokenizer::from_gguf(vocab);
   EXPECT_THAT(tokenizer.encode("  a   a"), ElementsAre(5, 5, 1));
   EXPECT_EQ(tokenizer.decode(std::vector<int32_t>{5, 5, 1}), "a a");

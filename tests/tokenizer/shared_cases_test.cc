@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "core/json.h"
+#include "tests/tokenizer/cpu_time.h"
 #include "tests/tokenizer/golden_cases.h"
 
 namespace reprise::tokenizer {
@@ -71,15 +72,15 @@ TEST_P(SharedCasesTest, FromGgufMetadata) {
   vocab.pre = sentencepiece ? "" : name;
   vocab.tokens.resize(model["vocab"].size());
   for (const auto& [token, id] : model["vocab"].items()) vocab.tokens.at(id.get<size_t>()) = token;
-  vocab.token_types.assign(vocab.tokens.size(), GgufVocab::kNormal);
+  vocab.types.assign(vocab.tokens.size(), GgufTokenType::normal);
   for (const nlohmann::json& token : json["added_tokens"]) {
     const auto id = token["id"].get<size_t>();
     if (id >= vocab.tokens.size()) {
       vocab.tokens.resize(id + 1);
-      vocab.token_types.resize(id + 1, GgufVocab::kNormal);
+      vocab.types.resize(id + 1, GgufTokenType::normal);
     }
     vocab.tokens[id] = token["content"].get<std::string>();
-    vocab.token_types[id] = token["special"].get<bool>() ? GgufVocab::kControl : GgufVocab::kUserDefined;
+    vocab.types[id] = token["special"].get<bool>() ? GgufTokenType::control : GgufTokenType::user_defined;
   }
   if (sentencepiece) {
     // The merges of tokenizer.json were derived from the scores, best first: the order brings them back.
@@ -100,6 +101,23 @@ TEST_P(SharedCasesTest, FromGgufMetadata) {
   const Tokenizer tokenizer = Tokenizer::from_gguf(vocab);
   for (const SharedCase& one : cases_) {
     EXPECT_EQ(tokenizer.encode(one.text, false), one.ids) << one.text;
+  }
+}
+
+// Valid text of any length encodes, in time that grows with it: a megabyte of one character, or two.
+TEST_P(SharedCasesTest, LongRunsEncodeInLinearTime) {
+  constexpr size_t kBytes = 1'000'000;
+  const Tokenizer tokenizer = Tokenizer::load(folder_);
+  for (const std::string_view unit : {" ", "\t", "\n", " \n", "\r\n", "a", "A", "aB", "1", "!", "'", "/",
+                                      "\u00a0", "\u3000", "你", "\u0301", "😀", " a"}) {
+    std::string text;
+    while (text.size() < kBytes) text += unit;
+    for (const char* end : {"", "a", "\n"}) {
+      std::vector<int32_t> ids;
+      const double seconds = cpu_seconds([&] { ids = tokenizer.encode(text + end, false); });
+      EXPECT_LT(seconds, 1.0 * kSlowBuild) << "\"" << unit << "\"";
+      EXPECT_EQ(tokenizer.decode(ids, false).size(), text.size() + std::string_view(end).size());
+    }
   }
 }
 
