@@ -50,7 +50,7 @@ size_t parse_size(std::string_view text) {
   if (error == std::errc() && number >= 0)
     for (const auto& [name, factor] : kUnits)
       if (unit == name && number * factor < 0x1p60) return static_cast<size_t>(std::llround(number * factor));
-  throw Error("'{}' is no size; write bytes, or a number with KB, MB, GB, KiB, MiB or GiB", text);
+  throw Error("is '{}', expected bytes, or a number with KB, MB, GB, KiB, MiB or GiB, such as 16GiB", text);
 }
 
 }  // namespace reprise::api

@@ -59,6 +59,14 @@ std::vector<std::string> check_graph(const engine::EngineConfig& config, const m
 
 }  // namespace
 
+void check_load_options(const LoadOptions& options) {
+  // A model of one position: what depends on the model's length stays unlimited.
+  LoadOptions any = options;
+  weights::ModelConfig model;
+  model.max_position_embeddings = 1;
+  static_cast<void>(engine_config(any, model, {}).resolved());
+}
+
 ModelSetup set_up_model(const LoadOptions& options) {
   if (options.model.empty()) throw Error("[--model] missing; give a model's folder or a .gguf file");
   ModelSetup setup;

@@ -27,6 +27,10 @@ struct ModelSetup {
   std::vector<std::string> warnings;  // settings that are valid but without effect, or unlikely to be meant
 };
 
+// Throws Error, with the flag's name, on settings that are wrong whatever the model: values out of range and
+// graph settings that contradict each other. set_up_model() finds these too.
+void check_load_options(const LoadOptions& options);
+
 // Throws Error on a model, a flag or graph settings that can't run.
 ModelSetup set_up_model(const LoadOptions& options);
 

@@ -1,21 +1,24 @@
 // `reprise bench latency|throughput`: how fast this model is on this machine, beside what the memory allows.
 #include <algorithm>
 #include <cstdio>
+#include <memory>
 
 #include "cli/bench_batch.h"
+#include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/machine.h"
 #include "cli/model_flags.h"
 #include "core/error.h"
 #include "core/json.h"
+#include "core/text_output.h"
 #include "core/thread_team.h"
 #include "kernels/cpu/bandwidth_probe.h"
 
 namespace reprise::cli {
 namespace {
 
-// Host time of a decode step outside of the kernels, from a trace of one more run, which goes to the file too
-// where there is one to be.
+// Host time of a decode step outside of the kernels, from a trace of one more run. The trace is also written
+// to the file `trace` unless that is empty.
 double overhead_us(LanguageModel& model, const std::vector<Prompt>& prompts, const std::string& trace) {
   model.start_trace();
   model.generate(prompts);
@@ -53,8 +56,9 @@ Json model_json(const LanguageModel& model) {
 
 int run_latency(BenchFlags flags) {
   fit_limits(flags, *std::max_element(flags.batch_sizes.begin(), flags.batch_sizes.end()));
+  if (!flags.trace.empty()) TextOutput(flags.trace, "--trace");  // found before the model is loaded
   LanguageModel model = load_model(flags.load);
-  // The warm-up also settles the peak of memory, before the probe adds its own.
+  // The peak of memory is read after the warm-up and before the bandwidth probe allocates its own.
   for (const int64_t batch : flags.batch_sizes)
     time_batch(model, random_prompts(model, batch, flags.input_len, 4, 2));
   const size_t peak = peak_rss_bytes();
@@ -89,22 +93,24 @@ int run_latency(BenchFlags flags) {
                        {"results", results},
                        {"peak_rss_bytes", peak}};
   report_graphs(model, flags.load);
+  TextOutput& out = TextOutput::standard();
   if (flags.json) {
-    std::printf("%s\n", to_json_text(report).c_str());
+    out.print("{}\n", to_json_text(report));
     return 0;
   }
-  std::printf("%s, %s, %d threads, reads %.1f GB/s; %s weights, ready in %.2f s, peak memory %s\n",
-              cpu_name().c_str(), model.info().isa.c_str(), model.info().threads,
-              median_of(bandwidth.samples), size_text(model.info().weight_bytes).c_str(), model.info().load_s,
-              size_text(peak).c_str());
-  std::printf("%6s %6s %6s %16s %16s %10s %10s %12s\n", "batch", "input", "output", "prefill tok/s",
-              "decode tok/s", "first ms", "of memory", "overhead us");
+  const ModelInfo info = model.info();
+  out.print("{}, {}, {} threads, reads {:.1f} GB/s; {} weights, ready in {:.2f} s, peak memory {}\n",
+            cpu_name(), info.isa, info.threads, median_of(bandwidth.samples), size_text(info.weight_bytes),
+            info.load_s, size_text(peak));
+  out.print("{:>6} {:>6} {:>6} {:>16} {:>16} {:>10} {:>10} {:>12}\n", "batch", "input", "output",
+            "prefill tok/s", "decode tok/s", "first ms", "of memory", "overhead us");
   for (const Json& row : results)
-    std::printf("%6ld %6ld %6ld %16.1f %16.1f %10.1f %9.0f%% %12.1f\n", row["batch_size"].get<long>(),
-                flags.input_len, flags.output_len, row["prefill_tokens_per_s"]["median"].get<double>(),
-                row["decode_tokens_per_s"]["median"].get<double>(),
-                row["time_to_first_token_s"]["median"].get<double>() * 1000,
-                row["bandwidth_share"].get<double>() * 100, row["overhead_us_per_step"].get<double>());
+    out.print("{:>6} {:>6} {:>6} {:>16.1f} {:>16.1f} {:>10.1f} {:>9.0f}% {:>12.1f}\n",
+              row["batch_size"].get<int64_t>(), flags.input_len, flags.output_len,
+              row["prefill_tokens_per_s"]["median"].get<double>(),
+              row["decode_tokens_per_s"]["median"].get<double>(),
+              row["time_to_first_token_s"]["median"].get<double>() * 1000,
+              row["bandwidth_share"].get<double>() * 100, row["overhead_us_per_step"].get<double>());
   return 0;
 }
 
@@ -138,47 +144,51 @@ int run_throughput(BenchFlags flags) {
                        {"output_tokens_per_s", spread(output_tokens)},
                        {"peak_rss_bytes", peak_rss_bytes()}};
   if (flags.json)
-    std::printf("%s\n", to_json_text(report).c_str());
+    TextOutput::standard().print("{}\n", to_json_text(report));
   else
-    std::printf(
-        "%ld prompts of %ld tokens, %ld new each, %ld at a time: %.2f requests/s, %.1f tokens/s, of them "
-        "%.1f new\n",
+    TextOutput::standard().print(
+        "{} prompts of {} tokens, {} new each, {} at a time: {:.2f} requests/s, {:.1f} tokens/s, of them "
+        "{:.1f} "
+        "new\n",
         flags.num_prompts, flags.input_len, flags.output_len, flags.load.max_num_seqs, median_of(requests),
         median_of(tokens), median_of(output_tokens));
   return 0;
 }
 
-void add_common(CLI::App& command, BenchFlags& flags) {
-  add_model_flags(command, flags.load);
-  command.add_option("--input-len", flags.input_len, "tokens of a prompt");
-  command.add_option("--output-len", flags.output_len, "new tokens of a prompt");
-  command.add_option("--repeat", flags.repeat, "runs; medians are printed");
-  command.add_flag("--json", flags.json, "one line of JSON");
+constexpr int64_t kMostTokens = int64_t{1} << 24;  // of a sequence
+constexpr int64_t kMostSeqs = 4096;                // --max-num-seqs has the same limit
+constexpr int64_t kMostPrompts = 1'000'000;
+
+using Runner = int (*)(BenchFlags);
+
+std::shared_ptr<BenchFlags> add_kind(Command& command, Runner run) {
+  auto flags = std::make_shared<BenchFlags>();
+  add_model_flags(command, flags->load);
+  command.integer("--input-len", flags->input_len, 1, kMostTokens, "tokens of a prompt (512)");
+  command.integer("--output-len", flags->output_len, 2, kMostTokens, "new tokens of a prompt (64)");
+  command.integer("--repeat", flags->repeat, 1, 1'000'000, "runs; medians are printed (5)");
+  command.on_off("--json", flags->json, "one line of JSON");
+  command.action([flags, run] { return run(*flags); });
+  return flags;
 }
 
 }  // namespace
 
-Run add_bench(CLI::App& program) {
-  CLI::App* command = program.add_subcommand("bench", "How fast a model is on this machine");
-  command->require_subcommand(1);
-  auto flags = std::make_shared<BenchFlags>();
-  CLI::App* latency = command->add_subcommand(
-      "latency", "prefill and decode of fixed batches, beside the memory's bandwidth");
-  add_common(*latency, *flags);
-  latency->add_option("--batch-size", flags->batch_sizes, "1,16")->delimiter(',');
-  latency->add_option("--trace", flags->trace,
-                      "write a Chrome trace of one more run of the last batch size to this file");
-  CLI::App* throughput = command->add_subcommand("throughput", "many prompts through the scheduler");
-  add_common(*throughput, *flags);
-  throughput->add_option("--num-prompts", flags->num_prompts, "prompts in all");
-  CLI::App* levels = command->add_subcommand(
-      "levels", "eager, static and replayed steps side by side, in turn: what graph optimisation gains here");
-  add_common(*levels, *flags);
-  levels->add_option("--batch-size", flags->batch_sizes, "1,4,16,64")->delimiter(',');
-  return [flags, latency, levels] {
-    if (latency->parsed()) return run_latency(*flags);
-    return levels->parsed() ? run_levels(*flags) : run_throughput(*flags);
-  };
+void add_bench(Command& program) {
+  Command& command = program.add_command("bench", "How fast a model is on this machine");
+  Command& latency =
+      command.add_command("latency", "prefill and decode of fixed batches, beside the memory's bandwidth");
+  const auto of_latency = add_kind(latency, run_latency);
+  latency.integers("--batch-size", of_latency->batch_sizes, 1, kMostSeqs, "such as 1,16 (1)");
+  latency.text("--trace", of_latency->trace,
+               "write a Chrome trace of one more run of the last batch size to this file", "FILE");
+  Command& throughput = command.add_command("throughput", "many prompts through the scheduler");
+  const auto of_throughput = add_kind(throughput, run_throughput);
+  throughput.integer("--num-prompts", of_throughput->num_prompts, 1, kMostPrompts, "prompts in all (64)");
+  Command& levels = command.add_command(
+      "levels", "eager, static and replayed steps side by side, in turn: what graph optimization gains here");
+  const auto of_levels = add_kind(levels, run_levels);
+  levels.integers("--batch-size", of_levels->batch_sizes, 1, kMostSeqs, "such as 1,4,16,64 (1)");
 }
 
 }  // namespace reprise::cli

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <random>
 
+#include "cli/command_line.h"
 #include "core/error.h"
 
 namespace reprise::cli {
@@ -60,8 +61,10 @@ BatchTimes time_batch(LanguageModel& model, const std::vector<Prompt>& prompts) 
 void fit_limits(BenchFlags& flags, int64_t largest_batch) {
   flags.load.max_num_seqs = std::max(flags.load.max_num_seqs, largest_batch);
   if (flags.load.max_model_len == 0) flags.load.max_model_len = flags.input_len + flags.output_len;
-  if (flags.input_len < 1 || flags.output_len < 2 || flags.repeat < 1 || largest_batch < 1)
-    throw Error("[bench] needs --input-len >= 1, --output-len >= 2, --repeat >= 1 and batches >= 1");
+  if (flags.input_len + flags.output_len > flags.load.max_model_len)
+    throw UsageError(
+        "[bench] --input-len {} and --output-len {} exceed --max-model-len {}; raise --max-model-len to {}",
+        flags.input_len, flags.output_len, flags.load.max_model_len, flags.input_len + flags.output_len);
 }
 
 }  // namespace reprise::cli

@@ -28,7 +28,8 @@ struct BenchFlags {
   bool json = false;
 };
 
-// Room for the largest batch and its lengths. Throws Error on values out of range.
+// Raises the limits of `flags.load` so that the largest batch and its lengths fit. Throws UsageError where a
+// limit that was given is too low.
 void fit_limits(BenchFlags& flags, int64_t largest_batch);
 
 double median_of(std::vector<double> values);

@@ -1,13 +1,15 @@
-// `reprise bench levels`: the same batches op by op, on the static graph and replayed, in turn, so that a
-// ratio is of runs side by side. A row says what each way takes and its paired ratio to level 0.
+// `reprise bench levels`: the same batches op by op, on the static graph, and replayed. The ways take turns
+// in every round, so that a ratio compares runs of the same moment. A row has the time of each way and its
+// speedup over level 0, the median of the ratios of the rounds.
 #include <algorithm>
-#include <cstdio>
 #include <string>
 
 #include "cli/bench_batch.h"
+#include "cli/command_line.h"
 #include "cli/machine.h"
 #include "cli/model_flags.h"
 #include "core/error.h"
+#include "core/text_output.h"
 
 namespace reprise::cli {
 namespace {
@@ -47,9 +49,9 @@ Json row_json(const std::string& what, const Times& times) {
 int run_levels(BenchFlags flags) {
   if (!flags.load.graph_optimization_config.empty() || flags.load.use_cudagraph.has_value() ||
       !flags.load.graph_opt.empty())
-    throw Error(
-        "[bench levels] measures every level; leave --graph-optimization-config, --use-cudagraph and "
-        "--graph-opt out");
+    throw UsageError(
+        "[bench levels] measures every level; leave out --graph-optimization-config, --use-cudagraph and "
+        "--graph-opt");
   fit_limits(flags, *std::max_element(flags.batch_sizes.begin(), flags.batch_sizes.end()));
   std::vector<LanguageModel> models;
   for (const Way& way : kWays) {
@@ -76,24 +78,24 @@ int run_levels(BenchFlags flags) {
     rows.push_back(row_json(fmt::format("prefill of {} x {}", batch, flags.input_len), prefill));
   }
   const ModelInfo info = models.front().info();
+  TextOutput& out = TextOutput::standard();
   if (flags.json) {
     const Json report = {{"machine", {{"cpu", cpu_name()}, {"isa", info.isa}, {"threads", info.threads}}},
                          {"model", {{"parameters", info.parameters}, {"dtype", info.dtype}}},
                          {"rows", rows}};
-    std::printf("%s\n", to_json_text(report).c_str());
+    out.print("{}\n", to_json_text(report));
     return 0;
   }
-  std::printf(
-      "%s, %s, %d threads; medians of %d rounds in turn, in brackets the paired speedup over level 0\n",
-      cpu_name().c_str(), info.isa.c_str(), info.threads, flags.repeat);
-  std::printf("| us |");
-  for (const Way& way : kWays) std::printf(" %s |", way.name);
-  std::printf("\n|---|---|---|---|---|\n");
+  out.print("{}, {}, {} threads; medians of {} rounds in turn, in brackets the paired speedup over level 0\n",
+            cpu_name(), info.isa, info.threads, flags.repeat);
+  out.write("| us |");
+  for (const Way& way : kWays) out.print(" {} |", way.name);
+  out.write("\n|---|---|---|---|---|\n");
   for (const Json& row : rows) {
-    std::printf("| %s |", row["what"].get<std::string>().c_str());
+    out.print("| {} |", row["what"].get<std::string>());
     for (const Json& way : row["ways"])
-      std::printf(" %.1f (%.2f) |", way["us"]["median"].get<double>(), way["speedup"].get<double>());
-    std::printf("\n");
+      out.print(" {:.1f} ({:.2f}) |", way["us"]["median"].get<double>(), way["speedup"].get<double>());
+    out.write("\n");
   }
   return 0;
 }

@@ -1,11 +1,11 @@
 // `reprise check`: what this model and these settings may not do, found before anything runs: support,
 // levels, attention's partitions, warnings, ops that can't be captured, and launches that depend on data.
-#include <cstdio>
-
 #include "api/model_setup.h"
+#include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/model_flags.h"
 #include "core/json.h"
+#include "core/text_output.h"
 #include "core/thread_team.h"
 #include "engine/capture_lint.h"
 #include "models/load_model.h"
@@ -20,8 +20,7 @@ struct Flags {
 
 constexpr const char* kWhySafe =
     "the number of partitions always follows max_model_len, so launches are the same at every length; the "
-    "two-capture "
-    "diff below tries it";
+    "two-capture diff below tries it";
 
 int run(const Flags& flags) {
   const api::ModelSetup setup = set_up_to_look(flags.load);
@@ -56,11 +55,11 @@ int run(const Flags& flags) {
                       {"launches", lint.launches},
                       {"not_captured", splits},
                       {"two_capture_diff", difference}};
-    std::printf("%s\n", to_json_text(out).c_str());
+    TextOutput::standard().print("{}\n", to_json_text(out));
     return 0;
   }
   const auto line = [](const char* name, const std::string& text) {
-    std::printf("%-28s %s\n", name, text.c_str());
+    TextOutput::standard().print("{:<28} {}\n", name, text);
   };
   line("architecture", setup.config.architecture);
   line("supports_graph_optimization", supported ? "true" : "false: it runs op by op only");
@@ -81,13 +80,13 @@ int run(const Flags& flags) {
 
 }  // namespace
 
-Run add_check(CLI::App& program) {
-  CLI::App* command =
-      program.add_subcommand("check", "What this model and these settings may not do; no weights are read");
+void add_check(Command& program) {
+  Command& command =
+      program.add_command("check", "What this model and these settings may not do; no weights are read");
   auto flags = std::make_shared<Flags>();
-  add_model_flags(*command, flags->load);
-  command->add_flag("--json", flags->json, "as one line of JSON");
-  return [flags] { return run(*flags); };
+  add_model_flags(command, flags->load);
+  command.on_off("--json", flags->json, "as one line of JSON");
+  command.action([flags] { return run(*flags); });
 }
 
 }  // namespace reprise::cli

@@ -1,23 +1,18 @@
-// The commands of `reprise`. Each adds its flags to the program and returns what runs it: an exit code comes
-// back.
+// The commands of `reprise`. Each function adds one command with its flags to the program.
 #pragma once
-
-#include <CLI/CLI.hpp>
-
-#include <functional>
 
 namespace reprise::cli {
 
-using Run = std::function<int()>;
+class Command;
 
-Run add_generate(CLI::App& program);
-Run add_chat(CLI::App& program);
-Run add_tokenizer(CLI::App& program);
-Run add_bench(CLI::App& program);
-Run add_plan(CLI::App& program);
-Run add_check(CLI::App& program);
-Run add_explain(CLI::App& program);
-Run add_graph(CLI::App& program);
-Run add_collect_env(CLI::App& program);
+void add_generate(Command& program);
+void add_chat(Command& program);
+void add_tokenizer(Command& program);
+void add_bench(Command& program);
+void add_plan(Command& program);
+void add_check(Command& program);
+void add_explain(Command& program);
+void add_graph(Command& program);
+void add_collect_env(Command& program);
 
 }  // namespace reprise::cli

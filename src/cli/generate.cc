@@ -1,183 +1,213 @@
-// `reprise generate`: prompts in, one result a line out, all prompts as one continuous batch.
+// `reprise generate`: prompts in, one result a line out, all prompts as one continuous batch. Prompts are
+// read as the engine takes them, and results are written as they come.
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
-#include <fstream>
-#include <iostream>
+#include <map>
+#include <memory>
+#include <utility>
 
-#include "api/prompt_line.h"
 #include "api/result_json.h"
+#include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 #include "cli/model_flags.h"
+#include "cli/prompt_reader.h"
+#include "cli/result_writer.h"
 #include "cli/sampling_flags.h"
 #include "core/error.h"
 #include "core/json.h"
+#include "core/text_output.h"
 
 namespace reprise::cli {
 namespace {
 
 struct Flags {
   LoadOptions load;
-  std::vector<std::string> prompts;
-  std::string prompt_ids;
-  std::string prompts_file;
+  PromptFlags prompts;
   std::string trace;
-  bool chat = false;
   bool json = false;
 };
 
 // One line on standard error that is rewritten, at most ten times a second; silent where that is no terminal.
-class ProgressBar {
+class ProgressLine {
  public:
-  explicit ProgressBar(size_t total) : total_(total), shown_(isatty(STDERR_FILENO) != 0 && total > 1) {}
-  ~ProgressBar() {
-    if (shown_) std::fprintf(stderr, "\r\033[K");
-  }
+  ProgressLine() : shown_(isatty(STDERR_FILENO) != 0) {}
+  ~ProgressLine() { clear(); }
   void add(size_t tokens, bool finished) {
     tokens_ += tokens;
     done_ += finished ? 1 : 0;
-    const auto now = std::chrono::steady_clock::now();
-    if (!shown_ || (now - last_ < std::chrono::milliseconds(100) && done_ < total_)) return;
+    const auto now = Clock::now();
+    if (!shown_ || now - last_ < std::chrono::milliseconds(100)) return;
     last_ = now;
-    constexpr size_t kWidth = 30;
-    const size_t filled = done_ * kWidth / total_;
     const double seconds = std::chrono::duration<double>(now - start_).count();
-    std::fprintf(stderr, "\r[%s%s] %zu/%zu outputs, %zu tokens, %.1f tokens/s\033[K",
-                 std::string(filled, '#').c_str(), std::string(kWidth - filled, ' ').c_str(), done_, total_,
-                 tokens_, static_cast<double>(tokens_) / std::max(seconds, 1e-9));
+    std::fprintf(stderr, "\r%zu outputs done, %zu tokens, %.1f tokens/s\033[K", done_, tokens_,
+                 static_cast<double>(tokens_) / std::max(seconds, 1e-9));
     std::fflush(stderr);
+    visible_ = true;
+  }
+  // Before anything else is written to the terminal.
+  void clear() {
+    if (std::exchange(visible_, false)) std::fprintf(stderr, "\r\033[K");
   }
 
  private:
-  size_t total_;
+  using Clock = std::chrono::steady_clock;
   bool shown_;
+  bool visible_ = false;
   size_t done_ = 0;
   size_t tokens_ = 0;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-  std::chrono::steady_clock::time_point last_;
+  Clock::time_point start_ = Clock::now();
+  Clock::time_point last_ = start_;
 };
 
-// The prompts in order; a line that can't be read keeps its place with its error.
-struct Prompts {
-  std::vector<Prompt> valid;
-  std::vector<size_t> place;        // of each valid one
-  std::vector<std::string> errors;  // by place, "" where valid
-
-  void add(Prompt prompt) {
-    place.push_back(errors.size());
-    errors.emplace_back();
-    valid.push_back(std::move(prompt));
-  }
-};
-
-Prompt with_text(const std::string& text, const Flags& flags, const Sampling& sampling) {
-  Prompt prompt;
-  if (flags.chat)
-    prompt.messages = {{"user", text}};
-  else
-    prompt.text = text;
-  prompt.sampling = sampling;
-  return prompt;
-}
-
-Prompts read_prompts(const Flags& flags, const Sampling& sampling) {
-  Prompts prompts;
-  for (const std::string& text : flags.prompts) prompts.add(with_text(text, flags, sampling));
-  if (!flags.prompt_ids.empty())
-    prompts.add(api::parse_prompt_line("{\"prompt_token_ids\": [" + flags.prompt_ids + "]}", sampling));
-  if (!flags.prompts_file.empty()) {
-    std::ifstream file;
-    if (flags.prompts_file != "-") {
-      file.open(flags.prompts_file);
-      if (!file) throw Error("[--prompts-file] cannot open {}", flags.prompts_file);
-    }
-    std::istream& in = flags.prompts_file == "-" ? std::cin : file;
-    for (std::string line; std::getline(in, line);) {
-      if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-      try {
-        Prompt prompt = api::parse_prompt_line(line, sampling);
-        if (flags.chat && prompt.text) prompt = with_text(*prompt.text, flags, prompt.sampling);
-        prompts.add(std::move(prompt));
-      } catch (const Error& e) {
-        prompts.errors.emplace_back(e.what());
-      }
-    }
-  }
-  if (prompts.errors.empty()) throw Error("no prompt; give --prompt, --prompt-ids or --prompts-file");
-  return prompts;
-}
-
-void print_text(size_t index, const Result& result, bool numbered) {
-  if (!result.error.empty()) {
-    std::fprintf(stderr, "reprise: error: prompt %zu: %s\n", index, result.error.c_str());
-    return;
-  }
+// A result as it is printed: a line of JSON, or texts and, for people, the error on standard error.
+Printed printed(size_t index, const Result& result, const Sampling& sampling, bool json, bool numbered) {
+  if (json) return {.out = to_json_text(api::result_json(index, result, sampling)) + "\n", .error = ""};
+  if (!result.error.empty()) return {.out = "", .error = fmt::format("prompt {}: {}", index, result.error)};
+  Printed text;
   for (const Output& output : result.outputs) {
-    if (numbered) std::printf("[%zu.%d] ", index, output.index);
-    std::printf("%s\n", output.text.c_str());
+    if (numbered || result.outputs.size() > 1) text.out += fmt::format("[{}.{}] ", index, output.index);
+    text.out += output.text;
+    text.out += '\n';
   }
+  return text;
 }
+
+// One run: gives prompts to the engine when it asks for them, and takes their results.
+class Generation {
+ public:
+  Generation(PromptReader& prompts, bool json)
+      : prompts_(prompts), json_(json), writer_(TextOutput::standard()) {}
+
+  void run(LanguageModel& model) {
+    GenerateOptions options;
+    options.on_event = [this](const StreamEvent& event) {
+      progress_.add(event.token_ids.size(), event.finished);
+      return true;
+    };
+    options.on_result = [this](size_t index, const Prompt& prompt, Result&& result) {
+      const auto place = places_.find(index);
+      if (!(InterruptGuard::caught() != 0 && was_aborted(result)))
+        write(place->second, result, prompt.sampling);
+      places_.erase(place);
+      return true;
+    };
+    options.cancel = &InterruptGuard::flag();
+    model.generate_from([this](Prompt& prompt, bool may_wait) { return next(prompt, may_wait); }, options);
+    progress_.clear();
+    writer_.write_rest();
+  }
+
+  size_t written() const { return writer_.written(); }
+  bool failed() const { return failed_; }
+
+ private:
+  static bool was_aborted(const Result& result) {
+    return !result.error.empty() || std::any_of(result.outputs.begin(), result.outputs.end(),
+                                                [](const Output& o) { return o.finish_reason == "abort"; });
+  }
+
+  PromptFeed next(Prompt& prompt, bool may_wait) {
+    // Lines that hold no prompt are results too, which wait for those before them.
+    constexpr size_t kMostWaiting = 8192;
+    while (may_wait || prompts_.count() - writer_.next() < kMostWaiting) {
+      std::string error;
+      switch (prompts_.next(prompt, error, may_wait)) {
+        case PromptReader::Got::prompt:
+          places_.emplace(taken_++, prompts_.count() - 1);
+          return PromptFeed::prompt;
+        case PromptReader::Got::error: {
+          Result result;
+          result.error = std::move(error);
+          write(prompts_.count() - 1, result, {});
+          if (!may_wait) return PromptFeed::later;  // the engine's next step comes first
+          break;
+        }
+        case PromptReader::Got::not_yet:
+          return PromptFeed::later;
+        case PromptReader::Got::end:
+          return PromptFeed::end;
+      }
+      if (InterruptGuard::caught() != 0) return PromptFeed::end;
+    }
+    return PromptFeed::later;
+  }
+
+  void write(size_t place, const Result& result, const Sampling& sampling) {
+    failed_ = failed_ || !result.error.empty();
+    progress_.clear();
+    // One prompt alone needs no number; a file that is not read to its end may hold more.
+    const bool numbered = prompts_.count() > 1 || !prompts_.at_end();
+    writer_.add(place, printed(place, result, sampling, json_, numbered));
+  }
+
+  PromptReader& prompts_;
+  bool json_;
+  ResultWriter writer_;
+  ProgressLine progress_;
+  size_t taken_ = 0;                 // prompts that the engine has got
+  std::map<size_t, size_t> places_;  // of these, in the order of all prompts, until the result comes
+  bool failed_ = false;
+};
 
 int run(const Flags& flags, const SamplingFlags& sampling_flags) {
+  // Files that can't be opened are found before the model is loaded.
+  if (!flags.trace.empty()) TextOutput(flags.trace, "--trace");
+  PromptReader prompts(flags.prompts);
   LanguageModel model = load_model(flags.load);
-  const Prompts prompts = read_prompts(flags, sampling_flags.over(model.default_sampling()));
+  prompts.set_defaults(sampling_flags.over(model.default_sampling()));
   if (!flags.trace.empty()) model.start_trace();
-  size_t outputs = 0;
-  for (const Prompt& prompt : prompts.valid) outputs += static_cast<size_t>(std::max(1, prompt.sampling.n));
-  std::vector<Result> results(prompts.errors.size());
-  {
-    ProgressBar bar(outputs);
-    std::vector<Result> done = model.generate(prompts.valid, [&](const StreamEvent& event) {
-      bar.add(event.token_ids.size(), event.finished);
-      return true;
-    });
-    for (size_t i = 0; i < done.size(); ++i) results[prompts.place[i]] = std::move(done[i]);
-  }
-  std::vector<const Sampling*> sampling(results.size(), nullptr);
-  for (size_t i = 0; i < prompts.valid.size(); ++i) sampling[prompts.place[i]] = &prompts.valid[i].sampling;
-  bool failed = false;
-  for (size_t i = 0; i < results.size(); ++i) {
-    if (!prompts.errors[i].empty()) results[i].error = prompts.errors[i];
-    failed = failed || !results[i].error.empty();
-    if (flags.json) {
-      static const Sampling kNone;
-      std::printf("%s\n",
-                  to_json_text(api::result_json(i, results[i], sampling[i] != nullptr ? *sampling[i] : kNone))
-                      .c_str());
-    } else {
-      print_text(i, results[i], results.size() > 1 || results[i].outputs.size() > 1);
-    }
-  }
-  if (std::fflush(stdout) != 0) throw Error("cannot write to standard output");
+  const InterruptGuard guard({SIGINT, SIGTERM});
+  Generation generation(prompts, flags.json);
+  generation.run(model);
+  if (prompts.count() == 0 && InterruptGuard::caught() == 0)
+    throw Error("[--prompts-file] {} holds no prompt", flags.prompts.prompts_file);
   if (!flags.trace.empty()) {
     model.write_trace(flags.trace);
     std::fprintf(stderr, "%s", model.trace_summary().c_str());
   }
   report_graphs(model, flags.load);
-  return failed ? 1 : 0;
+  if (const int signal = InterruptGuard::caught(); signal != 0)
+    throw Interrupted(signal, fmt::format("interrupted: {} prompts are done", generation.written()));
+  return generation.failed() ? 1 : 0;
 }
 
 }  // namespace
 
-Run add_generate(CLI::App& program) {
-  CLI::App* command =
-      program.add_subcommand("generate", "Run prompts as one batch and print what the model says");
+void add_generate(Command& program) {
+  Command& command =
+      program.add_command("generate", "Run prompts as one batch and print what the model says");
+  command.note(
+      "Without --seed the seed is 0: the same command prints the same again. chat draws a random seed.");
   auto flags = std::make_shared<Flags>();
-  add_model_flags(*command, flags->load);
-  command->add_option("--prompt", flags->prompts, "text; may be repeated")
-      ->take_all()
-      ->allow_extra_args(false);
-  command->add_option("--prompt-ids", flags->prompt_ids, "token ids, 1,2,3");
-  command->add_option(
-      "--prompts-file", flags->prompts_file,
-      "lines of JSON: a string, or an object with prompt, prompt_token_ids or messages; - is standard input");
-  command->add_flag("--chat", flags->chat, "texts are the user's turn of a conversation");
-  command->add_option("--trace", flags->trace, "write a Chrome trace of the steps to this file");
-  command->add_flag("--json", flags->json, "one line of JSON a prompt");
-  auto sampling = std::make_shared<SamplingFlags>(*command);
-  return [flags, sampling] { return run(*flags, *sampling); };
+  add_model_flags(command, flags->load);
+  command.texts("--prompt", flags->prompts.prompts, "text; may be repeated");
+  command.add(
+      "--prompt-ids", "INT,...",
+      [flags](const std::string& name, const std::string& text) {
+        for (const int64_t id : parse_integers(name, text, 0, INT32_MAX))
+          flags->prompts.prompt_ids.push_back(static_cast<int32_t>(id));
+      },
+      "token ids, 1,2,3");
+  command.text(
+      "--prompts-file", flags->prompts.prompts_file,
+      "lines of JSON: a string, or an object with prompt, prompt_token_ids or messages; - is standard input",
+      "FILE");
+  command.on_off("--chat", flags->prompts.chat, "texts are the user's turn of a conversation");
+  flags->prompts.chat_flags.add(command);
+  command.text("--trace", flags->trace, "write a Chrome trace of the steps to this file", "FILE");
+  command.on_off("--json", flags->json, "one line of JSON a prompt");
+  auto sampling = std::make_shared<SamplingFlags>(command);
+  command.check([flags] {
+    const PromptFlags& prompts = flags->prompts;
+    if (prompts.prompts.empty() && prompts.prompt_ids.empty() && prompts.prompts_file.empty())
+      throw Error("[generate] has no prompt; give --prompt, --prompt-ids or --prompts-file");
+  });
+  command.action([flags, sampling] { return run(*flags, *sampling); });
 }
 
 }  // namespace reprise::cli

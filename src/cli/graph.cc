@@ -1,18 +1,22 @@
 // `reprise graph`: the static graph of a step after the passes, or after one of them, as text, DOT or an HTML
 // page; and a Chrome trace of one decode step.
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <array>
 #include <cstdio>
-#include <fstream>
 #include <map>
+#include <optional>
 
 #include "api/model_setup.h"
 #include "capture/worker_choice.h"
+#include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/model_flags.h"
 #include "core/error.h"
-#include "core/nearest.h"
 #include "core/process_limits.h"
 #include "core/profiler.h"
+#include "core/text_output.h"
 #include "core/thread_team.h"
 #include "engine/dry_step.h"
 #include "engine/kv_cache.h"
@@ -34,14 +38,11 @@ struct Flags {
 
 constexpr std::string_view kTraced = "traced";
 
-void check_pass(const std::string& name) {
-  std::vector<std::string_view> names = {kTraced};
+std::vector<std::string> pass_names() {
+  std::vector<std::string> names = {std::string(kTraced)};
   for (const graph::Pass& pass : graph::pass_list())
-    if (std::find(names.begin(), names.end(), pass.name) == names.end()) names.push_back(pass.name);
-  if (name.empty() || std::find(names.begin(), names.end(), name) != names.end()) return;
-  const std::string_view nearest = nearest_name(name, names);
-  throw Error("[--pass] '{}' is no pass{}; they are {}", name,
-              nearest.empty() ? "" : fmt::format(", did you mean '{}'?", nearest), fmt::join(names, ", "));
+    if (std::find(names.begin(), names.end(), pass.name) == names.end()) names.emplace_back(pass.name);
+  return names;
 }
 
 // "self_attn" of "model.layers.3.self_attn" for layer 3, "" for its own ops; nothing for what is elsewhere.
@@ -98,13 +99,12 @@ std::vector<std::string> marks_of(engine::DryStep& step, const graph::Graph& gra
 
 void write(const std::string& text, const std::string& path) {
   if (path.empty()) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    if (std::fflush(stdout) != 0) throw Error("cannot write to standard output");
+    TextOutput::standard().write(text);
     return;
   }
-  std::ofstream file(path, std::ios::binary);
-  if (!(file << text) || !file.flush())
-    throw Error("[-o] cannot write {}; name a file in a folder that exists", path);
+  TextOutput file(path, "-o");
+  file.write(text);
+  file.close();
 }
 
 int run_report(const Flags& flags, const api::ModelSetup& setup) {
@@ -142,10 +142,11 @@ int run_report(const Flags& flags, const api::ModelSetup& setup) {
 
 // One decode step by the path that it takes once captured, on the workers that serve such steps.
 int run_trace(const Flags& flags, const api::ModelSetup& setup) {
-  if (flags.output.empty()) throw Error("[graph] --format trace writes a file; name it with -o");
   engine::EngineConfig config = setup.engine.resolved();
-  if (flags.batch < 1 || flags.batch > config.max_num_seqs)
-    throw Error("[--batch] is {}, expected 1 to --max-num-seqs ({})", flags.batch, config.max_num_seqs);
+  if (flags.batch > config.max_num_seqs)
+    throw UsageError("[graph] --batch {} exceeds --max-num-seqs {}; raise --max-num-seqs to at least {}",
+                     flags.batch, config.max_num_seqs, flags.batch);
+  TextOutput(flags.output, "-o");  // a file that can't be written is found before the work
   config.num_gpu_blocks_override = flags.batch;
   ThreadTeam team(flags.load.threads);
   const std::unique_ptr<const models::Model> model = load_weights(setup, flags.load, team);
@@ -164,7 +165,6 @@ int run_trace(const Flags& flags, const api::ModelSetup& setup) {
 }
 
 int run(const Flags& flags) {
-  check_pass(flags.pass);
   const api::ModelSetup setup = set_up_to_look(flags.load);
   if (flags.format == "trace") return run_trace(flags, setup);
   engine::require_graph_support({.graph_opt_level = 1}, setup.config.architecture,
@@ -174,18 +174,21 @@ int run(const Flags& flags) {
 
 }  // namespace
 
-Run add_graph(CLI::App& program) {
-  CLI::App* command = program.add_subcommand(
+void add_graph(Command& program) {
+  Command& command = program.add_command(
       "graph", "The static graph of a step, after all passes or one; or a Chrome trace of one decode step");
   auto flags = std::make_shared<Flags>();
-  add_model_flags(*command, flags->load);
-  command->add_option("--pass", flags->pass, "show it after this pass; traced: before all");
-  command
-      ->add_option("--format", flags->format, "text | dot | html | trace (which loads the weights and runs)")
-      ->check(CLI::IsMember({"text", "dot", "html", "trace"}));
-  command->add_option("-o,--output", flags->output, "file; left out: standard output");
-  command->add_option("--batch", flags->batch, "sequences of the step that is traced (1)");
-  return [flags] { return run(*flags); };
+  add_model_flags(command, flags->load);
+  command.choice("--pass", flags->pass, pass_names(), "show it after this pass; traced: before all");
+  command.choice("--format", flags->format, {"text", "dot", "html", "trace"},
+                 "text; trace loads the weights and runs");
+  command.text("-o,--output", flags->output, "left out: standard output", "FILE");
+  command.integer("--batch", flags->batch, 1, INT32_MAX, "sequences of the step that is traced (1)");
+  command.check([flags] {
+    if (flags->format == "trace" && flags->output.empty())
+      throw Error("[graph] --format trace writes a file; name it with -o");
+  });
+  command.action([flags] { return run(*flags); });
 }
 
 }  // namespace reprise::cli

@@ -1,40 +1,91 @@
-// The command `reprise`. Exit codes: 0 done, 1 an error said in one line, 2 wrong usage.
-#include <CLI/CLI.hpp>
+// The command `reprise`. Exit codes: 0 done; 1 an error, said in one line that begins "reprise: error:"
+// (nothing is said where the reader of standard output has gone away); 2 wrong usage, said in the same way;
+// 130 and 143 ended by SIGINT and SIGTERM.
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <csignal>
 #include <cstddef>
-#include <cstdio>
 #include <exception>
 #include <new>
-#include <string>
-#include <utility>
-#include <vector>
+#include <stdexcept>
+#include <string_view>
+#include <system_error>
 
+#include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/say.h"
+#include "core/text_output.h"
 #include "reprise/reprise.h"
 
 namespace {
 
+using namespace reprise;
+
 int run(int argc, char** argv) {
-  using namespace reprise::cli;
-  CLI::App program("Reprise: serves large language models from C++", "reprise");
-  program.set_version_flag("--version", std::string("reprise ") + reprise::version());
-  program.require_subcommand(1);
-  std::vector<std::pair<CLI::App*, Run>> commands;
-  for (const auto add : {add_generate, add_chat, add_tokenizer, add_bench, add_plan, add_check, add_explain,
-                         add_graph, add_collect_env}) {
-    Run runner = add(program);
-    commands.emplace_back(program.get_subcommands({}).back(), std::move(runner));
-  }
+  cli::CommandLine line("reprise", "Reprise: runs large language models on this machine",
+                        std::string("reprise ") + version());
+  for (const auto add : {cli::add_generate, cli::add_chat, cli::add_tokenizer, cli::add_bench, cli::add_plan,
+                         cli::add_check, cli::add_explain, cli::add_graph, cli::add_collect_env})
+    add(line.program());
+  const int code = line.run(argc, argv);
+  TextOutput::standard().flush();
+  return code;
+}
+
+// A file that is opened later must not get the number of a closed standard stream, or output would go there.
+// The stream stays unusable: it is opened for the other direction.
+void reserve_standard_streams() {
+  for (const auto& [fd, mode] : {std::pair(STDIN_FILENO, O_WRONLY), std::pair(STDOUT_FILENO, O_RDONLY),
+                                 std::pair(STDERR_FILENO, O_RDONLY)})
+    if (fcntl(fd, F_GETFD) == -1) static_cast<void>(open("/dev/null", mode));  // takes the lowest number
+}
+
+constexpr std::string_view kOutOfMemory =
+    "out of memory: the system gave no more; lower --max-num-seqs, --max-model-len or "
+    "--kv-cache-memory, use a smaller model, or raise the memory limit of this process";
+constexpr std::string_view kOutOfThreads =
+    "the system starts no more threads; lower --threads, or raise this user's limits on memory and processes";
+
+// Says what went wrong and returns the exit code; to be called where an exception is handled.
+int explain_exception() {
   try {
-    program.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return program.exit(e) == 0 ? 0 : 2;
+    throw;
+  } catch (const ClosedPipe&) {
+    return 1;
+  } catch (const cli::UsageError& e) {
+    cli::say_error(e.what());
+    return 2;
+  } catch (const cli::Interrupted& e) {
+    cli::say_error(e.what());
+    return e.exit_code();
+  } catch (const std::bad_alloc&) {
+    cli::say_error(kOutOfMemory);
+  } catch (const std::length_error&) {  // a container was asked for more than any machine has
+    cli::say_error(kOutOfMemory);
+  } catch (const std::system_error& e) {
+    if (e.code() == std::errc::resource_unavailable_try_again)
+      cli::say_error(kOutOfThreads);
+    else
+      cli::say_error(e.what());
+  } catch (const std::exception& e) {
+    cli::say_error(e.what());
+  } catch (...) {
+    cli::say_error("an exception of unknown type; please report it with the command line");
   }
-  for (const auto& [command, runner] : commands)
-    if (command->parsed()) return runner();
-  return 2;
+  return 1;
+}
+
+// Results that were computed before the error are the user's; where they can't be written, the first error
+// has been said.
+int flush_after_error(int code) {
+  try {
+    TextOutput::standard().flush();
+  } catch (const std::exception&) {
+  }
+  return code;
 }
 
 // Memory for the way out: given back at the first refusal, so that destructors which allocate (those of
@@ -50,19 +101,15 @@ void give_up_reserve() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE,
-              SIG_IGN);  // a reader that goes away is an error of that write, not the end of the process
+  // A reader that goes away and a file that grows too long are errors of that write (TextOutput).
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+  reserve_standard_streams();
   try {
     reserve = new char[kReserve];
     std::set_new_handler(give_up_reserve);
     return run(argc, argv);
-  } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "reprise: error: out of memory; use a smaller model, context or batch\n");
-  } catch (const std::exception& e) {
-    std::fputs("reprise: error: ", stderr);
-    for (const char* c = e.what(); *c != '\0'; ++c)  // without a copy: memory may have run out
-      std::fputc(*c == '\n' || *c == '\r' ? ' ' : *c, stderr);
-    std::fputc('\n', stderr);
+  } catch (...) {
+    return flush_after_error(explain_exception());
   }
-  return 1;
 }

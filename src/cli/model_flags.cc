@@ -4,7 +4,10 @@
 
 #include "api/field_text.h"
 #include "api/load_fields.h"
+#include "cli/command_line.h"
+#include "cli/say.h"
 #include "core/error.h"
+#include "core/isa.h"
 #include "engine/graph_config.h"
 #include "models/load_model.h"
 #include "weights/checkpoint.h"
@@ -18,27 +21,13 @@ std::string size_text(size_t bytes) {
   return fmt::format("{:.1f} kB", value / 1e3);
 }
 
-CLI::Option* add_size_option(CLI::App& command, const std::string& name, size_t& value,
-                             const std::string& help) {
-  return command.add_option_function<std::string>(
-      name,
-      [name, &value](const std::string& text) {
-        try {
-          value = api::parse_size(text);
-        } catch (const Error& e) {
-          throw CLI::ValidationError(name, e.what());
-        }
-      },
-      help);
-}
-
 namespace {
 
 void warn(const std::vector<std::string>& warnings) {
-  for (const std::string& warning : warnings) std::fprintf(stderr, "reprise: warning: %s\n", warning.c_str());
+  for (const std::string& warning : warnings) say_warning(warning);
 }
 
-// Predicted beside actual, where graph optimisation is asked for: its arenas are planned, not found out.
+// Bytes as planned before the start, beside those that were allocated.
 void print_memory(const ModelInfo& info) {
   std::fprintf(stderr, "%-14s %12s %12s\n", "memory", "predicted", "actual");
   MemoryUse total{.what = "total"};
@@ -54,6 +43,27 @@ void print_memory(const ModelInfo& info) {
   row(total);
 }
 
+// Shown in the help.
+const char* type_of(const api::LoadField& field) {
+  switch (field.form) {
+    case api::LoadForm::number:
+      return "NUMBER";
+    case api::LoadForm::size:
+      return "SIZE";
+    default:
+      return "TEXT";
+  }
+}
+
+// What can be said before the model is looked at: choices, ranges, graph settings.
+void check_values(const LoadOptions& options) {
+  require_choice("--dtype", options.dtype, {"auto", "float32", "bfloat16"});
+  std::vector<std::string> levels = {"auto"};
+  for (const Isa isa : kAllIsas) levels.emplace_back(name_of(isa));
+  if (!options.isa.empty()) require_choice("--isa", options.isa, levels);
+  api::check_load_options(options);
+}
+
 bool asks_for_graphs(const LoadOptions& options) {
   return !options.graph_optimization_config.empty() || options.use_cudagraph.value_or(false) ||
          !options.graph_opt.empty() || options.capture_before_ready;
@@ -61,25 +71,22 @@ bool asks_for_graphs(const LoadOptions& options) {
 
 }  // namespace
 
-void add_model_flags(CLI::App& command, LoadOptions& options) {
+void add_model_flags(Command& command, LoadOptions& options) {
   for (const api::LoadField& field : api::load_fields()) {
     const std::string flag = api::flag_name(field.name);
-    const auto set = [&options, &field, flag](const std::string& value) {
-      try {
-        api::set_load_field(field, options, value, flag);
-      } catch (const Error& e) {
-        throw CLI::ValidationError(e.what());
-      }
+    const auto take = [&options, &field](const std::string& name, const std::string& value) {
+      api::set_load_field(field, options, value, name);
     };
     const bool on = field.form == api::LoadForm::on_flag;
-    CLI::Option* option = on || field.form == api::LoadForm::flag
-                              ? command.add_flag_function(
-                                    on ? flag + ",!--no-" + flag.substr(2) : flag,
-                                    [set](int64_t count) { set(count > 0 ? "true" : "false"); }, field.help)
-                              : command.add_option_function<std::string>(flag, set, field.help);
-    option->group(field.group);
-    if (field.name == std::string_view("model")) option->required();
+    Flag& added = on || field.form == api::LoadForm::flag
+                      ? command.on_off(
+                            flag, [take, flag](bool value) { take(flag, value ? "true" : "false"); },
+                            field.help, /*negated=*/on)
+                      : command.add(flag, type_of(field), take, field.help);
+    added.group(field.group);
+    if (field.name == std::string_view("model")) added.required();
   }
+  command.check([&options] { check_values(options); });
 }
 
 LanguageModel load_model(const LoadOptions& options) {

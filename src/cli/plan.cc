@@ -1,16 +1,18 @@
 // `reprise plan`: the memory that a model and its settings would take, by purpose, before a weight is read;
-// with
-// --actual, beside what the process then really holds.
-#include <algorithm>
-#include <cstdio>
+// with --actual, beside what the process really holds after a start.
+#include <fmt/ranges.h>
+
+#include <optional>
 
 #include "api/model_setup.h"
+#include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/machine.h"
 #include "cli/model_flags.h"
 #include "core/error.h"
 #include "core/json.h"
 #include "core/process_limits.h"
+#include "core/text_output.h"
 #include "core/thread_team.h"
 #include "engine/graph_config.h"
 #include "engine/kv_cache.h"
@@ -43,8 +45,7 @@ Actual load_and_measure(const api::ModelSetup& setup, const LoadOptions& options
   return {.report = runner.touch(), .resident_bytes = rss_bytes()};
 }
 
-// What is captured: on a device whose recording serves every size, the sizes of the default list stand for
-// all.
+// What is captured. On a device where one recording serves every size, the default list is shown for it.
 struct CaptureSizes {
   std::vector<int64_t> sizes = {};
   bool one_recording = false;
@@ -75,34 +76,32 @@ void print_json(const engine::MemoryPlan& plan, const CaptureSizes& sizes,
     out["actual"] = report_json(actual->report);
     out["resident_bytes"] = actual->resident_bytes;
   }
-  std::printf("%s\n", to_json_text(out).c_str());
+  TextOutput::standard().print("{}\n", to_json_text(out));
 }
 
 void print_table(const engine::MemoryPlan& plan, const CaptureSizes& sizes,
                  const std::vector<std::string>& advice, const Actual* actual) {
-  const auto row = [&](std::string_view name, size_t predicted, size_t held, const std::string& from) {
-    std::printf("%-14s %16zu", std::string(name).c_str(), predicted);
-    if (actual != nullptr) std::printf(" %16zu", held);
-    std::printf("  %s\n", from.c_str());
+  TextOutput& out = TextOutput::standard();
+  const auto row = [&](std::string_view name, const auto& predicted, const auto& held,
+                       std::string_view from) {
+    out.print("{:<14} {:>16}", name, predicted);
+    if (actual != nullptr) out.print(" {:>16}", held);
+    out.print("  {}\n", from);
   };
-  std::printf("%-14s %16s", "", actual == nullptr ? "bytes" : "predicted");
-  if (actual != nullptr) std::printf(" %16s", "actual");
-  std::printf("  from\n");
+  row("", actual == nullptr ? "bytes" : "predicted", "actual", "from");
   for (const engine::MemoryCategory& category : engine::memory_categories())
     row(category.name, plan.report.*category.bytes, actual == nullptr ? 0 : actual->report.*category.bytes,
-        std::string(category.from));
+        category.from);
   row("total", plan.report.total(), actual == nullptr ? 0 : actual->report.total(),
       fmt::format("of {} that may be used: {}", size_text(plan.budget), plan.fits ? "fits" : "does not fit"));
   if (actual != nullptr)
     row("resident", plan.report.total(), actual->resident_bytes, "of the process, as the system counts it");
-  std::printf("%lld KV blocks of %zu bytes\n", static_cast<long long>(plan.report.num_kv_blocks),
-              plan.report.kv_block_bytes);
+  out.print("{} KV blocks of {} bytes\n", plan.report.num_kv_blocks, plan.report.kv_block_bytes);
   if (sizes.one_recording)
-    std::printf("captured: one recording for every batch up to %lld\n",
-                static_cast<long long>(sizes.sizes.back()));
+    out.print("captured: one recording for every batch up to {}\n", sizes.sizes.back());
   else if (!sizes.sizes.empty())
-    std::printf("captured: batches of %s\n", fmt::format("{}", fmt::join(sizes.sizes, ", ")).c_str());
-  for (const std::string& line : advice) std::printf("to make it fit: %s\n", line.c_str());
+    out.print("captured: batches of {}\n", fmt::join(sizes.sizes, ", "));
+  for (const std::string& line : advice) out.print("to make it fit: {}\n", line);
 }
 
 int run(const Flags& flags) {
@@ -125,17 +124,17 @@ int run(const Flags& flags) {
 
 }  // namespace
 
-Run add_plan(CLI::App& program) {
-  CLI::App* command = program.add_subcommand(
-      "plan", "The memory that a model and its settings take, before a weight is read");
+void add_plan(Command& program) {
+  Command& command =
+      program.add_command("plan", "The memory that a model and its settings take, before a weight is read");
   auto flags = std::make_shared<Flags>();
-  add_model_flags(*command, flags->load);
-  add_size_option(*command, "--memory", flags->memory,
-                  "what the process may use in all, such as 16GiB; left out: what is free");
-  command->add_flag("--actual", flags->actual,
-                    "load the model (or --load-choices dummy), capture, touch every page, and compare");
-  command->add_flag("--json", flags->json, "as one line of JSON");
-  return [flags] { return run(*flags); };
+  add_model_flags(command, flags->load);
+  command.size("--memory", flags->memory,
+               "what the process may use in all, such as 16GiB; left out: what is free");
+  command.on_off("--actual", flags->actual,
+                 "load the model (or --load-choices dummy), capture, touch every page, and compare");
+  command.on_off("--json", flags->json, "as one line of JSON");
+  command.action([flags] { return run(*flags); });
 }
 
 }  // namespace reprise::cli

@@ -1,36 +1,102 @@
 #include "cli/sampling_flags.h"
 
+#include <charconv>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <string>
+
 #include "api/field_text.h"
+#include "api/sampling_check.h"
 #include "api/sampling_fields.h"
+#include "cli/command_line.h"
 
 namespace reprise::cli {
-SamplingFlags::SamplingFlags(CLI::App& command) {
-  for (const api::SamplingField& field : api::sampling_fields()) {
-    const std::string name = field.name;
-    CLI::Option* option;
-    if (field.form == api::FieldForm::flag)
-      option = command.add_flag_callback(
-          api::flag_name(name), [this, name] { given_[name] = {"true"}; }, field.help);
-    else
-      option =
-          command
-              .add_option_function<std::vector<std::string>>(
-                  api::flag_name(name),
-                  [this, name](const std::vector<std::string>& values) { given_[name] = values; }, field.help)
-              ->expected(1)
-              ->allow_extra_args(false);  // else CLI11 takes "[4,5]" apart
-    if (field.form == api::FieldForm::text_list) option->take_all();
-    option->group("Sampling");
+namespace {
+
+// A number as JSON has it, or as people write it (".9", "1."); nothing for any other text.
+std::optional<Json> number_of(const std::string& text) {
+  const char* const last = text.data() + text.size();
+  int64_t integer = 0;
+  if (const auto [end, status] = std::from_chars(text.data(), last, integer);
+      status == std::errc() && end == last)
+    return integer;
+  double real = 0;
+  if (const auto [end, status] = std::from_chars(text.data(), last, real);
+      status == std::errc() && end == last && std::isfinite(real))
+    return real;
+  return std::nullopt;
+}
+
+Json value_of(const api::SamplingField& field, const std::string& name, const std::string& text) {
+  if (field.form == api::FieldForm::number) {
+    if (const std::optional<Json> number = number_of(text)) return *number;
+    throw Error("[{}] is '{}', expected a number: {}", name, shortened(text), field.range);
+  }
+  try {
+    return parse_json(text, name);
+  } catch (const Error&) {
+    throw Error("[{}] is '{}', expected {}", name, shortened(text), field.help);
   }
 }
 
-Sampling SamplingFlags::over(Sampling sampling) const {
-  for (const api::SamplingField& field : api::sampling_fields()) {
-    const auto given = given_.find(field.name);
-    if (given == given_.end()) continue;
-    api::set_field_from_text(field, sampling, given->second, api::flag_name(field.name));
+const char* type_of(api::FieldForm form) {
+  switch (form) {
+    case api::FieldForm::number:
+      return "NUMBER";
+    case api::FieldForm::json:
+      return "JSON";
+    default:
+      return "TEXT";
   }
-  return sampling;
+}
+
+}  // namespace
+
+SamplingFlags::SamplingFlags(Command& command) {
+  for (const api::SamplingField& field : api::sampling_fields()) {
+    const std::string flag = api::flag_name(field.name);
+    // The type is checked at once, on settings that nobody uses.
+    const auto give = [this, &field, flag](const Json& value) {
+      Sampling unused;
+      api::set_field(field, unused, value, flag);
+      given_.push_back(
+          [&field, flag, value](Sampling& sampling) { api::set_field(field, sampling, value, flag); });
+    };
+    if (field.form == api::FieldForm::flag) {
+      command
+          .on_off(
+              flag, [give](bool on) { give(Json(on)); }, field.help)
+          .group("Sampling");
+    } else if (field.form == api::FieldForm::text_list) {
+      const auto texts = std::make_shared<Json>(Json::array());
+      command
+          .add(
+              flag, "TEXT",
+              [give, texts](const std::string&, const std::string& text) {
+                texts->push_back(text);
+                give(*texts);
+              },
+              field.help)
+          .repeatable()
+          .group("Sampling");
+    } else {
+      command
+          .add(
+              flag, type_of(field.form),
+              [give, &field](const std::string& name, const std::string& text) {
+                give(value_of(field, name, text));
+              },
+              field.help)
+          .group("Sampling");
+    }
+  }
+  command.check([this] { api::check_sampling(over({})); });
+}
+
+Sampling SamplingFlags::over(Sampling base) const {
+  for (const auto& set : given_) set(base);
+  return base;
 }
 
 }  // namespace reprise::cli

@@ -1,26 +1,30 @@
-// A flag for every sampling field: "--top-p 0.9", "--ignore-eos", "--stop A --stop B", "--logit-bias '{"5":
-// 2}'".
+// A flag for every sampling field of the API, by its name with dashes: "--top-p 0.9", "--ignore-eos",
+// "--stop A --stop B", "--logit-bias '{"5": 2}'".
 #pragma once
 
-#include <CLI/CLI.hpp>
-
-#include <map>
-#include <string>
+#include <functional>
+#include <memory>
 #include <vector>
 
 #include "reprise/reprise.h"
 
 namespace reprise::cli {
 
+class Command;
+
 class SamplingFlags {
  public:
-  // Adds the flags to `command`; must outlive its parsing.
-  explicit SamplingFlags(CLI::App& command);
-  // Puts what was given on the command line over `base`.
+  // Adds the flags to `command`, which must live as long as this. Values of a wrong type and out of range are
+  // wrong usage.
+  explicit SamplingFlags(Command& command);
+  SamplingFlags(const SamplingFlags&) = delete;
+  SamplingFlags& operator=(const SamplingFlags&) = delete;
+
+  // What was given on the command line over `base`.
   Sampling over(Sampling base) const;
 
  private:
-  std::map<std::string, std::vector<std::string>> given_;
+  std::vector<std::function<void(Sampling&)>> given_;
 };
 
 }  // namespace reprise::cli

@@ -1,98 +1,109 @@
 // `reprise tokenizer`: text to ids and back, and chat templates rendered, one text or a file of them.
-#include <cstdio>
-#include <fstream>
-#include <iostream>
+#include <fmt/ranges.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
 
 #include "api/chat_fields.h"
 #include "api/text_model.h"
+#include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/line_reader.h"
 #include "core/error.h"
 #include "core/json.h"
+#include "core/text_output.h"
 
 namespace reprise::cli {
 namespace {
 
 struct Flags {
-  std::string model, chat_template, encode, decode, count, batch;
-  bool has_encode = false;
+  std::string model, chat_template, count, batch;
+  std::optional<std::string> encode;
+  std::optional<std::vector<int64_t>> decode;
   bool skip_special_tokens = false;
 };
 
-std::vector<int32_t> ids_of(const Json& value) {
-  if (!value.is_array()) throw Error("[token_ids] is {}, expected a list of token ids", to_json_text(value));
-  std::vector<int32_t> ids;
-  for (const Json& id : value) {
-    if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() > INT32_MAX)
-      throw Error("[token_ids] holds {}, expected token ids", to_json_text(id));
-    ids.push_back(id.get<int32_t>());
+// A line that fails answers with its error, and the rest go on.
+Json answer(const api::TextModel& text, LineReader::Got got, const std::string& line) {
+  if (got == LineReader::Got::too_long)
+    return {{"error", fmt::format("[--batch] the line is longer than {} bytes", LineReader::kMaxLine)}};
+  try {
+    return api::answer_tokenizer_line(text, line);
+  } catch (const std::runtime_error& e) {
+    return {{"error", e.what()}};
   }
-  return ids;
 }
 
-int run_batch(const api::TextModel& text, const std::string& path) {
-  std::ifstream file;
-  if (path != "-") {
-    file.open(path, std::ios::binary);
-    if (!file) throw Error("[--batch] cannot open {}", path);
-  }
-  std::istream& in = path == "-" ? std::cin : file;
-  for (std::string line; std::getline(in, line);) {
-    Json result;
-    try {
-      result = api::answer_tokenizer_line(text, line);
-    } catch (const std::exception& e) {
-      result = {{"error", e.what()}};
+void run_batch(const api::TextModel& text, const std::string& path) {
+  LineReader reader(path, "--batch");
+  TextOutput& out = TextOutput::standard();
+  const InterruptGuard guard({SIGINT, SIGTERM});
+  std::string line;
+  while (InterruptGuard::caught() == 0) {
+    // Answers go out before the reader waits, so that a program that writes a line can wait for its answer.
+    LineReader::Got got = reader.next(line, /*may_wait=*/false);
+    if (got == LineReader::Got::not_yet) {
+      out.flush();
+      got = reader.next(line);
     }
-    const std::string out = to_json_text(result) + "\n";
-    if (std::fwrite(out.data(), 1, out.size(), stdout) != out.size())
-      throw Error("cannot write to standard output");
+    if (got == LineReader::Got::end) break;
+    out.print("{}\n", to_json_text(answer(text, got, line)));
   }
-  return 0;
+  if (const int signal = InterruptGuard::caught(); signal != 0)
+    throw Interrupted(signal, "interrupted: the answers so far are complete");
 }
 
 int run(const Flags& flags) {
   const api::TextModel text = api::TextModel::load(flags.model, {}, flags.chat_template);
-  if (flags.has_encode) {
-    std::string line;
-    for (const int32_t id : text.tokenizer().encode(flags.encode))
-      line += (line.empty() ? "" : ",") + std::to_string(id);
-    std::printf("%s\n", line.c_str());
+  TextOutput& out = TextOutput::standard();
+  if (flags.encode) {
+    out.print("{}\n", fmt::join(text.tokenizer().encode(*flags.encode), ","));
+  } else if (flags.decode) {
+    out.write(text.tokenizer().decode(std::vector<int32_t>(flags.decode->begin(), flags.decode->end()),
+                                      flags.skip_special_tokens));
+    out.write("\n");
+  } else if (!flags.count.empty()) {
+    out.print("{}\n", text.tokenizer().encode(read_file(flags.count)).size());
+  } else {
+    run_batch(text, flags.batch);
   }
-  if (!flags.decode.empty())
-    std::printf("%s\n", text.tokenizer()
-                            .decode(ids_of(parse_json("[" + flags.decode + "]", "--decode")),
-                                    flags.skip_special_tokens)
-                            .c_str());
-  if (!flags.count.empty()) std::printf("%zu\n", text.tokenizer().encode(read_file(flags.count)).size());
-  if (!flags.batch.empty()) return run_batch(text, flags.batch);
   return 0;
+}
+
+// Exactly one of these flags says what to do.
+void check_flags(const Flags& flags) {
+  const int given = static_cast<int>(flags.encode.has_value()) + static_cast<int>(flags.decode.has_value()) +
+                    static_cast<int>(!flags.count.empty()) + static_cast<int>(!flags.batch.empty());
+  if (given != 1)
+    throw Error("[tokenizer] has {} of --encode, --decode, --count and --batch; give exactly one", given);
 }
 
 }  // namespace
 
-Run add_tokenizer(CLI::App& program) {
-  CLI::App* command =
-      program.add_subcommand("tokenizer", "Text to token ids and back; chat templates rendered");
+void add_tokenizer(Command& program) {
+  Command& command = program.add_command("tokenizer", "Text to token ids and back; chat templates rendered");
   auto flags = std::make_shared<Flags>();
-  command->add_option("--model", flags->model, "folder with tokenizer.json, or a .gguf file")->required();
-  command->add_option("--chat-template", flags->chat_template,
-                      "file with a Jinja template in place of the model's own");
-  CLI::Option_group* what = command->add_option_group("what", "one of");
-  what->add_option_function<std::string>(
-      "--encode",
-      [flags](const std::string& text) {
-        flags->encode = text;
-        flags->has_encode = true;
-      },
+  command.text("--model", flags->model, "folder with tokenizer.json, or a .gguf file", "PATH").required();
+  command.text("--chat-template", flags->chat_template,
+               "file with a Jinja template in place of the model's own", "FILE");
+  command.add(
+      "--encode", "TEXT", [flags](const std::string&, const std::string& text) { flags->encode = text; },
       "text to ids");
-  what->add_option("--decode", flags->decode, "ids, 1,2,3, to text");
-  what->add_option("--count", flags->count, "number of tokens of a file");
-  what->add_option("--batch", flags->batch,
-                   "lines of JSON: text, token_ids or messages; - is standard input");
-  what->require_option(1);
-  command->add_flag("--skip-special-tokens", flags->skip_special_tokens,
-                    "leave special tokens out of --decode's text");
-  return [flags] { return run(*flags); };
+  command.add(
+      "--decode", "INT,...",
+      [flags](const std::string& name, const std::string& text) {
+        flags->decode = parse_integers(name, text, 0, INT32_MAX);
+      },
+      "ids, 1,2,3, to text");
+  command.text("--count", flags->count, "number of tokens of a file", "FILE");
+  command.text("--batch", flags->batch, "lines of JSON: text, token_ids or messages; - is standard input",
+               "FILE");
+  command.on_off("--skip-special-tokens", flags->skip_special_tokens,
+                 "leave special tokens out of --decode's text");
+  command.check([flags] { check_flags(*flags); });
+  command.action([flags] { return run(*flags); });
 }
 
 }  // namespace reprise::cli

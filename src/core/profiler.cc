@@ -1,13 +1,10 @@
 #include "core/profiler.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <map>
 
-#include "core/error.h"
 #include "core/json.h"
+#include "core/text_output.h"
 
 namespace reprise {
 namespace {
@@ -24,17 +21,12 @@ void Profiler::add(const Event& launch, std::span<const Share> shares) {
 }
 
 void Profiler::write_chrome_trace(const std::filesystem::path& path) const {
-  const std::filesystem::path temporary = path.string() + ".part";
-  std::ofstream out(temporary);
-  if (!out)
-    throw Error("[trace] cannot create {}: {}; choose another --trace", temporary.string(),
-                std::strerror(errno));
-  out << "{\"traceEvents\":[";
+  TextOutput out(path.string(), "trace");
+  out.write("{\"traceEvents\":[");
   const char* separator = "\n";
-  int error = 0;  // the stream keeps that it failed, not why
   const auto write = [&](const Json& line) {
-    out << separator << to_json_text(line);
-    if (!out && error == 0) error = errno;
+    out.write(separator);
+    out.write(to_json_text(line));
     separator = ",\n";
   };
   constexpr int kPhases = 0, kLaunches = 1, kFirstWorker = 2;  // tracks
@@ -68,17 +60,8 @@ void Profiler::write_chrome_trace(const std::filesystem::path& path) const {
       write_event(event, kFirstWorker + shares_[next].share.worker, shares_[next].share.begin,
                   shares_[next].share.end);
   }
-  out << "\n]}\n";
+  out.write("\n]}\n");
   out.close();
-  if (!out && error == 0) error = errno;
-  std::error_code failed;
-  if (out) std::filesystem::rename(temporary, path, failed);
-  if (!out || failed) {
-    const std::string reason = failed ? failed.message() : std::strerror(error);
-    std::error_code ignored;
-    std::filesystem::remove(temporary, ignored);
-    throw Error("[trace] cannot write {}: {}; free space or choose another --trace", path.string(), reason);
-  }
 }
 
 double Profiler::host_us_per_decode_step() const {

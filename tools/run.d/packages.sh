@@ -1,6 +1,6 @@
 # Packages from apt, installed only where they are missing. Names are the same on Debian 12, 13 and Ubuntu 24.04.
 
-kBuildPackages=(cmake ninja-build g++ ccache pkg-config libfmt-dev libspdlog-dev nlohmann-json3-dev libsimdjson-dev
+kBuildPackages=(cmake ninja-build g++ ccache pkg-config libfmt-dev nlohmann-json3-dev libsimdjson-dev
   libpcre2-dev libutf8proc-dev libcli11-dev libgtest-dev libgmock-dev libbenchmark-dev libsimde-dev)
 kPythonPackages=(python3 python3-venv python3-pip ca-certificates)
 kFuzzPackages=(clang-19 libclang-rt-19-dev llvm-19)
