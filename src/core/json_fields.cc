@@ -32,6 +32,13 @@ std::string range_text(std::string_view noun, int64_t least, int64_t most) {
   return fmt::format("{} from {} to {}", noun, least, most);
 }
 
+// Of element `index` of the list `name`; within the quotes of a quoted name: "sizes[1]".
+std::string element_name(std::string_view name, size_t index) {
+  const bool quoted = name.ends_with('"');
+  if (quoted) name.remove_suffix(1);
+  return fmt::format("{}[{}]{}", name, index, quoted ? "\"" : "");
+}
+
 }  // namespace
 
 void JsonValue::fail(std::string_view expected) const {
@@ -69,7 +76,7 @@ std::vector<JsonValue> JsonValue::items() const {
   if (!value_->is_array()) fail("a list");
   std::vector<JsonValue> items;
   items.reserve(value_->size());
-  for (const Json& item : *value_) items.emplace_back(item, fmt::format("{}[{}]", name_, items.size()));
+  for (const Json& item : *value_) items.emplace_back(item, element_name(name_, items.size()));
   return items;
 }
 
@@ -82,7 +89,7 @@ std::vector<int64_t> JsonValue::integers(int64_t least, int64_t most, size_t mos
   std::vector<int64_t> integers;
   integers.reserve(value_->size());
   for (const Json& item : *value_)
-    integers.push_back(JsonValue(item, fmt::format("{}[{}]", name_, integers.size())).integer(least, most));
+    integers.push_back(JsonValue(item, element_name(name_, integers.size())).integer(least, most));
   return integers;
 }
 
@@ -93,7 +100,7 @@ std::vector<std::string> JsonValue::strings(size_t most_items) const {
   std::vector<std::string> strings;
   strings.reserve(value_->size());
   for (const Json& item : *value_) {
-    if (!item.is_string()) JsonValue(item, fmt::format("{}[{}]", name_, strings.size())).fail("a string");
+    if (!item.is_string()) JsonValue(item, element_name(name_, strings.size())).fail("a string");
     strings.push_back(item.get<std::string>());
   }
   return strings;
