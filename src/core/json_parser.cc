@@ -361,6 +361,7 @@ class Parser {
   }
 
   void real(Json& out, std::string_view written) {
+    constexpr size_t kShownDigits = 40;
     double number = 0;
     const auto result = std::from_chars(written.data(), written.data() + written.size(), number);
     if (result.ec == std::errc::result_out_of_range) {
@@ -368,7 +369,7 @@ class Parser {
       if (written.front() == '-') number = -number;
       if (std::isinf(number) && !limits_.nonfinite) {
         at_ -= written.size();
-        fail("a number that is too large");
+        fail(fmt::format("the number {} is too large", written.substr(0, kShownDigits)));
       }
     }
     out = number;

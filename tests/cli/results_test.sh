@@ -4,7 +4,7 @@
 . "$(dirname "$0")/common.sh"
 generate() { echo "$reprise" generate --model "$tiny" --json --max-num-seqs 4; }
 # prompts COUNT TOKENS: lines of a prompts file.
-prompts() { for ((i = 0; i < $1; i++)); do printf '{"prompt_token_ids":[%d,7],"max_tokens":%d,"ignore_eos":true}\n' $((i % 50)) "$2"; done; }
+prompts() { local i; for ((i = 0; i < $1; i++)); do printf '{"prompt_token_ids":[%d,7],"max_tokens":%d,"ignore_eos":true}\n' $((i % 50)) "$2"; done; }
 
 # A line that somebody writes is answered before the next is written: the writer waits for each answer.
 mkfifo "$work/in" "$work/answers"
