@@ -8,7 +8,8 @@
 namespace reprise::tokenizer::jinja {
 namespace {
 
-constexpr int kMaxBlocks = 100;
+constexpr int kMaxBlocks =
+    50;  // every level reads its body again to find names: this bounds the time of parsing
 constexpr size_t kMaxLoops = 20;  // Python nests no more loops than this in one function
 
 class Parser : public ExpressionParser {
