@@ -1,6 +1,5 @@
 #include "core/json.h"
 
-#include <cstdlib>
 #include <fstream>
 
 #include "core/error.h"
@@ -9,20 +8,39 @@
 namespace reprise {
 namespace {
 
-// Replaces the integers that nlohmann's writer does not know by numbers.
-void round_big_integers(Json& value) {
-  if (const auto digits = big_integer_digits(value))
-    value = std::strtod(std::string(*digits).c_str(), nullptr);
-  else if (value.is_structured())
-    for (Json& part : value) round_big_integers(part);
-}
-
 bool has_big_integer(const Json& value) {
   if (value.is_binary()) return true;
   if (value.is_structured())
     for (const Json& part : value)
       if (has_big_integer(part)) return true;
   return false;
+}
+
+// The library can't write integers beyond 64 bits, so what holds one is written here.
+void append_compact(std::string& out, const Json& value) {
+  if (const auto digits = big_integer_digits(value)) {
+    out += *digits;
+  } else if (value.is_array()) {
+    out += '[';
+    for (const Json& item : value) {
+      append_compact(out, item);
+      out += ',';
+    }
+    if (!value.empty()) out.pop_back();
+    out += ']';
+  } else if (value.is_object()) {
+    out += '{';
+    for (const auto& [key, member] : value.items()) {
+      append_compact(out, Json(key));
+      out += ':';
+      append_compact(out, member);
+      out += ',';
+    }
+    if (!value.empty()) out.pop_back();
+    out += '}';
+  } else {
+    out += value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  }
 }
 
 }  // namespace
@@ -47,9 +65,9 @@ Json read_json_file(const std::filesystem::path& path) {
 
 std::string to_json_text(const Json& value, int indent) {
   if (!has_big_integer(value)) return value.dump(indent, ' ', false, Json::error_handler_t::replace);
-  Json rounded = value;
-  round_big_integers(rounded);
-  return rounded.dump(indent, ' ', false, Json::error_handler_t::replace);
+  std::string text;
+  append_compact(text, value);
+  return text;
 }
 
 std::string short_json_text(const Json& value) {

@@ -34,7 +34,8 @@ struct JsonLimits {
 };
 // One request or one line of a file of requests.
 inline constexpr JsonLimits kRequestJson = {.max_keys_per_object = size_t{1} << 17,
-                                            .max_bytes = size_t{16} << 20};
+                                            .max_bytes = size_t{16} << 20,
+                                            .exact_integers = true};
 // config.json, generation_config.json, tokenizer_config.json.
 inline constexpr JsonLimits kCheckpointJson = {
     .max_keys_per_object = size_t{1} << 20, .max_bytes = size_t{64} << 20, .nonfinite = true};
@@ -58,7 +59,8 @@ std::string read_file(const std::filesystem::path& path, size_t max_bytes = size
 Json read_json_file(const std::filesystem::path& path);
 
 // Text of `value` in which invalid UTF-8 becomes U+FFFD instead of an exception: for anything that users
-// wrote. NaN and infinities become null, integers beyond 64 bits the nearest double.
+// wrote. NaN and infinities become null. A value that holds an integer beyond 64 bits is written exactly, on
+// one line whatever `indent` says.
 std::string to_json_text(const Json& value, int indent = -1);
 // The same, cut after 60 bytes: for messages.
 std::string short_json_text(const Json& value);
