@@ -168,7 +168,9 @@ def long_run(case, prompts):
     file = case.scratch / f"{prompts}.jsonl"
     file.write_text('{"prompt": "Once upon a time", "max_tokens": 200, "ignore_eos": true}\n' * prompts)
     return subprocess.Popen([case.reprise, "generate", "--model", str(case.stories), "--json", "--threads", "1",
-                             "--prompts-file", str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                             "--prompts-file", str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            # A background job of a shell ignores SIGINT, and so would the program.
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
 
 def results_as_they_come(case):
