@@ -263,10 +263,18 @@ def compare_shared(folder, engine):
     return score.report("chat templates")
 
 
+def request_of(variables):
+    """A request that gives a template these variables: those with a field of their own may not be arguments."""
+    own = {name: value for name, value in variables.items()
+           if name in ("messages", "tools", "documents", "add_generation_prompt")}
+    rest = {name: value for name, value in variables.items() if name not in own}
+    return {"messages": [], **own, "chat_template_kwargs": rest}
+
+
 def compare_list(what, jobs, engine):
     """`jobs`: (name, template, variables)"""
     score = Score()
-    requests = [{"messages": [], "chat_template_kwargs": variables} for _, _, variables in jobs]
+    requests = [request_of(variables) for _, _, variables in jobs]
     answers = engine.render_each([(template, request) for (_, template, _), request in zip(jobs, requests)])
     for (name, template, _), request, answer in zip(jobs, requests, answers):
         score.check(name, template, python_render(template, context_of(request)), answer, show_template=True)
