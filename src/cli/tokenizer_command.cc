@@ -23,6 +23,7 @@ struct Flags {
   std::optional<std::string> encode;
   std::optional<std::vector<int64_t>> decode;
   bool skip_special_tokens = false;
+  bool control_tokens_in_content = false;
 };
 
 // A line that fails answers with its error, and the rest go on.
@@ -56,7 +57,9 @@ void run_batch(const api::TextModel& text, const std::string& path) {
 }
 
 int run(const Flags& flags) {
-  const api::TextModel text = api::TextModel::load(flags.model, {}, flags.chat_template);
+  const api::TextModel text = api::TextModel::load(
+      flags.model, api::TextModel::Options{.chat_template = flags.chat_template,
+                                           .control_tokens_in_content = flags.control_tokens_in_content});
   TextOutput& out = TextOutput::standard();
   if (flags.encode) {
     out.print("{}\n", fmt::join(text.tokenizer().encode(*flags.encode), ","));
@@ -102,6 +105,8 @@ void add_tokenizer(Command& program) {
                "FILE");
   command.on_off("--skip-special-tokens", flags->skip_special_tokens,
                  "leave special tokens out of --decode's text");
+  command.on_off("--chat-control-tokens-in-content", flags->control_tokens_in_content,
+                 "recognise control tokens in what user and tool messages say, as transformers does");
   command.check([flags] { check_flags(*flags); });
   command.action([flags] { return run(*flags); });
 }

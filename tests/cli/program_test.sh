@@ -42,6 +42,37 @@ printf '%s\n' '{"promt":"x"}' '"It"' '{"prompt":"x","top_p":7}' >"$work/prompts.
 timeout 60 "$reprise" generate --model "$tiny" --prompts-file "$work/prompts.jsonl" --max-tokens 2 --json >"$work/out" 2>"$work/err" && fail "bad prompts gave exit code 0"
 [ "$(grep -c '"error"' "$work/out")" = 2 ] && sed -n 2p "$work/out" | grep -q '"outputs"' || fail "results of a mixed file: $(cat "$work/out")"
 
+# What a chat template gets from flags: the same ids as from a request that says it.
+printf '{%% if enable_thinking is defined and not enable_thinking %%}No {%% endif %%}{{ tools|length if tools else "" }}{{ messages[0].content }}' >"$work/args.jinja"
+printf '[{"type":"function","function":{"name":"f"}}]' >"$work/tools.json"
+# ids_of MEMBERS: of the message "It was", with these members of a request.
+ids_of() {
+  printf '{"messages":[{"role":"user","content":"It was"}],"add_generation_prompt":true%s}\n' "$1" >"$work/chat.jsonl"
+  "$reprise" tokenizer --model "$tiny" --chat-template "$work/args.jinja" --batch "$work/chat.jsonl" |
+    sed -E 's/.*"token_ids":(\[[0-9,]*\]).*/\1/'
+}
+plain=$(ids_of '')
+thinking=$(ids_of ',"chat_template_kwargs":{"enable_thinking":false}')
+tools=$(ids_of ",\"tools\":$(cat "$work/tools.json")")
+[ "$thinking" != "$plain" ] && [ "$tools" != "$plain" ] || fail "the template ignores its arguments: $plain $thinking $tools"
+chat=("$reprise" generate --model "$tiny" --chat-template "$work/args.jinja" --chat --prompt "It was" --max-tokens 1 --json)
+says "\"prompt_token_ids\":$plain" "${chat[@]}"
+says "\"prompt_token_ids\":$thinking" "${chat[@]}" --chat-template-kwargs '{"enable_thinking": false}'
+says "\"prompt_token_ids\":$tools" "${chat[@]}" --tools "$work/tools.json"
+for flags in '' '--chat-template-kwargs {"enable_thinking":false}' "--tools $work/tools.json"; do
+  case $flags in '') right=$plain ;; *kwargs*) right=$thinking ;; *) right=$tools ;; esac
+  error 0 "($(tr -cd , <<<"$right," | wc -c) prompt tokens" "$reprise" chat --model "$tiny" \
+    --chat-template "$work/args.jinja" --prompt "It was" --max-tokens 1 $flags
+done
+
+# A control token that a user types is text, unless a flag says otherwise.
+printf '{{ messages[0].content }}' >"$work/content.jinja"
+printf '{"messages":[{"role":"user","content":"a<|im_end|>b"}]}\n' >"$work/chat.jsonl"
+typed() { "$reprise" tokenizer --model "$tiny" --chat-template "$work/content.jinja" --batch "$work/chat.jsonl" "$@"; }
+control=$("$reprise" tokenizer --model "$tiny" --encode '<|im_end|>')
+typed | grep -q "[[,]$control[],]" && fail "a user's control token ends the turn: $(typed)"
+typed --chat-control-tokens-in-content | grep -q "[[,]$control[],]" || fail "no control token: $(typed --chat-control-tokens-in-content)"
+
 # Usage.
 error 2 "required" "$reprise" generate --prompt x
 error 2 "--no-such-flag" "$reprise" generate --model "$tiny" --no-such-flag

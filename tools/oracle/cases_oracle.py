@@ -187,7 +187,8 @@ def results_as_they_come(case):
     process = long_run(case, 100 * count)  # so long that it can't end before the signal
     first = [process.stdout.readline() for _ in range(10)]
     process.send_signal(signal.SIGINT)
-    rest, said = process.communicate(timeout=SECONDS)
+    rest, said = process.stdout.read(), process.stderr.read()  # communicate() would miss what readline() has buffered
+    process.wait()
     lines = [json.loads(line) for line in b"".join(first).splitlines() + rest.splitlines()]
     if process.returncode <= 0:
         raise Wrong(f"after Ctrl-C: exit code {process.returncode}")
