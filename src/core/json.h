@@ -33,9 +33,8 @@ struct JsonLimits {
   bool unique_keys = false;  // refuse an object that has a key twice
 };
 // One request or one line of a file of requests.
-inline constexpr JsonLimits kRequestJson = {.max_keys_per_object = size_t{1} << 17,
-                                            .max_bytes = size_t{16} << 20,
-                                            .exact_integers = true};
+inline constexpr JsonLimits kRequestJson = {
+    .max_keys_per_object = size_t{1} << 17, .max_bytes = size_t{16} << 20, .exact_integers = true};
 // config.json, generation_config.json, tokenizer_config.json.
 inline constexpr JsonLimits kCheckpointJson = {
     .max_keys_per_object = size_t{1} << 20, .max_bytes = size_t{64} << 20, .nonfinite = true};

@@ -223,7 +223,8 @@ TEST(Json, IntegersOfAnySizeAreKeptWhereAsked) {
   EXPECT_EQ(big_integer_digits(json[1]), std::nullopt);
   EXPECT_EQ(big_integer_digits(json[2]), std::nullopt);
   EXPECT_FALSE(json[0].is_number());
-  const std::string written = R"({"a":[36893488147419103232,{},[],"\u001f"],"b\"":{"c":-36893488147419103232}})";
+  const std::string written =
+      R"({"a":[36893488147419103232,{},[],"\u001f"],"b\"":{"c":-36893488147419103232}})";
   EXPECT_EQ(to_json_text(parse_json(written, "x", {.exact_integers = true})), written);
 }
 
