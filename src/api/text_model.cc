@@ -104,12 +104,16 @@ ChatPrompt TextModel::render_chat(const ChatRequest& request, const std::atomic<
   check_kwargs(request.kwargs);
   const tokenizer::ChatTemplate& chat_template = choose_template(request);
   Json context = Json::object();
-  for (const auto& [role, token] : config_.special_tokens) context[role] = token;
   context["messages"] = request.messages;
   context["tools"] = request.tools;
   context["documents"] = request.documents;
   context["add_generation_prompt"] = request.add_generation_prompt;
-  for (const auto& [name, value] : request.kwargs.items()) context[name] = value;
+  for (const auto& [role, token] : config_.special_tokens)
+    if (!request.kwargs.contains(role)) context[role] = token;
+  // Their names differ from each other and from those above, so nothing is searched: `context[name]` would look
+  // through all names before it.
+  Json::object_t::Container& variables = context.get_ref<Json::object_t&>();
+  for (const auto& [name, value] : request.kwargs.items()) variables.emplace_back(name, value);
   tokenizer::RenderedChat rendered = chat_template.render_chat(context, cancel);
   if (control_tokens_in_content_) rendered.untrusted.clear();
   return {std::move(rendered.text), std::move(rendered.untrusted)};

@@ -190,7 +190,8 @@ TEST(LanguageModel, TraceNamesLayers) {
   tiny().write_trace(path);
   const Json trace = read_json_file(path);
   bool named = false;
-  for (const Json& event : trace["traceEvents"]) named = named || event["cat"] == "model.layers.0.mlp";
+  for (const Json& event : trace["traceEvents"])
+    named = named || event.value("cat", "") == "model.layers.0.mlp";
   EXPECT_TRUE(named);
   EXPECT_GT(tiny().trace_overhead_us(), 0);
   EXPECT_THAT(message_of([] { tiny().write_trace("/proc/no/such/place.json"); }),
