@@ -9,19 +9,12 @@
 #include <string>
 
 #include "core/error.h"
+#include "fuzz/attempt.h"
 #include "weights/gguf_checkpoint.h"
 #include "weights/gguf_vocab.h"
 #include "weights/model_config.h"
 
 namespace {
-
-template <typename Action>
-void attempt(Action&& action) {
-  try {
-    action();
-  } catch (const reprise::Error&) {
-  }
-}
 
 // The checkpoint class wants a file: one in memory, gone with the process.
 std::filesystem::path write_input(const uint8_t* data, size_t size) {

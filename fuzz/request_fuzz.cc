@@ -7,18 +7,7 @@
 #include "api/sampling_fields.h"
 #include "core/error.h"
 #include "fuzz/amplify.h"
-
-namespace {
-
-template <typename Action>
-void attempt(Action&& action) {
-  try {
-    action();
-  } catch (const reprise::Error&) {
-  }
-}
-
-}  // namespace
+#include "fuzz/attempt.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace reprise;

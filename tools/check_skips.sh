@@ -14,7 +14,7 @@ holds() {
     absent:*) [ ! -e "${1#absent:}" ] ;;
     preset:*) [[ ",${1#preset:}," == *",$preset,"* ]] ;;
     lacks:*) ! grep -m1 '^flags' /proc/cpuinfo | grep -qw -- "${1#lacks:}" ;;
-    refuses:*) [ -x "build/$preset/reprise" ] && ! "build/$preset/reprise" collect-env | grep -q "\"${1#refuses:}\"" ;;
+    refuses:*) [ -x "build/$preset/reprise" ] && [[ $("build/$preset/reprise" collect-env) != *"\"${1#refuses:}\""* ]] ;;
     *) echo "$list: unknown condition '$1'" >&2; exit 2 ;;
   esac
 }

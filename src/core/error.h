@@ -1,4 +1,4 @@
-// Errors of two kinds. `Error`: bad input, flag or file; its message says what, where and the mend, and the
+// Errors of two kinds. `Error`: bad input, flag or file; its message says what, where and the fix, and the
 // caller may go on. `REPRISE_CHECK`: a broken invariant of our own; it throws `InternalError`, which nobody
 // expects.
 #pragma once

@@ -72,7 +72,7 @@ int64_t choose_max_partition_size(int64_t asked) {
   int64_t value = 0;
   const auto [end, status] = std::from_chars(view.data(), view.data() + view.size(), value);
   if (status != std::errc{} || end != view.data() + view.size() || value < 1)
-    throw Error("[config] FLAGS_max_partition_size is '{}', expected a positive number; unset or mend it",
+    throw Error("[config] FLAGS_max_partition_size is '{}', expected a positive number; correct or unset it",
                 text);
   if (asked != 0 && asked != value)
     throw Error("[config] --max-partition-size {} contradicts FLAGS_max_partition_size={}; keep one of them",

@@ -29,7 +29,7 @@ struct EngineConfig {
   std::vector<int32_t> eos_token_ids = {};  // end an output unless ignore_eos
   GraphConfig graph = {};
 
-  // Copy with every optional of the schedule filled in. Throws Error that names flag, value, range and mend.
+  // Copy with every optional of the schedule filled in. Throws Error that names flag, value and range.
   EngineConfig resolved() const;
   GraphLimits graph_limits(bool has_compiler) const;  // of a resolved config, for resolve_graph()
 };

@@ -23,7 +23,8 @@ struct AutoChoice {
 };
 
 // Decode steps at batch 1 and at max_num_seqs; the least product of both medians wins. Takes a few seconds on
-// models of a size that matters, and the memory of one arena a candidate meanwhile.
+// models of a size that matters, and the memory of one arena a candidate meanwhile. A candidate whose capture
+// fails is timed without replay. Throws what a step of the model throws, and std::bad_alloc.
 AutoChoice choose_graph_config(const models::Model& model, ThreadTeam& team, Isa isa,
                                const EngineConfig& config);
 

@@ -1,7 +1,7 @@
 // Decoders: from token texts back to text, as tokenizer.json's "decoder" says.
 //
-// Each decoder is written as a stream: a state is fed with tokens, in fragments, and hands on what can no
-// longer change. Decoding a whole list is feeding a stream and finishing it, so streamed text equals decoded
+// Each decoder is written as a stream: a state is fed with tokens, in fragments, and forwards text that later
+// tokens cannot alter. Decoding a whole list is feeding a stream and finishing it, so streamed text equals decoded
 // text by construction. What a stage must hold back: ByteLevel an unfinished character; ByteFallback a run of
 // byte tokens (one bad byte turns the whole run into U+FFFD); Replace with a long or regular pattern a whole
 // token; Strip the blanks it may cut.

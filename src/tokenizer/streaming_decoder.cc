@@ -10,7 +10,7 @@ namespace reprise::tokenizer {
 
 struct StreamingDecoder::State final : TokenStream {
   explicit State(const std::vector<DecoderPtr>& decoders) {
-    // From the last decoder to the first: each stream hands on to the one made before it.
+    // From the last decoder to the first: each stream forwards to the one made before it.
     TokenStream* next = this;
     for (auto decoder = decoders.rbegin(); decoder != decoders.rend(); ++decoder) {
       streams.push_back((*decoder)->start(*next));

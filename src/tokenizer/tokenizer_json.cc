@@ -18,7 +18,7 @@ Vocab make_unique_vocab(const std::vector<std::string>& tokens, std::string_view
   for (int32_t id = 0; id < vocab.size(); ++id) {
     const int32_t found = vocab.find(vocab.text(id));
     if (found != id)
-      throw Error("[{}] token \"{}\" stands twice, as {} and {}", what, vocab.text(id), id, found);
+      throw Error("[{}] token \"{}\" is given twice, as {} and {}", what, vocab.text(id), id, found);
   }
   return vocab;
 }
@@ -174,7 +174,7 @@ std::vector<AddedToken> parse_added_tokens(const JsonNode& node, const Vocab& vo
   return tokens;
 }
 
-// Added tokens continue the vocabulary without a hole, and none stands twice.
+// Added tokens continue the vocabulary without a hole, and each occurs once.
 void check_added_tokens(const std::vector<AddedToken>& tokens, const Vocab& vocab, std::string_view what) {
   std::vector<std::pair<int32_t, const AddedToken*>> by_id;
   for (const AddedToken& token : tokens) by_id.emplace_back(token.id, &token);

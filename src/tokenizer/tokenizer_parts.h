@@ -29,7 +29,7 @@ struct TokenizerParts {
   TokenizerConfig config;
 };
 
-// A vocabulary of the texts by id. Throws Error when one stands twice.
+// A vocabulary of the texts by id. Throws Error when a text occurs twice.
 Vocab make_unique_vocab(const std::vector<std::string>& tokens, std::string_view what);
 
 // Reads a tokenizer.json. `what` names it in errors. Throws Error for malformed or unsupported content.

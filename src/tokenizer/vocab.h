@@ -13,7 +13,7 @@ inline constexpr int32_t kNoToken = -1;
 class Vocab {
  public:
   Vocab() = default;
-  // tokens[id] is the text of id. Where a text stands twice, its last id answers `find`.
+  // tokens[id] is the text of id. Where a text occurs twice, `find` returns its last id.
   explicit Vocab(const std::vector<std::string>& tokens);
 
   int32_t size() const { return static_cast<int32_t>(spans_.size()); }

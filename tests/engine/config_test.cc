@@ -1,4 +1,4 @@
-// Settings and sampling parameters: what is refused, and that the message names field, value and mend.
+// Settings and sampling parameters: what is refused, and that the message names field, value and fix.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

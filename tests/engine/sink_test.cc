@@ -243,18 +243,21 @@ TEST(EngineThreadSink, BadArgumentsAreTheCallersError) {
 // A client that answers its last event with another request would keep the destructor waiting for ever.
 TEST(EngineThreadSink, NothingIsTakenOnceItEnds) {
   std::atomic<int> last{0}, refused{0};
+  EngineThread* thread = nullptr;
+  // It outlives the thread, whose destructor calls it.
+  std::function<void(const OutputEvent&)> again = [&](const OutputEvent& event) {
+    if (!event.finished()) return;
+    ++last;
+    try {
+      thread->submit({small_prompt(40), {.temperature = 0}}, again);
+    } catch (const Error&) {
+      ++refused;
+    }
+  };
   {
     Threaded threaded;
-    std::function<void(const OutputEvent&)> again = [&](const OutputEvent& event) {
-      if (!event.finished()) return;
-      ++last;
-      try {
-        threaded.thread.submit({small_prompt(40), {.temperature = 0}}, again);
-      } catch (const Error&) {
-        ++refused;
-      }
-    };
-    for (int i = 0; i < 3; ++i) threaded.thread.submit({small_prompt(40), {.temperature = 0}}, again);
+    thread = &threaded.thread;
+    for (int i = 0; i < 3; ++i) thread->submit({small_prompt(40), {.temperature = 0}}, again);
   }
   EXPECT_GE(last, 3);
   EXPECT_EQ(refused, 3);
