@@ -29,6 +29,7 @@ if(NOT REPRISE_SANITIZE)
 endif()
 if(REPRISE_SANITIZE)
   add_compile_options(-fsanitize=${REPRISE_SANITIZE} -fno-sanitize-recover=all)
+  add_compile_definitions(REPRISE_SANITIZED)  # tests of time and memory allow more there
   add_link_options(-fsanitize=${REPRISE_SANITIZE})
 endif()
 

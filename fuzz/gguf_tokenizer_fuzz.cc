@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/gguf_vocab.h"
 #include "fuzz/amplify.h"
 #include "tokenizer/streaming_decoder.h"
 #include "tokenizer/tokenizer.h"
@@ -18,7 +19,8 @@
 
 namespace {
 
-using reprise::tokenizer::GgufVocab;
+using reprise::GgufTokenType;
+using reprise::GgufVocab;
 using reprise::tokenizer::StreamingDecoder;
 using reprise::tokenizer::Tokenizer;
 
@@ -41,7 +43,7 @@ GgufVocab read_vocab(std::string_view& rest) {
   while (!rest.empty()) {
     const std::string_view line = take_line(rest);
     if (line.empty()) break;
-    vocab.token_types.push_back(line[0] - '0');
+    vocab.types.push_back(static_cast<GgufTokenType>(line[0] - '0'));
     vocab.tokens.emplace_back(line.substr(1));
     if (model != 'g') vocab.scores.push_back(-static_cast<float>(vocab.tokens.size() % 97));
   }
@@ -56,7 +58,7 @@ GgufVocab read_vocab(std::string_view& rest) {
   if (flags & 4) vocab.unk_id = 0;
   if (flags & 8) vocab.add_bos = true;
   if (flags & 16) vocab.add_space_prefix = false;
-  if (flags & 32) vocab.token_types.clear();
+  if (flags & 32) vocab.types.clear();
   if (flags & 64) vocab.remove_extra_whitespaces = true;
   return vocab;
 }

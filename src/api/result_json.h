@@ -1,6 +1,10 @@
-// A Result as the line of JSON that `reprise generate --json` prints (scripts rely on its form): prompt,
-// outputs and metrics; {"index", "error"} alone where nothing was produced, and both where an error came
-// later.
+// The JSON object of one prompt's Result. `reprise generate --json` prints one a line, and scripts rely on its
+// form:
+//   {"index", "prompt_token_ids", "outputs": [{"index", "text", "token_ids", "finish_reason"}], "metrics": {
+//    "time_to_first_token_s", "decode_tokens_per_s", "preemptions", "steps": {"replayed", "not_replayed"}}}
+// with "logprobs" in each output and "prompt_logprobs" where they were asked for: natural logarithms, printed
+// with 9 significant digits, which give back the exact float; -9999 for a token that was impossible. A prompt that failed before it produced anything
+// is {"index", "error"}; one that failed later has "error" beside all the other fields.
 #pragma once
 
 #include <cstddef>
@@ -10,9 +14,8 @@
 
 namespace reprise::api {
 
-// `index`: of the prompt. `sampling`: the prompt's; says whether log-probabilities were asked for. Text is
-// written whole, bytes of value 0 included; log-probabilities carry 9 significant digits, which name a float
-// exactly.
+// `index`: place of the prompt among those of the run, from 0. `sampling`: the prompt's; used only to see
+// whether log-probabilities were asked for. Throws nothing but std::bad_alloc; safe from many threads.
 Json result_json(size_t index, const Result& result, const Sampling& sampling);
 
 }  // namespace reprise::api

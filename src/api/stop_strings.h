@@ -2,8 +2,8 @@
 // strings.
 //
 // The strings of one request are prepared once (StopSet) and shared by its outputs; each output has a
-// StopFinder. Which match counts doesn't depend on how the text is cut into pieces: the one that is complete
-// first, and of several that end at the same byte the longest.
+// StopFinder. Of several matches the one that ends first counts, and of several that end at the same byte the
+// longest. How the text is cut into pieces doesn't matter, except for pieces that `counts` excludes.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@
 
 namespace reprise::api {
 
-// Immutable; safe from many threads. Knuth, Morris and Pratt's tables (SIAM J. Comput. 6, 1977), one a
+// Immutable; safe from many threads. One table of Knuth, Morris and Pratt (SIAM J. Comput. 6, 1977) for each
 // string.
 class StopSet {
  public:
@@ -28,7 +28,7 @@ class StopSet {
   friend class StopFinder;
   struct Pattern {
     std::string text;
-    std::vector<uint32_t> border;  // [i]: longest proper beginning of text[0..i] that also ends it
+    std::vector<uint32_t> border;  // [i]: bytes of text[0..i]'s longest prefix that is a suffix too
   };
   std::vector<Pattern> patterns_;
 };
@@ -41,12 +41,15 @@ class StopFinder {
     std::string_view text;  // the stop string; valid as long as the StopSet
   };
 
+  // `set` may not be null.
   explicit StopFinder(std::shared_ptr<const StopSet> set);
 
-  // Reads more of the text, up to the first match. `counts` false: matches that end in this piece are
-  // ignored, but one that begins here may still end in a later piece. After a match nothing more may be read.
+  // Reads more of the text, up to the first match. `counts` false (the output has not reached its minimum of
+  // tokens yet): matches that end in this piece are ignored, but one that begins here may still end in a
+  // later piece. After a match read() may not be called again.
   std::optional<Match> read(std::string_view piece, bool counts);
-  // Bytes at the end of the text read so far that may begin a stop string.
+  // How many bytes at the end of the text read so far may be the start of a stop string. The caller must not
+  // show them yet. Undefined after a match.
   size_t held() const { return held_; }
 
  private:

@@ -44,13 +44,15 @@ class TextModel::LazyTemplate {
   explicit LazyTemplate(std::string source) : source_(std::move(source)) {}
   // Throws Error when the template can't be parsed, each time.
   const tokenizer::ChatTemplate& get() const {
-    std::call_once(once_, [&] { parsed_ = tokenizer::ChatTemplate::parse(source_); });
+    // Not std::call_once: when its function throws, waiters hang under ThreadSanitizer.
+    const std::lock_guard lock(mutex_);
+    if (!parsed_) parsed_ = tokenizer::ChatTemplate::parse(source_);
     return *parsed_;
   }
 
  private:
   std::string source_;
-  mutable std::once_flag once_;
+  mutable std::mutex mutex_;
   mutable std::optional<tokenizer::ChatTemplate> parsed_;
 };
 

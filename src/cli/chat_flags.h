@@ -1,4 +1,4 @@
-// Flags of the commands that render chat templates: what the template gets besides the messages.
+// --chat-template-kwargs and --tools: what a chat template gets besides the messages.
 #pragma once
 
 #include <string>
@@ -10,13 +10,14 @@ namespace reprise::cli {
 class Command;
 
 struct ChatFlags {
-  std::string chat_template_kwargs;  // JSON object; empty: none
-  std::string tools;                 // JSON list; empty: none
+  std::string chat_template_kwargs;  // text of a JSON object; empty: none
+  std::string tools;                 // text of a JSON list (what the file of --tools holds); empty: none
 
-  // `this` must live as long as the command. --tools is a file, which is read when the command line is
-  // parsed.
+  // Adds both flags; their values are stored here, so `this` must outlive `command`. While the command line
+  // is parsed, --tools reads its file, and Error is thrown for a file that can't be read or is above 1 GiB and
+  // for a text that is not the JSON expected.
   void add(Command& command);
-  // Puts them into a prompt that has none of its own.
+  // For a prompt with messages: sets each of the two that the prompt leaves empty. What the prompt has wins.
   void complete(Prompt& prompt) const;
 };
 

@@ -1,6 +1,9 @@
-// Two allocators, both counted. `StepArena` holds the intermediates of one step in one reserved range;
-// `HeapStore` holds what lives long (weights, inputs, KV cache). Nothing else in the engine allocates device
-// memory.
+// Where tensors get their memory, and how many bytes of it. `StepArena` holds the intermediates of one step in
+// one reserved range; `HeapStore` holds what lives long (weights, inputs, KV cache). Besides tensors only the
+// scratch of a Stream (core/launch.h) takes device memory, which on this engine is that of the CPU.
+//
+// Both can be made dry: they only count. No memory is taken and tensors have null addresses. So the memory of a
+// model is known before any of it is taken.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +17,8 @@
 
 namespace reprise {
 
-// Makes every page of a range resident and keeps its contents: to compare what was planned with what the
-// system counts.
+// Makes every page of a range resident and keeps its contents, so that a memory plan can be compared with the
+// resident memory that the system reports. No other thread may use the range meanwhile.
 void touch_pages(std::byte* data, size_t bytes);
 
 // Address range from the system, zero-filled on first touch; large ones ask for huge pages. Throws Error when
@@ -37,27 +40,31 @@ class MappedMemory {
 };
 
 // Best-fit allocator over one range. Offsets depend only on the order of calls and on the sizes asked for, so
-// two runs of the same model code with the same `sizing` get the same addresses. Steady state allocates
-// nothing: Buffer nodes and the free list are reused. One thread.
+// two runs of the same model code with the same `sizing` get the same offsets. After the first steps no heap
+// memory is taken: Buffer nodes and the free list are reused. One thread; the arena must outlive its tensors.
 class StepArena final : public BufferOwner {
  public:
-  // `capacity` 0 makes a dry arena: addresses are null, only `peak()` is of use.
+  // Reserves the memory; throws as MappedMemory does. `capacity` 0 makes a dry arena, which is never full;
+  // only its `peak()` is of use.
   explicit StepArena(size_t capacity);
-  // Over memory of the caller's, 64-byte aligned, which outlives it.
+  // Over memory of the caller's, which must be 64-byte aligned and outlive the arena.
   StepArena(std::byte* memory, size_t capacity);
   ~StepArena();
 
-  // Tensors are sized for these T and S, at least as large as those of the step that runs.
+  // The T tokens and S sequences that tensors get space for; at least those of the step that runs.
   void set_sizing(StepSizes sizing) { sizing_ = sizing; }
   StepSizes sizing() const { return sizing_; }
 
-  // Contents are undefined. Throws Error when the arena is full.
+  // 64-byte aligned, contents undefined; the space is free again when the tensor's last reference is gone.
+  // May be called while a recording is made. Throws Error when the arena is full.
   Tensor allocate(DType dtype, const Shape& shape);
 
   size_t capacity() const { return capacity_; }
   size_t used() const { return used_; }
+  // The highest end of a tensor since the last reset, in bytes from the start.
   size_t peak() const { return peak_; }
-  void reset_peak() { peak_ = used_; }
+  // May be called while no tensor is alive.
+  void reset_peak() { peak_ = 0; }
 
   void release(Buffer& buffer) override;
 
@@ -77,21 +84,22 @@ class StepArena final : public BufferOwner {
   size_t peak_ = 0;  // highest end of a range handed out
 };
 
-// Long-lived tensors, each in a mapping (large) or a slab (small) of its own; freed with the store. One
-// thread.
+// Long-lived tensors: each large one in a mapping of its own, small ones together in slabs. All memory is freed
+// with the store, which must outlive its tensors. One thread.
 class HeapStore final : public BufferOwner {
  public:
-  // `dry`: nothing is mapped, tensors have no address, bytes() counts all the same.
+  // `dry`: tensors have null addresses; bytes() counts all the same.
   explicit HeapStore(BufferKind kind, bool dry = false) : kind_(kind), dry_(dry) {}
 
-  // Zero-filled, 64-byte aligned. The shape must be constant. Throws Error when memory runs out, CaptureError
-  // while this thread records.
+  // Zero-filled, 64-byte aligned. Throws Error when memory runs out or the shape depends on T or S,
+  // CaptureError while this thread records.
   Tensor allocate(DType dtype, const Shape& shape, Layout layout = Layout::row_major);
-  // `bytes` of storage for a tensor whose bytes don't follow from shape and dtype (packed weights).
+  // The same, with `bytes` of storage for a tensor whose bytes don't follow from shape and dtype (packed
+  // weights).
   Tensor allocate_bytes(size_t bytes, DType dtype, const Shape& shape, Layout layout);
 
-  size_t bytes() const { return bytes_; }  // of the tensors
-  void touch();                            // all of it
+  size_t bytes() const { return bytes_; }  // of the tensors, with their alignment
+  void touch();                            // touch_pages() over everything
   void release(Buffer&) override {}        // freed with the store
 
  private:

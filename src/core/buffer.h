@@ -1,5 +1,6 @@
-// Storage that launches name. A buffer knows what it is (a place in the arena, a weight, an input ...), so a
-// recording can hold (kind, id, offset) instead of a raw address, be checked, printed and rebound.
+// Memory that launches refer to. A buffer knows what it is (a place in the arena, a weight, an input ...), so a
+// recording can hold (kind, id, offset into the buffer) instead of a raw address; it can then be checked, printed
+// and given new addresses.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +20,8 @@ std::string_view name_of(BufferKind kind);
 
 class Buffer;
 
-// Who gets a buffer back when its last reference is gone.
+// Who gets a buffer back when its last reference is gone. Must outlive every reference. release() runs in
+// destructors and may not throw.
 class BufferOwner {
  public:
   virtual void release(Buffer& buffer) = 0;
@@ -34,11 +36,11 @@ class Buffer {
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
-  std::byte* data = nullptr;
+  std::byte* data = nullptr;  // null in a dry arena or store (core/arena.h)
   size_t bytes = 0;
   BufferKind kind = BufferKind::arena;
-  uint64_t id = 0;
-  BufferOwner* owner = nullptr;
+  uint64_t id = 0;               // byte offset in the arena; of the other kinds a running number of its store
+  BufferOwner* owner = nullptr;  // set before the first BufferRef
 
  private:
   friend class BufferRef;
@@ -46,7 +48,7 @@ class Buffer {
 };
 
 // Counted reference. Not atomic: buffers belong to the thread that runs the model (or, while loading, the one
-// that loads); handing them to another thread needs the usual happens-before.
+// that loads); another thread may take them over with synchronisation (happens-before).
 class BufferRef {
  public:
   BufferRef() = default;

@@ -1,7 +1,8 @@
 // Every piece of device work (kernel, copy, fill) goes through `Stream::launch`. Kernels get raw pointers,
 // the step's sizes and a plain struct of scalars; the stream runs a launch at once or, while it records,
-// appends it to a recording. A launch declares what it reads and writes, from which a replay derives what
-// must wait for what.
+// appends it to a recording, which is replayed later (capture/). A launch declares what it reads and writes,
+// from which a replay derives what must wait for what. The device is the CPU. T and S: tokens and sequences of
+// the step; sizes that depend on them are Dims (core/shape.h).
 #pragma once
 
 #include <array>
@@ -50,10 +51,9 @@ struct Kernel {
   KernelFunction run = nullptr;
 };
 
-// Work items of a launch, and how few of them are worth a claim by a worker.
 struct LaunchDims {
-  Dim items;
-  int64_t grain = 1;
+  Dim items;          // how many work items the launch has; 0 runs nothing
+  int64_t grain = 1;  // a worker takes at least so many at once; 1 or more
 };
 
 enum class Access : uint8_t { read, write, read_write };
@@ -65,6 +65,7 @@ struct BufferArg {
   Access access = Access::read;
 };
 
+// An absent tensor may be read (an optional argument); it can't be written.
 inline BufferArg reads(const Tensor& t) {
   return t ? BufferArg{t.buffer.get(), t.offset, t.extent(), Access::read} : BufferArg{};
 }
@@ -95,19 +96,20 @@ struct Launch {
   static constexpr size_t kScalarAlignment = 16;
 
   Kernel kernel;
-  std::string_view op;     // name of the op that launches, "" outside of one
-  std::string_view layer;  // path in the model, "" outside of one
+  std::string_view op;     // name of the op (OpScope of core/capture_rules.h); "" outside of one
+  std::string_view layer;  // LayerScope; "" outside of one
   LaunchDims dims;
   std::span<const BufferArg> buffers;
   const void* scalars = nullptr;
   size_t scalar_bytes = 0;
 };
 
-// Takes the launches of a stream that records. Recording executes nothing.
+// Receives the launches of a stream that records. Recording executes nothing.
 class LaunchSink {
  public:
+  // `launch` and all it points to are valid during the call. What append() throws leaves Stream::launch().
   virtual void append(const Launch& launch) = 0;
-  // The last launch seen, for the message of a host read that is refused.
+  // Name of the last launch seen; the error about a host read names it.
   virtual std::string_view last_kernel() const = 0;
 
  protected:
@@ -115,23 +117,25 @@ class LaunchSink {
 };
 
 // Launches of one device, in order. On the CPU a launch runs on the thread team and is complete when launch()
-// returns. Thread contract: one thread at a time.
+// returns. One thread at a time. Team, sink and profiler must outlive their use here.
 class Stream {
  public:
   static constexpr size_t kScratchBytes = size_t{4} << 20;  // for each worker
 
+  // Takes the workers' scratch; throws Error when memory runs out.
   Stream(ThreadTeam& team, Isa isa);
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  // The step's T and S, read by every kernel that runs from now on.
+  // The step's T and S, for every kernel that runs from now on. A recording keeps none: a replay gets its own.
   void set_sizes(StepSizes sizes) { sizes_ = sizes; }
   StepSizes sizes() const { return sizes_; }
 
   // Runs the kernel over the team, or records it. `scalars` are copied into a recording as bytes and
-  // recordings are compared byte by byte, so they may have no padding: fill it by an `Unused<N>` field
-  // (no_padding.h).
+  // recordings are compared byte by byte, so they must not have padding: name such bytes by an `Unused<N>`
+  // field (no_padding.h). At most kMaxBuffers buffers, whose extents lie within their memory: not checked here
+  // (the op checks its arguments). Kernels may not throw.
   template <typename Scalars>
   void launch(const Kernel& kernel, LaunchDims dims, std::span<const BufferArg> buffers,
               const Scalars& scalars) {
@@ -154,19 +158,20 @@ class Stream {
     launch(kernel, dims, std::span(buffers.begin(), buffers.size()), scalars);
   }
 
-  // Copies and fills are launches as well.
+  // Launches as well. `from` and `to` have the same bytes and don't overlap: not checked.
   void copy(const Tensor& from, const Tensor& to);
   void fill_bytes(const Tensor& tensor, uint8_t value);
 
-  // Result of earlier launches for the host. Throws CaptureError while recording: a value that the host reads
-  // would be frozen.
+  // Result of earlier launches for the host; valid as long as the tensor. Throws CaptureError while recording:
+  // the recording would keep the value seen now, and every replay would go on with it.
   const std::byte* read_back(const Tensor& tensor) const;
 
   // Returns when all earlier launches are complete; on the CPU they always are. Throws CaptureError while
   // recording.
   void synchronize() const;
 
-  // Between begin and end, on one thread, every launch goes to the sink and nothing runs.
+  // Between begin and end, on one thread, every launch goes to the sink and nothing runs. A second begin throws
+  // Error; end_recording() without a begin does nothing. After an exception the caller ends the recording.
   void begin_recording(LaunchSink& sink);
   void end_recording();
   bool recording() const { return sink_ != nullptr; }

@@ -6,8 +6,8 @@
 // counts. A file that is missing or malformed limits nothing. The groups are found through /proc/self/cgroup
 // and /proc/self/mountinfo, and at the usual places below /sys/fs/cgroup as well.
 //
-// `root` is put before each path that is read; tests lay out files of their own there. Nothing is cached:
-// files are read anew by each call. Any thread.
+// `root` is put before the path of each file that is read, for tests; resource limits and affinity are always
+// the real ones. Nothing is cached: files are read anew by each call. Any thread. Nothing throws.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@
 
 namespace reprise {
 
-// Bytes that this process may still take: the smallest of
+// Bytes that this process may still allocate, 0 where it is at a limit: the smallest of
 //  - what the kernel calls available (MemAvailable of /proc/meminfo);
 //  - for each cgroup, its limit (memory.max and memory.high; memory.limit_in_bytes in version 1) less what is
 //    used, where page cache of files (inactive_file and active_file of memory.stat) does not count as used:
@@ -28,10 +28,10 @@ size_t available_memory(const std::string& root = "");
 // cpu.max, or cpu.cfs_quota_us and cpu.cfs_period_us in version 1.
 double cpu_quota(const std::string& root = "");
 
-// CPUs that the default number of threads is made for: those of the affinity mask, at most the CPU quota
+inline constexpr int kMostThreads = 1024;  // largest size of a thread team
+
+// The default number of threads: the logical CPUs of the calling thread's affinity mask, at most the CPU quota
 // rounded up (1.5 CPUs: 2 threads, or half a CPU would never be used). 1 to kMostThreads.
 int usable_cores(const std::string& root = "");
-
-inline constexpr int kMostThreads = 1024;  // of a thread team
 
 }  // namespace reprise

@@ -1,6 +1,6 @@
-// Times what runs: phases of the engine's step, launches, and, for a launch of a replay, the part that each
-// worker had in it. Sums by kernel for a profile; single events for a Chrome trace (chrome://tracing,
-// Perfetto).
+// Collects the times of what ran: phases of the engine's step, launches, and, for a launch of a replay, when
+// each worker worked on it. Gives a table of sums by kernel, and a Chrome trace (chrome://tracing, Perfetto) of
+// every event.
 #pragma once
 
 #include <chrono>
@@ -15,18 +15,19 @@
 
 namespace reprise {
 
-// One thread: that of the stream. Allocates as events come in; whoever times inside of workers keeps the
-// times in memory of its own and adds them afterwards (capture/replay.h).
+// One thread: that of the stream. Every event is kept, so memory grows with the run; nothing is cleared. Names
+// are not copied: they must outlive the profiler. Whoever times inside of workers keeps the times in memory of
+// its own and adds them afterwards (capture/replay.h).
 class Profiler {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // A step's phases end with this one (docs/engine_contract.md).
+  // The last phase of each step (docs/engine_contract.md).
   static constexpr std::string_view kLastPhase = "publish";
 
   struct Event {
     std::string_view name;   // kernel, or a phase of the step
-    std::string_view layer;  // empty: a phase of the engine's step
+    std::string_view layer;  // of the model; "model" outside of its layers; empty: a phase of the step
     Clock::time_point begin;
     Clock::time_point end;  // of a launch: when its last work item was done, by whichever worker
     StepSizes sizes;
@@ -38,22 +39,25 @@ class Profiler {
     Clock::time_point end;
   };
 
-  // A phase is added when it ends, after the launches in it. Phases don't overlap.
+  // A phase is added when it ends, after the launches in it. Phases may not overlap: host_us_per_decode_step()
+  // would count their time twice.
   void add(const Event& event) { events_.push_back(event); }
-  // A launch whose workers were timed one by one; `shares` isn't empty.
+  // A launch whose workers were timed one by one; `shares` may not be empty: without
+  // them the launch would stand on the track of the whole team.
   void add(const Event& launch, std::span<const Share> shares);
   const std::vector<Event>& events() const { return events_; }
 
-  // {"traceEvents": [...]}, times in microseconds since the first event. Tracks: 0 the phases of the step, 1
+  // {"traceEvents": [...]}, times in microseconds since the earliest begin. Tracks: 0 the phases of the step, 1
   // the launches that run one at a time on the whole team, 2 + w what worker w did in replays. The file is
   // replaced whole or not at all. Throws Error when it can't be written.
   void write_chrome_trace(const std::filesystem::path& path) const;
 
-  // Time of a step's phases in which no launch ran, the mean over the steps of one token a sequence. What
-  // runs outside of phases (warm-ups, verification) doesn't count.
+  // Microseconds of a step's phases in which no launch ran, averaged over decode steps (those whose launches
+  // have one token for each sequence); 0 without one. What runs outside of phases (warm-ups, verification)
+  // doesn't count.
   double host_us_per_decode_step() const;
 
-  // Lines "kernel  calls  total ms  share", longest first. The time of a launch is that from its first work
+  // Lines "kernel  calls  total ms  share", longest first; share: percent of the sum of all launches. The time of a launch is that from its first work
   // item to its last; launches of a replay may overlap, so that the sum may exceed the step's time.
   std::string summary() const;
 

@@ -1,4 +1,4 @@
-// What a checkpoint says about one tensor.
+// Type, shape and place of one tensor of a checkpoint. Readers of files (safetensors.h, gguf.h) fill it in.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,10 @@
 
 namespace reprise::weights {
 
-// Shapes are row-major, the last dimension contiguous: a projection is [out features, in features].
+// Shapes are row-major, the last dimension contiguous, whatever order the file lists them in: the weight of a
+// linear layer is [out features, in features].
+//
+// The members don't check: a reader first asks stored_bytes(), which refuses negative and too large dimensions.
 struct TensorInfo {
   StoredType type = StoredType::f32;
   std::vector<int64_t> shape;
@@ -20,21 +23,21 @@ struct TensorInfo {
   int64_t columns() const { return shape.empty() ? 1 : shape.back(); }
   // Product of every dimension but the last: a vector is one row.
   int64_t rows() const;
-  int64_t row_bytes() const;
+  int64_t row_bytes() const;  // of one row as it is stored
 };
 
 // "[512, 64]"
 std::string shape_text(std::span<const int64_t> shape);
 
-// Bytes of `shape` stored as `type`, or -1 when the product overflows 2^62 or a row is no whole number of
-// blocks.
+// Bytes of `shape` stored as `type`; -1 for a negative dimension, for more than 2^62 bytes, and where a row is
+// not a whole number of blocks (the unit of a quantised type, stored_type.h).
 int64_t stored_bytes(StoredType type, std::span<const int64_t> shape);
 
 // A tensor inside a mapped file.
 struct FileTensor {
   std::string name;
   TensorInfo info;
-  std::span<const std::byte> data;  // any alignment
+  std::span<const std::byte> data;  // stored_bytes() of them, any alignment; valid while the file is mapped
 };
 
 }  // namespace reprise::weights

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <ctime>
 #include <fstream>
+#include <limits>
 #include <new>
 #include <stdexcept>
 
@@ -236,7 +237,7 @@ double cpu_seconds() {
 
 // Each limit is checked before memory or time is spent, and the prompt beside it runs.
 TEST(Generate, OnePromptsLimitsCostOthersNothing) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef REPRISE_SANITIZED
   constexpr double kMostSeconds = 10;
 #else
   constexpr double kMostSeconds = 1;
@@ -304,7 +305,7 @@ TEST(Generate, OnePromptsLimitsCostOthersNothing) {
   }
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef REPRISE_SANITIZED
   EXPECT_LT(usage.ru_maxrss, 1 << 20);  // KiB
 #endif
 }
@@ -332,6 +333,21 @@ TEST(Generate, TextWithAZeroByteIsWhole) {
   const Json back = parse_json(to_json_text(api::result_json(0, result, prompt.sampling)), "result");
   EXPECT_EQ(back["outputs"][0]["text"].get<std::string>(), result.outputs[0].text);
   EXPECT_EQ(api::parse_prompt_line(R"({"prompt": "a\u0000b"})", {}).text, text);
+}
+
+// JSON has no infinity: a token that was impossible must not make the whole result unwritable.
+TEST(Generate, AnImpossibleTokensLogprobIsANumberInJson) {
+  TokenLogprob impossible;
+  impossible.logprob = -std::numeric_limits<float>::infinity();
+  Result result;
+  result.outputs.emplace_back().logprobs = {impossible};
+  const Json json = api::result_json(0, result, [] {
+    Sampling sampling;
+    sampling.logprobs = 0;
+    return sampling;
+  }());
+  EXPECT_EQ(json["outputs"][0]["logprobs"][0]["logprob"], -9999.0);
+  EXPECT_NO_THROW(parse_json(to_json_text(json), "result"));
 }
 
 TEST(Generate, TemplateArgumentsGiveTheIdsOfTheTokenizerCommand) {

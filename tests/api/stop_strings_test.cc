@@ -90,7 +90,7 @@ double thread_seconds() {
 }
 
 TEST(StopFinder, TheWorstStringsThatAreServedAreCheap) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef REPRISE_SANITIZED
   constexpr double kMostSeconds = 8;
 #else
   constexpr double kMostSeconds = 1;

@@ -219,7 +219,7 @@ TEST_F(ProcessLimits, ThreadsRoundTheQuotaUpAndAreAtLeastOne) {
   }
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // those map terabytes of addresses
+#ifndef REPRISE_SANITIZED  // those map terabytes of addresses
 // With `ulimit -v` no more is promised than can be mapped.
 TEST_F(ProcessLimits, ResourceLimits) {
   for (const auto resource : {RLIMIT_AS, RLIMIT_DATA}) {

@@ -14,7 +14,7 @@
 namespace reprise::engine {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(NDEBUG)
+#if defined(REPRISE_SANITIZED) || !defined(NDEBUG)
 constexpr double kSlower = 15;  // a build with checks runs so many times longer
 #else
 constexpr double kSlower = 1;

@@ -17,7 +17,7 @@
 
 namespace reprise {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef REPRISE_SANITIZED
 inline constexpr int64_t kSlower = 5;  // a sanitizer's build runs so many times longer
 #else
 inline constexpr int64_t kSlower = 1;

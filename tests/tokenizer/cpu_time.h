@@ -6,7 +6,7 @@
 namespace reprise::tokenizer {
 
 // Sanitizers run the same code several times slower.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef REPRISE_SANITIZED
 inline constexpr double kSlowBuild = 20;
 #else
 inline constexpr double kSlowBuild = 1;

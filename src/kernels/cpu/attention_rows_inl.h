@@ -210,7 +210,7 @@ class AttentionRows {
     const PanelCall call = {.a = scratch_.q + group.begin * stride_,
                             .a_stride = stride_,
                             .b = keys + first,
-                            .ahead = ahead + first,
+                            .ahead = kAhead ? ahead + first : nullptr,
                             .b_stride = stride,
                             .count = count,
                             .out = scratch_.p + group.begin * kAttentionTile + first * kLanes,
