@@ -45,7 +45,7 @@ SplitBehavior parse_behavior(const JsonValue& node) {
   node.fail("Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous");
 }
 
-// Metaspace stands among the pre-tokenizers and the decoders; older files say add_prefix_space only.
+// Metaspace is a pre-tokenizer and a decoder; older files have add_prefix_space only.
 struct MetaspaceFields {
   std::string replacement;
   PrependScheme scheme = PrependScheme::kAlways;

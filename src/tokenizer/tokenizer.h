@@ -25,7 +25,7 @@ struct TokenizerParts;
 
 class Tokenizer {
  public:
-  // Reads tokenizer.json and what stands beside it in a model's folder. Throws Error.
+  // Reads tokenizer.json and the files beside it in a model's folder (tokenizer_config.h). Throws Error.
   static Tokenizer load(const std::filesystem::path& directory);
   // From the text of a tokenizer.json; `what` names it in errors.
   static Tokenizer from_json(std::string_view tokenizer_json, std::string_view what,
