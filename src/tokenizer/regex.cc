@@ -42,6 +42,11 @@ struct MatchScratch {
   MatchScratch& operator=(const MatchScratch&) = delete;
 };
 
+Span match_of(pcre2_match_data* data) {
+  const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(data);
+  return {ends[0], ends[1]};
+}
+
 std::string error_text(int code) {
   PCRE2_UCHAR buffer[256];
   pcre2_get_error_message(code, buffer, sizeof(buffer));
@@ -89,23 +94,25 @@ MatchScratch& match_scratch() {
 int Regex::match(std::string_view text, size_t from, uint32_t options, uint32_t steps, Span& found) const {
   const MatchScratch& scratch = match_scratch();
   pcre2_set_match_limit(scratch.context, steps);
-  const auto run = [&](pcre2_match_data* data, uint32_t more_options) {
-    const int result =
-        pcre2_match(as_code(code_.get()), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
-                    options | more_options | PCRE2_NO_UTF_CHECK, data, scratch.context);
-    const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(data);
-    if (result >= 0) found = {ends[0], ends[1]};
-    return result;
-  };
   if (has_jit_ && options == 0) {  // the JIT knows no PCRE2_ANCHORED
-    const int result = run(scratch.data, 0);
+    const int result = pcre2_jit_match(as_code(code_.get()), reinterpret_cast<PCRE2_SPTR>(text.data()),
+                                       text.size(), from, 0, scratch.data, scratch.context);
+    if (result >= 0) found = match_of(scratch.data);
     if (result != PCRE2_ERROR_JIT_STACKLIMIT) return result;
   }
+  return interpret(text, from, options, found);
+}
+
+int Regex::interpret(std::string_view text, size_t from, uint32_t options, Span& found) const {
   // The interpreter has the heap, up to its own limit; what it took stays with its match data.
   const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> data(
       pcre2_match_data_create(1, nullptr), pcre2_match_data_free);
   if (data == nullptr) throw std::bad_alloc();
-  return run(data.get(), PCRE2_NO_JIT);
+  const int result =
+      pcre2_match(as_code(code_.get()), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
+                  options | PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data.get(), match_scratch().context);
+  if (result >= 0) found = match_of(data.get());
+  return result;
 }
 
 std::optional<Span> Regex::find(std::string_view text, size_t from, RegexBudget& budget) const {

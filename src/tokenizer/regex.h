@@ -42,6 +42,7 @@ class Regex {
  private:
   // PCRE2's answer; `found` is set when it is not negative.
   int match(std::string_view text, size_t from, uint32_t options, uint32_t steps, Span& found) const;
+  int interpret(std::string_view text, size_t from, uint32_t options, Span& found) const;
 
   struct Free {
     void operator()(void* code) const;
