@@ -3,8 +3,8 @@
 // is shown, and after every token as much of it has come out as is certain.
 //
 // The input: stop strings as in stop_strings_fuzz.cc, then a byte of options (bits: leave out special
-// tokens, keep the stop string; the rest: min_tokens), then one byte a token. Tokens 0 to 255 are bytes;
-// four of the control characters stand for special and added tokens.
+// tokens, keep the stop string; four for min_tokens; byte tokens instead of byte-level ones), then one byte a
+// token. Tokens 0 to 255 are bytes; four of the control characters stand for special and added tokens.
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -14,8 +14,10 @@
 
 #include "api/output_text.h"
 #include "api/stop_strings.h"
+#include "core/error.h"
 #include "fuzz/amplify.h"
 #include "fuzz/stop_reference.h"
+#include "tests/tokenizer/byte_runs.h"
 #include "tokenizer/byte_level.h"
 #include "tokenizer/streaming_decoder.h"
 #include "tokenizer/tokenizer.h"
@@ -30,17 +32,20 @@ using reprise::tokenizer::Tokenizer;
 constexpr size_t kMostCompared = 100;  // tokens; the reference is quadratic
 constexpr size_t kMostTokens = 20'000;
 
-Tokenizer make_tokenizer() {
+Tokenizer make_tokenizer(bool byte_tokens) {
   std::string vocab;
   for (int byte = 0; byte < 256; ++byte) {
     std::string text(reprise::tokenizer::byte_level_character(static_cast<unsigned char>(byte)));
+    if (byte_tokens) text = fmt::format("<0x{:02X}>", byte);
     if (text == "\"" || text == "\\") text = "\\" + text;
     vocab += (byte == 0 ? "\"" : ",\"") + text + "\":" + std::to_string(byte);
   }
   return Tokenizer::from_json(
       R"({"model":{"type":"BPE","vocab":{)" + vocab +
           R"(},"merges":[]},"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},)"
-          R"("decoder":{"type":"ByteLevel"},"added_tokens":[)"
+          R"("decoder":{"type":")" +
+          (byte_tokens ? "ByteFallback" : "ByteLevel") +
+          R"("},"added_tokens":[)"
           R"({"id":256,"content":"<s>","special":true},{"id":257,"content":"</s>","special":true},)"
           R"({"id":258,"content":"<think>","special":false},{"id":259,"content":"é<","special":true}]})",
       "fuzz");
@@ -90,7 +95,7 @@ struct Pieces {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace reprise;
-  static const Tokenizer tokenizer = make_tokenizer();
+  static const Tokenizer byte_level = make_tokenizer(false), byte_fallback = make_tokenizer(true);
   const std::string input = fuzz::amplified(data, size);
   std::string_view rest = input;
   const std::vector<std::string> stops = fuzz::take_stops(rest);
@@ -99,6 +104,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   rest.remove_prefix(1);
   const bool skip = options & 1, include = options & 2;
   const int min_tokens = options >> 2 & 15;
+  const Tokenizer& tokenizer = options & 64 ? byte_fallback : byte_level;
 
   api::OutputText output(&tokenizer, {.skip_special_tokens = skip,
                                       .stop = std::make_shared<const api::StopSet>(stops),
@@ -142,6 +148,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     if (!end && pieces.simple) check(text == pieces.shown_of(all.size() - fuzz::bytes_to_hold(all, stops)));
   }
-  check(text == tokenizer.decode(ids, skip));
+  check(text == tokenizer.decode(tokenizer::repair_byte_runs(tokenizer, ids, skip).ids, skip));
   return 0;
 }

@@ -21,7 +21,10 @@ void check_stream(const Tokenizer& tokenizer, const std::vector<int32_t>& ids, b
   std::string streamed;
   for (const int32_t id : ids) streamed += decoder.push(id);
   streamed += decoder.flush();
-  if (streamed != tokenizer.decode(ids, skip_special_tokens)) std::abort();
+  // Bad byte tokens differ (streaming_decoder.h), and only there is a U+FFFD.
+  if (streamed != tokenizer.decode(ids, skip_special_tokens) &&
+      streamed.find(reprise::tokenizer::kReplacementCharacter) == std::string::npos)
+    std::abort();
   if (!reprise::tokenizer::is_valid_utf8(streamed)) std::abort();
 }
 

@@ -7,6 +7,7 @@
 #include "api/json_value.h"
 #include "api/sampling_check.h"
 #include "core/error.h"
+#include "tokenizer/streaming_decoder.h"
 
 namespace reprise::api {
 namespace {
@@ -25,6 +26,16 @@ bool flag_of(const Json& line, const char* name, bool fallback) {
   if (found == line.end() || found->is_null()) return fallback;
   if (!found->is_boolean()) throw Error("[{}] is {}, expected true or false", name, shown(*found));
   return found->get<bool>();
+}
+
+// What a stream of these tokens gives out after each of them, and at its end.
+Json stream_pieces(const tokenizer::Tokenizer& tokenizer, const std::vector<int32_t>& ids,
+                   bool skip_special_tokens) {
+  tokenizer::StreamingDecoder decoder(tokenizer, skip_special_tokens);
+  Json pieces = Json::array();
+  for (const int32_t id : ids) pieces.push_back(decoder.push(id));
+  pieces.push_back(decoder.flush());
+  return pieces;
 }
 
 // Null where absent.
@@ -101,9 +112,12 @@ Json answer_tokenizer_line(const TextModel& text, const std::string& raw) {
     if (text.has_tokenizer()) result["token_ids"] = text.encode_chat(prompt);
     return result;
   }
-  if (line.contains("token_ids"))
-    return {{"text", text.tokenizer().decode(ids_of(line.at("token_ids")),
-                                             flag_of(line, "skip_special_tokens", true))}};
+  if (line.contains("token_ids")) {
+    const std::vector<int32_t> ids = ids_of(line.at("token_ids"));
+    const bool skip = flag_of(line, "skip_special_tokens", true);
+    if (flag_of(line, "stream", false)) return {{"pieces", stream_pieces(text.tokenizer(), ids, skip)}};
+    return {{"text", text.tokenizer().decode(ids, skip)}};
+  }
   if (line.contains("text")) {
     if (!line.at("text").is_string()) throw Error("[text] is {}, expected a string", shown(line.at("text")));
     return {{"token_ids", text.tokenizer().encode(line.at("text").get<std::string>(),

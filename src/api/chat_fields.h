@@ -25,7 +25,8 @@ ChatRequest chat_request_of(const Prompt& prompt);
 void set_chat(Prompt& prompt, const ChatRequest& chat);
 
 // Answers one line of `reprise tokenizer --batch`: {"text": ..} with {"token_ids": [..]}, {"token_ids": [..]} with
-// {"text": ..}, {"messages": [..]} with {"prompt": .., "token_ids": [..]} (no token_ids without a tokenizer). Throws
+// {"text": ..} or, with "stream": true, {"pieces": [..]} (what a stream gives out after each token and at its end),
+// {"messages": [..]} with {"prompt": .., "token_ids": [..]} (no token_ids without a tokenizer). Throws
 // Error that names what is wrong with the line.
 Json answer_tokenizer_line(const TextModel& text, const std::string& line);
 

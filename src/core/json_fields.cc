@@ -32,6 +32,13 @@ std::string range_text(std::string_view noun, int64_t least, int64_t most) {
   return fmt::format("{} from {} to {}", noun, least, most);
 }
 
+// Of the field `key` of the object `name`; within the quotes of a quoted name: 'decoder.type'.
+std::string field_name(std::string_view name, std::string_view key) {
+  const std::string_view quote = name.ends_with('\'') ? "'" : "";
+  name.remove_suffix(quote.size());
+  return fmt::format("{}.{}{}", name, shortened(key), quote);
+}
+
 // Of element `index` of the list `name`; within the quotes of a quoted name: "sizes[1]".
 std::string element_name(std::string_view name, size_t index) {
   const bool quoted = name.ends_with('"');
@@ -70,6 +77,11 @@ double JsonValue::number(double least, double most) const {
 std::string JsonValue::string() const {
   if (!value_->is_string()) fail("a string");
   return value_->get<std::string>();
+}
+
+JsonFields JsonValue::fields() const {
+  if (!value_->is_object()) fail("an object");
+  return JsonFields(*value_, name_, FieldNames::nested);
 }
 
 std::vector<JsonValue> JsonValue::items() const {
@@ -120,6 +132,8 @@ std::string JsonFields::name_of(std::string_view key) const {
       return fmt::format("{}: '{}'", what_, shortened(key));
     case FieldNames::flag:
       return fmt::format("[{}] \"{}\"", what_, shortened(key));
+    case FieldNames::nested:
+      return field_name(what_, key);
     case FieldNames::request:
       break;
   }
@@ -135,6 +149,12 @@ std::optional<JsonValue> JsonFields::value(std::string_view key) const {
   const Json* found = find(key);
   if (!found) return std::nullopt;
   return JsonValue(*found, name_of(key));
+}
+
+JsonValue JsonFields::at(std::string_view key) const {
+  const auto found = value(key);
+  if (!found) throw Error("{} is missing", name_of(key));
+  return *found;
 }
 
 void JsonFields::fail(std::string_view key, std::string_view expected) const {

@@ -16,6 +16,8 @@
 
 namespace reprise {
 
+class JsonFields;
+
 // One value and the name that errors call it by. Every getter throws Error when the value is something else.
 class JsonValue {
  public:
@@ -31,6 +33,8 @@ class JsonValue {
   // A finite number inside [least, most].
   double number(double least = -1.7976931348623157e308, double most = 1.7976931348623157e308) const;
   std::string string() const;
+  // An object, its fields named "NAME.key".
+  JsonFields fields() const;
   // A list, its items named "NAME[0]" and so on.
   std::vector<JsonValue> items() const;
   // One value or a list of them, at most `most_items`.
@@ -51,18 +55,20 @@ enum class FieldNames {
   document,  // config.json: 'top_k'
   flag,      // [--graph-optimization-config] "top_k"
   request,   // [top_k]
+  nested,    // tokenizer.json: 'decoder.type'
 };
 
 // One object. A field that is null counts as absent, as in the Python configs that most of these files come
 // from.
 class JsonFields {
  public:
-  // `what`: the document, flag or request. Throws Error when `json` is not an object.
+  // `what`: the document, flag or request, or the name of the value that the object is. Throws Error when `json` is not an object.
   JsonFields(const Json& json, std::string_view what, FieldNames names = FieldNames::document);
 
   // nullptr and nullopt when absent or null. A look-up takes time linear in the number of keys.
   const Json* find(std::string_view key) const;
   std::optional<JsonValue> value(std::string_view key) const;
+  JsonValue at(std::string_view key) const;  // throws Error when absent or null
   bool has(std::string_view key) const { return find(key) != nullptr; }
   bool present(std::string_view key) const { return json_.contains(key); }  // also when null
 

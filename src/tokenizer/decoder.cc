@@ -1,142 +1,29 @@
+// The decoders that work on text (decoder.h); decoder_bytes.cc has those that make text of bytes.
 #include "tokenizer/decoder.h"
 
-#include <charconv>
+#include <algorithm>
 
-#include "tokenizer/byte_level.h"
+#include "core/error.h"
+#include "tokenizer/literal.h"
 #include "tokenizer/utf8.h"
 
 namespace reprise::tokenizer {
 namespace {
-
-// A stream that needs whole tokens: collects fragments and calls token().
-class WholeTokenStream : public TokenStream {
- public:
-  explicit WholeTokenStream(TokenStream& next) : next_(next) {}
-  void text(std::string_view fragment) final { token_ += fragment; }
-  void end_token() final {
-    token(token_);
-    token_.clear();
-  }
-  void finish() override { next_.finish(); }
-
- protected:
-  virtual void token(std::string_view text) = 0;
-  void emit(std::string_view text) {
-    next_.text(text);
-    next_.end_token();
-  }
-  TokenStream& next_;
-
- private:
-  std::string token_;
-};
 
 // A decoder whose stream is constructed from its settings.
 template <typename Stream, typename Settings>
 class SimpleDecoder : public Decoder {
  public:
   explicit SimpleDecoder(Settings settings) : settings_(std::move(settings)) {}
-  TokenStreamPtr start(TokenStream& next) const override { return std::make_unique<Stream>(next, settings_); }
+  TokenStreamPtr start(TokenStream& next, DecodeMode) const override {
+    return std::make_unique<Stream>(next, settings_);
+  }
 
  protected:
   Settings settings_;
 };
 
 struct NoSettings {};
-
-// ---- ByteLevel: all tokens are one run of bytes; a token with a character outside of the alphabet is its
-// own bytes.
-
-class ByteLevelStream final : public WholeTokenStream {
- public:
-  ByteLevelStream(TokenStream& next, NoSettings) : WholeTokenStream(next) {}
-  void finish() override {
-    if (!tail_.empty()) next_.text(replace_invalid_utf8(tail_));
-    next_.end_token();
-    next_.finish();
-  }
-
- private:
-  void token(std::string_view text) override {
-    tail_ += from_byte_level(text).value_or(std::string(text));
-    // Hand on all but an unfinished last character, which has at most 3 bytes.
-    size_t keep = 0;
-    for (size_t back = 1; back <= 3 && back <= tail_.size(); ++back) {
-      const Utf8Step step = classify_utf8(tail_, tail_.size() - back);
-      if (step.kind == Utf8Step::Kind::kIncomplete && step.length == static_cast<int>(back)) keep = back;
-    }
-    const std::string_view done = std::string_view(tail_).substr(0, tail_.size() - keep);
-    if (is_valid_utf8(done)) {
-      next_.text(done);
-    } else {
-      next_.text(replace_invalid_utf8(done));
-    }
-    tail_.erase(0, done.size());
-  }
-  std::string tail_;
-};
-
-class ByteLevelDecoder final : public SimpleDecoder<ByteLevelStream, NoSettings> {
- public:
-  using SimpleDecoder::SimpleDecoder;
-  void token_bytes(std::string& token) const override {
-    if (!is_valid_utf8(token)) return;
-    if (auto bytes = from_byte_level(token)) token = std::move(*bytes);
-  }
-};
-
-// ---- ByteFallback: <0x0A> is a byte; a run of them is text when it is valid as a whole, else a U+FFFD for
-// each byte.
-
-bool parse_byte_token(std::string_view token, char& byte) {
-  if (token.size() != 6 || !token.starts_with("<0x") || token.back() != '>') return false;
-  std::string_view digits = token.substr(3, 2);
-  if (digits[0] == '+') digits.remove_prefix(1);  // Rust's from_str_radix takes a sign
-  unsigned value = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
-  if (error != std::errc() || end != digits.data() + digits.size()) return false;
-  byte = static_cast<char>(value);
-  return true;
-}
-
-class ByteFallbackStream final : public WholeTokenStream {
- public:
-  ByteFallbackStream(TokenStream& next, NoSettings) : WholeTokenStream(next) {}
-  void finish() override {
-    flush();
-    next_.finish();
-  }
-
- private:
-  void token(std::string_view text) override {
-    char byte = 0;
-    if (parse_byte_token(text, byte)) {
-      run_.push_back(byte);
-      return;
-    }
-    flush();
-    emit(text);
-  }
-  void flush() {
-    if (run_.empty()) return;
-    if (is_valid_utf8(run_)) {
-      emit(run_);
-    } else {
-      for (size_t k = 0; k < run_.size(); ++k) emit(kReplacementCharacter);
-    }
-    run_.clear();
-  }
-  std::string run_;
-};
-
-class ByteFallbackDecoder final : public SimpleDecoder<ByteFallbackStream, NoSettings> {
- public:
-  using SimpleDecoder::SimpleDecoder;
-  void token_bytes(std::string& token) const override {
-    char byte = 0;
-    if (parse_byte_token(token, byte)) token.assign(1, byte);
-  }
-};
 
 // ---- Metaspace: the replacement is a space again; in the first token it is dropped.
 
@@ -145,16 +32,21 @@ struct MetaspaceSettings {
   bool drops_first;
 };
 
-class MetaspaceStream final : public WholeTokenStream {
+// A pattern of one character never spans two fragments.
+class MetaspaceStream final : public TokenStream {
  public:
-  MetaspaceStream(TokenStream& next, const MetaspaceSettings& settings)
-      : WholeTokenStream(next), settings_(settings) {}
+  MetaspaceStream(TokenStream& next, const MetaspaceSettings& settings) : next_(next), settings_(settings) {}
+  void text(std::string_view fragment) override {
+    next_.text(settings_.replacement.replace_all(fragment, first_ && settings_.drops_first ? "" : " "));
+  }
+  void end_token() override {
+    first_ = false;
+    next_.end_token();
+  }
+  void finish() override { next_.finish(); }
 
  private:
-  void token(std::string_view text) override {
-    emit(settings_.replacement.replace_all(text, first_ && settings_.drops_first ? "" : " "));
-    first_ = false;
-  }
+  TokenStream& next_;
   const MetaspaceSettings& settings_;
   bool first_ = true;
 };
@@ -171,44 +63,64 @@ class MetaspaceDecoder final : public SimpleDecoder<MetaspaceStream, MetaspaceSe
 
 struct ReplaceSettings {
   Pattern pattern;
+  Literal literal;  // empty: a regular expression
   std::string content;
 };
 
-class ReplaceTokenStream final : public WholeTokenStream {
- public:
-  ReplaceTokenStream(TokenStream& next, const ReplaceSettings& settings)
-      : WholeTokenStream(next), settings_(settings) {}
+constexpr size_t kMostReplaced = size_t{1} << 26;  // bytes of one fragment
 
- private:
-  void token(std::string_view text) override { emit(settings_.pattern.replace_all(text, settings_.content)); }
-  const ReplaceSettings& settings_;
-};
-
-// A pattern of one character never spans two fragments: nothing is held back, even behind Fuse.
-class ReplaceCharacterStream final : public TokenStream {
+class ReplaceLiteralStream final : public TokenStream {
  public:
-  ReplaceCharacterStream(TokenStream& next, const ReplaceSettings& settings)
+  ReplaceLiteralStream(TokenStream& next, const ReplaceSettings& settings)
       : next_(next), settings_(settings) {}
   void text(std::string_view fragment) override {
-    next_.text(settings_.pattern.replace_all(fragment, settings_.content));
+    out_.clear();
+    held_ = settings_.literal.scan(
+        held_, fragment, [&](std::string_view text) { out_ += text; },
+        [&] {
+          out_ += settings_.content;
+          if (out_.size() > kMostReplaced)
+            throw Error("[tokenizer] a Replace rule makes a text grow beyond {} bytes", kMostReplaced);
+        });
+    next_.text(out_);
   }
-  void end_token() override { next_.end_token(); }
+  void end_token() override {
+    next_.text(settings_.literal.beginning(held_));
+    held_ = 0;
+    next_.end_token();
+  }
   void finish() override { next_.finish(); }
 
  private:
   TokenStream& next_;
   const ReplaceSettings& settings_;
+  size_t held_ = 0;  // bytes of the literal
+  std::string out_;
+};
+
+class ReplaceRegexStream final : public TokenStream {
+ public:
+  ReplaceRegexStream(TokenStream& next, const ReplaceSettings& settings) : next_(next), settings_(settings) {}
+  void text(std::string_view fragment) override { token_ += fragment; }
+  void end_token() override {
+    next_.text(settings_.pattern.replace_all(token_, settings_.content));
+    token_.clear();
+    next_.end_token();
+  }
+  void finish() override { next_.finish(); }
+
+ private:
+  TokenStream& next_;
+  const ReplaceSettings& settings_;
+  std::string token_;
 };
 
 class ReplaceDecoder final : public Decoder {
  public:
   explicit ReplaceDecoder(ReplaceSettings settings) : settings_(std::move(settings)) {}
-  TokenStreamPtr start(TokenStream& next) const override {
-    const std::string& literal = settings_.pattern.literal_text();
-    if (!literal.empty() && character_at(literal, 0).length == static_cast<int>(literal.size())) {
-      return std::make_unique<ReplaceCharacterStream>(next, settings_);
-    }
-    return std::make_unique<ReplaceTokenStream>(next, settings_);
+  TokenStreamPtr start(TokenStream& next, DecodeMode) const override {
+    if (!settings_.literal.empty()) return std::make_unique<ReplaceLiteralStream>(next, settings_);
+    return std::make_unique<ReplaceRegexStream>(next, settings_);
   }
   void token_bytes(std::string& token) const override {
     if (is_valid_utf8(token)) token = settings_.pattern.replace_all(token, settings_.content);
@@ -239,29 +151,42 @@ class StripStream final : public TokenStream {
     }
     if (at == fragment.size()) return;
     cut_ = settings_.start;  // the first other character ends the cutting
-    held_ += fragment.substr(at);
+    fragment.remove_prefix(at);
     // Trailing copies may still be cut: hold back as many as that could be.
-    size_t keep = held_.size();
-    for (size_t copies = 0; copies < settings_.stop && keep > 0; ++copies) {
-      const Character last = last_character(std::string_view(held_).substr(0, keep));
+    size_t end = fragment.size(), copies = 0;
+    while (end > 0) {
+      const Character last = last_character(fragment.substr(0, end));
       if (last.code != settings_.content) break;
-      keep -= last.length;
+      end -= last.length;
+      ++copies;
     }
-    next_.text(std::string_view(held_).substr(0, keep));
-    held_.erase(0, keep);
+    if (end > 0) {
+      forward(held_);
+      next_.text(fragment.substr(0, end));
+      held_ = 0;
+    }
+    held_ += copies;
+    if (held_ > settings_.stop) forward(held_ - settings_.stop);
+    held_ = std::min(held_, settings_.stop);
   }
   void end_token() override {
-    held_.clear();
+    held_ = 0;
     cut_ = 0;
     next_.end_token();
   }
   void finish() override { next_.finish(); }
 
  private:
+  void forward(size_t copies) {
+    std::string text;
+    for (; copies > 0; --copies) append_utf8(text, settings_.content);
+    next_.text(text);
+  }
+
   TokenStream& next_;
   const StripSettings& settings_;
   size_t cut_ = 0;
-  std::string held_;
+  size_t held_ = 0;  // copies of the character
 };
 
 // ---- Fuse: all tokens become one.
@@ -282,23 +207,59 @@ class FuseStream final : public TokenStream {
 
 // ---- BPEDecoder: the end-of-word suffix is a space, but nothing at the very end.
 
-class BpeSuffixStream final : public WholeTokenStream {
+class BpeSuffixStream final : public TokenStream {
  public:
-  BpeSuffixStream(TokenStream& next, const Pattern& suffix) : WholeTokenStream(next), suffix_(suffix) {}
+  BpeSuffixStream(TokenStream& next, const Literal& suffix) : next_(next), suffix_(suffix) {}
+  void text(std::string_view fragment) override {
+    next_token_begins();
+    in_token_ = true;
+    partial_ = suffix_.scan(
+        partial_, fragment, [&](std::string_view text) { add(text); }, [&] { add_suffix(); });
+    any_text_ |= !fragment.empty();
+  }
+  void end_token() override {
+    next_token_begins();
+    add(suffix_.beginning(partial_));
+    if (suffix_.empty() && any_text_) add_suffix();
+    partial_ = 0;
+    in_token_ = any_text_ = false;
+    if (!held_) next_.end_token();
+  }
   void finish() override {
-    if (any_) emit(suffix_.replace_all(held_, ""));
+    if (held_) {
+      next_.text(as_last_);
+      next_.end_token();
+    }
     next_.finish();
   }
 
  private:
-  void token(std::string_view text) override {
-    if (any_) emit(suffix_.replace_all(held_, " "));
-    held_ = text;
-    any_ = true;
+  void add(std::string_view text) {
+    if (!held_) return next_.text(text);
+    as_last_ += text;
+    as_other_ += text;
   }
-  const Pattern& suffix_;
-  std::string held_;
-  bool any_ = false;
+  void add_suffix() {
+    held_ = true;
+    as_other_ += ' ';
+  }
+  void next_token_begins() {
+    if (in_token_ || !held_) return;
+    next_.text(as_other_);
+    next_.end_token();
+    as_last_.clear();
+    as_other_.clear();
+    held_ = false;
+  }
+
+  TokenStream& next_;
+  const Literal& suffix_;
+  size_t partial_ = 0;  // bytes of the suffix
+  bool in_token_ = false;
+  bool any_text_ = false;  // in this token
+  // The token is held from its first suffix on, in the form it has as the last token and as another.
+  bool held_ = false;
+  std::string as_last_, as_other_;
 };
 
 // ---- no decoder at all
@@ -327,18 +288,14 @@ class JoinStream final : public TokenStream {
 
 }  // namespace
 
-DecoderPtr make_byte_level_decoder() {
-  return std::make_unique<ByteLevelDecoder>(NoSettings{});
-}
-DecoderPtr make_byte_fallback_decoder() {
-  return std::make_unique<ByteFallbackDecoder>(NoSettings{});
-}
 DecoderPtr make_metaspace_decoder(std::string replacement, bool drops_first) {
   return std::make_unique<MetaspaceDecoder>(
       MetaspaceSettings{Pattern::literal(std::move(replacement), "Metaspace"), drops_first});
 }
 DecoderPtr make_replace_decoder(Pattern pattern, std::string content) {
-  return std::make_unique<ReplaceDecoder>(ReplaceSettings{std::move(pattern), std::move(content)});
+  Literal literal(pattern.literal_text());
+  return std::make_unique<ReplaceDecoder>(
+      ReplaceSettings{std::move(pattern), std::move(literal), std::move(content)});
 }
 DecoderPtr make_strip_decoder(char32_t content, size_t start, size_t stop) {
   return std::make_unique<SimpleDecoder<StripStream, StripSettings>>(StripSettings{content, start, stop});
@@ -347,8 +304,7 @@ DecoderPtr make_fuse_decoder() {
   return std::make_unique<SimpleDecoder<FuseStream, NoSettings>>(NoSettings{});
 }
 DecoderPtr make_bpe_decoder(std::string suffix) {
-  return std::make_unique<SimpleDecoder<BpeSuffixStream, Pattern>>(
-      Pattern::literal(std::move(suffix), "BPEDecoder"));
+  return std::make_unique<SimpleDecoder<BpeSuffixStream, Literal>>(Literal(std::move(suffix)));
 }
 DecoderPtr make_join_decoder() {
   return std::make_unique<SimpleDecoder<JoinStream, NoSettings>>(NoSettings{});

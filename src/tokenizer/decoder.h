@@ -1,10 +1,15 @@
 // Decoders: from token texts back to text, as tokenizer.json's "decoder" says.
 //
-// Each decoder is written as a stream: a state is fed with tokens, in fragments, and forwards text that later
-// tokens cannot alter. Decoding a whole list is feeding a stream and finishing it, so streamed text equals decoded
-// text by construction. What a stage must hold back: ByteLevel an unfinished character; ByteFallback a run of
-// byte tokens (one bad byte turns the whole run into U+FFFD); Replace with a long or regular pattern a whole
-// token; Strip the blanks it may cut.
+// Each decoder is written as a stream: it is fed with tokens, in fragments of whole characters, and forwards
+// text as soon as later tokens cannot alter it. Decoding a whole list is feeding a stream and finishing it.
+// What a stage holds back:
+//   ByteLevel     the bytes of an unfinished character; and a token that comes in fragments (behind
+//                 ByteFallback or Fuse) until a character shows that it is not made of byte characters
+//   ByteFallback  the bytes of an unfinished character; in DecodeMode::whole a run of byte tokens
+//   Replace       the beginning of its text; with a regular expression a whole token, which behind Fuse is all
+//                 of the text
+//   Strip         trailing copies of its character that it may cut
+//   BPEDecoder    a token from its suffix on, since the suffix of the last token is no space
 #pragma once
 
 #include <memory>
@@ -16,7 +21,17 @@
 
 namespace reprise::tokenizer {
 
-// Where decoded tokens go: fragments of a token's text, then its end.
+// What becomes of a run of byte tokens (<0xE2>, ...) that is not valid UTF-8.
+enum class DecodeMode {
+  // As the tokenizers library: one bad byte turns every byte of the run into a U+FFFD. The run is held back
+  // until its end is known.
+  whole,
+  // Each character is forwarded with its last byte. A byte that cannot be part of a character is one U+FFFD,
+  // as soon as that is known; so is each byte of a character that is unfinished where the run ends.
+  streaming,
+};
+
+// Where decoded tokens go: fragments of a token's text (valid UTF-8), then its end.
 class TokenStream {
  public:
   virtual ~TokenStream() = default;
@@ -30,7 +45,7 @@ using TokenStreamPtr = std::unique_ptr<TokenStream>;
 class Decoder {
  public:
   virtual ~Decoder() = default;
-  virtual TokenStreamPtr start(TokenStream& next) const = 0;
+  virtual TokenStreamPtr start(TokenStream& next, DecodeMode mode) const = 0;
   // The bytes that a token stands for within a text: used for token_bytes, where no neighbour is known.
   virtual void token_bytes(std::string& token) const { static_cast<void>(token); }
 };

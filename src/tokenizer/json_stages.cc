@@ -1,6 +1,6 @@
 #include "tokenizer/json_stages.h"
 
-#include <limits>
+#include <cstdint>
 
 #include "core/error.h"
 #include "tokenizer/utf8.h"
@@ -8,77 +8,93 @@
 namespace reprise::tokenizer {
 namespace {
 
-[[noreturn]] void unsupported(const JsonNode& node, std::string_view type, std::string_view supported) {
-  node.fail(fmt::format("type \"{}\" is not supported, expected one of {}", type, supported));
+[[noreturn]] void unsupported(const JsonFields& stage, std::string_view supported) {
+  stage.fail("type", fmt::format("one of {} (others are not supported)", supported));
+}
+
+char32_t character_of(const JsonValue& value) {
+  const std::string text = value.string();
+  if (text.empty() || static_cast<size_t>(character_at(text, 0).length) != text.size())
+    value.fail("one character");
+  return character_at(text, 0).code;
+}
+
+bool flag_or(const JsonFields& fields, std::string_view key, bool fallback) {
+  return fields.boolean(key).value_or(fallback);
+}
+
+void check_steps(size_t steps, const JsonValue& node) {
+  if (steps > kMostSteps) throw Error("{} has more than {} steps", node.name(), kMostSteps);
 }
 
 // {"String": "x"} or {"Regex": "x"}
-Pattern parse_pattern(const JsonNode& node) {
-  if (const auto text = node.find("String")) return Pattern::literal(text->text(), text->where());
-  if (const auto regex = node.find("Regex")) return Pattern::regex(regex->text(), regex->where());
-  node.fail("a pattern needs \"String\" or \"Regex\"");
+Pattern parse_pattern(const JsonValue& node) {
+  const JsonFields fields = node.fields();
+  if (const auto text = fields.value("String")) return Pattern::literal(text->string(), text->name());
+  if (const auto regex = fields.value("Regex")) return Pattern::regex(regex->string(), regex->name());
+  node.fail("an object with \"String\" or \"Regex\"");
 }
 
-SplitBehavior parse_behavior(const JsonNode& node) {
-  const std::string name = node.text();
+SplitBehavior parse_behavior(const JsonValue& node) {
+  const std::string name = node.string();
   if (name == "Removed") return SplitBehavior::kRemoved;
   if (name == "Isolated") return SplitBehavior::kIsolated;
   if (name == "MergedWithPrevious") return SplitBehavior::kMergedWithPrevious;
   if (name == "MergedWithNext") return SplitBehavior::kMergedWithNext;
   if (name == "Contiguous") return SplitBehavior::kContiguous;
-  node.fail(fmt::format("unknown behavior \"{}\"", name));
+  node.fail("Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous");
 }
 
-// Metaspace stands among the pre-tokenizers and the decoders; older files say add_prefix_space only.
+// Metaspace is a pre-tokenizer and a decoder; older files have add_prefix_space only.
 struct MetaspaceFields {
   std::string replacement;
   PrependScheme scheme = PrependScheme::kAlways;
   bool split = true;
 };
-MetaspaceFields parse_metaspace(const JsonNode& node) {
+MetaspaceFields parse_metaspace(const JsonFields& node) {
   MetaspaceFields fields;
-  append_utf8(fields.replacement, node.at("replacement").character());
-  const std::string scheme = node.text_or("prepend_scheme", "always");
+  append_utf8(fields.replacement, character_of(node.at("replacement")));
+  const std::string scheme = node.string("prepend_scheme").value_or("always");
   if (scheme == "first") {
     fields.scheme = PrependScheme::kFirst;
   } else if (scheme == "never") {
     fields.scheme = PrependScheme::kNever;
   } else if (scheme != "always") {
-    node.fail(fmt::format("unknown prepend_scheme \"{}\", expected always, first or never", scheme));
+    node.fail("prepend_scheme", "always, first or never");
   }
-  if (!node.flag_or("add_prefix_space", true)) {
+  if (!flag_or(node, "add_prefix_space", true)) {
     // The library refuses such a file unless the scheme agrees; without a scheme the meaning is plain.
-    if (fields.scheme != PrependScheme::kNever && node.find("prepend_scheme")) {
-      node.fail("add_prefix_space does not match prepend_scheme");
-    }
+    if (fields.scheme != PrependScheme::kNever && node.has("prepend_scheme"))
+      node.fail("prepend_scheme", "\"never\", since add_prefix_space is false");
     fields.scheme = PrependScheme::kNever;
   }
-  fields.split = node.flag_or("split", true);
+  fields.split = flag_or(node, "split", true);
   return fields;
 }
 
-void append_pre_tokenizer(const JsonNode& node, PreTokenizerChain& chain) {
+void append_pre_tokenizer(const JsonValue& value, PreTokenizerChain& chain) {
+  const JsonFields node = value.fields();
   const auto add = [&](PreTokenizerPtr step) {
     chain.ends_in_byte_level = false;
     chain.steps.push_back(std::move(step));
-    if (chain.steps.size() > kMostSteps) node.fail(fmt::format("more than {} steps", kMostSteps));
+    check_steps(chain.steps.size(), value);
   };
   const auto split_class = [&](Pattern::CharacterClass contains, SplitBehavior behavior) {
     add(make_split(Pattern::character_class(contains), behavior, false));
   };
-  const std::string type = node.at("type").text();
+  const std::string type = node.at("type").string();
   if (type == "Sequence") {
-    for (const JsonNode& item : node.at("pretokenizers").items()) append_pre_tokenizer(item, chain);
+    for (const JsonValue& item : node.at("pretokenizers").items()) append_pre_tokenizer(item, chain);
   } else if (type == "ByteLevel") {
-    if (node.flag_or("add_prefix_space", true)) add(make_prefix_space());
-    if (node.flag_or("use_regex", true)) {
-      add(make_split(Pattern::regex(kGpt2Pattern, node.where()), SplitBehavior::kIsolated, false));
+    if (flag_or(node, "add_prefix_space", true)) add(make_prefix_space());
+    if (flag_or(node, "use_regex", true)) {
+      add(make_split(Pattern::regex(kGpt2Pattern, value.name()), SplitBehavior::kIsolated, false));
     }
     add(make_byte_level_map());
     chain.ends_in_byte_level = true;
   } else if (type == "Split") {
     add(make_split(parse_pattern(node.at("pattern")), parse_behavior(node.at("behavior")),
-                   node.flag_or("invert", false)));
+                   flag_or(node, "invert", false)));
   } else if (type == "Metaspace") {
     MetaspaceFields fields = parse_metaspace(node);
     add(make_metaspace(std::move(fields.replacement), fields.scheme, fields.split));
@@ -87,65 +103,60 @@ void append_pre_tokenizer(const JsonNode& node, PreTokenizerChain& chain) {
   } else if (type == "WhitespaceSplit") {
     split_class(is_whitespace, SplitBehavior::kRemoved);
   } else if (type == "Digits") {
-    const bool each = node.flag_or("individual_digits", false);
+    const bool each = flag_or(node, "individual_digits", false);
     split_class(is_numeric, each ? SplitBehavior::kIsolated : SplitBehavior::kContiguous);
   } else if (type == "Punctuation") {
-    const auto behavior = node.find("behavior");
+    const auto behavior = node.value("behavior");
     split_class(is_punctuation, behavior ? parse_behavior(*behavior) : SplitBehavior::kIsolated);
   } else if (type == "CharDelimiterSplit") {
     std::string delimiter;
-    append_utf8(delimiter, node.at("delimiter").character());
-    add(make_split(Pattern::literal(std::move(delimiter), node.where()), SplitBehavior::kRemoved, false));
+    append_utf8(delimiter, character_of(node.at("delimiter")));
+    add(make_split(Pattern::literal(std::move(delimiter), value.name()), SplitBehavior::kRemoved, false));
   } else {
     unsupported(
-        node, type,
+        node,
         "ByteLevel, Split, Metaspace, Whitespace, WhitespaceSplit, Digits, Punctuation, CharDelimiterSplit, "
         "Sequence");
   }
 }
 
-int32_t parse_id(const JsonNode& node) {
-  const int64_t id = node.integer();
-  if (id < 0 || id > std::numeric_limits<int32_t>::max()) node.fail(fmt::format("{} is not a token id", id));
-  return static_cast<int32_t>(id);
+int32_t parse_id(const JsonValue& node) {
+  return static_cast<int32_t>(node.integer(0, INT32_MAX));
 }
 
-void append_template(const JsonNode& node, std::vector<int32_t>& frame) {
-  for (const JsonNode& piece : node.at("single").items()) {
-    if (const auto sequence = piece.find("Sequence")) {
-      const std::string id = sequence->at("id").text();
-      if (id != "A")
-        sequence->fail(fmt::format("sequence \"{}\" in the template of a single text, expected \"A\"", id));
+void append_template(const JsonFields& node, std::vector<int32_t>& frame) {
+  for (const JsonValue& item : node.at("single").items()) {
+    const JsonFields piece = item.fields();
+    if (const auto sequence = piece.value("Sequence")) {
+      const JsonFields fields = sequence->fields();
+      if (fields.at("id").string() != "A") fields.fail("id", "\"A\" in the template of a single text");
       frame.push_back(kTextPlace);
       continue;
     }
-    const std::string name = piece.at("SpecialToken").at("id").text();
-    const auto token = node.at("special_tokens").find(name);
-    if (!token) piece.fail(fmt::format("special token \"{}\" is not listed in special_tokens", name));
-    for (const JsonNode& id : token->at("ids").items()) frame.push_back(parse_id(id));
+    const JsonFields named = piece.at("SpecialToken").fields();
+    const auto token = node.at("special_tokens").fields().value(named.at("id").string());
+    if (!token) named.fail("id", "a token that is listed in special_tokens");
+    for (const JsonValue& id : token->fields().at("ids").items()) frame.push_back(parse_id(id));
   }
 }
 
 // ["[CLS]", 101]
-int32_t parse_text_and_id(const JsonNode& node) {
-  const std::vector<JsonNode> items = node.items();
-  if (items.size() != 2) node.fail(fmt::format("found {} values, expected a text and an id", items.size()));
+int32_t parse_text_and_id(const JsonValue& node) {
+  const std::vector<JsonValue> items = node.items();
+  if (items.size() != 2) node.fail("a text and an id");
   return parse_id(items[1]);
 }
 
-void append_decoder(const JsonNode& node, std::vector<DecoderPtr>& decoders) {
+void append_decoder(const JsonValue& value, std::vector<DecoderPtr>& decoders) {
+  const JsonFields node = value.fields();
   const auto add = [&](DecoderPtr decoder) {
     decoders.push_back(std::move(decoder));
-    if (decoders.size() > kMostSteps) node.fail(fmt::format("more than {} steps", kMostSteps));
+    check_steps(decoders.size(), value);
   };
-  const auto count = [&](std::string_view key) {
-    const JsonNode value = node.at(key);
-    if (value.integer() < 0) value.fail("a negative count");
-    return static_cast<size_t>(value.integer());
-  };
-  const std::string type = node.at("type").text();
+  const auto count = [&](std::string_view key) { return static_cast<size_t>(node.at(key).integer(0)); };
+  const std::string type = node.at("type").string();
   if (type == "Sequence") {
-    for (const JsonNode& item : node.at("decoders").items()) append_decoder(item, decoders);
+    for (const JsonValue& item : node.at("decoders").items()) append_decoder(item, decoders);
   } else if (type == "ByteLevel") {
     add(make_byte_level_decoder());
   } else if (type == "ByteFallback") {
@@ -154,27 +165,28 @@ void append_decoder(const JsonNode& node, std::vector<DecoderPtr>& decoders) {
     MetaspaceFields fields = parse_metaspace(node);
     add(make_metaspace_decoder(std::move(fields.replacement), fields.scheme != PrependScheme::kNever));
   } else if (type == "Replace") {
-    add(make_replace_decoder(parse_pattern(node.at("pattern")), node.at("content").text()));
+    add(make_replace_decoder(parse_pattern(node.at("pattern")), node.at("content").string()));
   } else if (type == "Strip") {
-    add(make_strip_decoder(node.at("content").character(), count("start"), count("stop")));
+    add(make_strip_decoder(character_of(node.at("content")), count("start"), count("stop")));
   } else if (type == "Fuse") {
     add(make_fuse_decoder());
   } else if (type == "BPEDecoder") {
-    add(make_bpe_decoder(node.text_or("suffix", "</w>")));
+    add(make_bpe_decoder(node.string("suffix").value_or("</w>")));
   } else {
-    unsupported(node, type, "ByteLevel, ByteFallback, Metaspace, Replace, Strip, Fuse, BPEDecoder, Sequence");
+    unsupported(node, "ByteLevel, ByteFallback, Metaspace, Replace, Strip, Fuse, BPEDecoder, Sequence");
   }
 }
 
 }  // namespace
 
-NormalizerPtr parse_normalizer(const JsonNode& node) {
-  const std::string type = node.at("type").text();
+NormalizerPtr parse_normalizer(const JsonValue& value) {
+  const JsonFields node = value.fields();
+  const std::string type = node.at("type").string();
   if (type == "Sequence") {
     std::vector<NormalizerPtr> steps;
-    for (const JsonNode& item : node.at("normalizers").items()) {
+    for (const JsonValue& item : node.at("normalizers").items()) {
       steps.push_back(parse_normalizer(item));
-      if (steps.size() > kMostSteps) node.fail(fmt::format("more than {} steps", kMostSteps));
+      check_steps(steps.size(), value);
     }
     return make_normalizer_sequence(std::move(steps));
   }
@@ -186,30 +198,31 @@ NormalizerPtr parse_normalizer(const JsonNode& node) {
   if (type == "StripAccents") return make_strip_accents_normalizer();
   if (type == "Nmt") return make_nmt_normalizer();
   if (type == "ByteLevel") return make_byte_level_normalizer();
-  if (type == "Prepend") return make_prepend_normalizer(node.at("prepend").text());
+  if (type == "Prepend") return make_prepend_normalizer(node.at("prepend").string());
   if (type == "Strip")
-    return make_strip_normalizer(node.flag_or("strip_left", true), node.flag_or("strip_right", true));
+    return make_strip_normalizer(flag_or(node, "strip_left", true), flag_or(node, "strip_right", true));
   if (type == "Replace") {
-    return make_replace_normalizer(parse_pattern(node.at("pattern")), node.at("content").text());
+    return make_replace_normalizer(parse_pattern(node.at("pattern")), node.at("content").string());
   }
   if (type == "Precompiled") {
-    const JsonNode charsmap = node.at("precompiled_charsmap");
-    return make_precompiled_normalizer(decode_base64(charsmap.text(), charsmap.where()), charsmap.where());
+    const JsonValue charsmap = node.at("precompiled_charsmap");
+    return make_precompiled_normalizer(decode_base64(charsmap.string(), charsmap.name()), charsmap.name());
   }
   unsupported(
-      node, type,
+      node,
       "NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents, Nmt, ByteLevel, Prepend, Replace, Precompiled, "
       "Sequence");
 }
 
-PreTokenizerChain parse_pre_tokenizer(const JsonNode& node) {
+PreTokenizerChain parse_pre_tokenizer(const JsonValue& node) {
   PreTokenizerChain chain;
   append_pre_tokenizer(node, chain);
   return chain;
 }
 
-std::vector<int32_t> parse_post_processor(const JsonNode& node) {
-  const std::string type = node.at("type").text();
+std::vector<int32_t> parse_post_processor(const JsonValue& value) {
+  const JsonFields node = value.fields();
+  const std::string type = node.at("type").string();
   std::vector<int32_t> frame;
   if (type == "ByteLevel") {
     frame = {kTextPlace};  // it moves offsets only
@@ -219,7 +232,7 @@ std::vector<int32_t> parse_post_processor(const JsonNode& node) {
     frame = {parse_text_and_id(node.at("cls")), kTextPlace, parse_text_and_id(node.at("sep"))};
   } else if (type == "Sequence") {
     frame = {kTextPlace};
-    for (const JsonNode& item : node.at("processors").items()) {
+    for (const JsonValue& item : node.at("processors").items()) {
       // Each processor frames what the ones before it made.
       std::vector<int32_t> outer;
       for (const int32_t id : parse_post_processor(item)) {
@@ -230,16 +243,16 @@ std::vector<int32_t> parse_post_processor(const JsonNode& node) {
         }
       }
       frame = std::move(outer);
-      if (frame.size() > kMostSteps * kMostSteps) node.fail("the processors add too many tokens");
+      if (frame.size() > kMostSteps * kMostSteps) throw Error("{} adds too many tokens", value.name());
     }
   } else {
-    unsupported(node, type, "ByteLevel, TemplateProcessing, BertProcessing, RobertaProcessing, Sequence");
+    unsupported(node, "ByteLevel, TemplateProcessing, BertProcessing, RobertaProcessing, Sequence");
   }
-  if (frame.size() > kMostSteps * kMostSteps) node.fail("the template adds too many tokens");
+  if (frame.size() > kMostSteps * kMostSteps) throw Error("{} adds too many tokens", value.name());
   return frame;
 }
 
-std::vector<DecoderPtr> parse_decoder(const JsonNode& node) {
+std::vector<DecoderPtr> parse_decoder(const JsonValue& node) {
   std::vector<DecoderPtr> decoders;
   append_decoder(node, decoders);
   return decoders;

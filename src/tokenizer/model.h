@@ -15,8 +15,8 @@ class Model {
  public:
   virtual ~Model() = default;
   virtual const Vocab& vocab() const = 0;
-  // Appends the ids of a piece, which is not empty and valid UTF-8. Throws Error where the file left no way
-  // to encode it (a Unigram without an unknown token).
+  // Appends the ids of a piece, which is not empty and valid UTF-8. Throws Error when it has no ids
+  // (a character that is not in the vocabulary of a Unigram without an unknown token).
   virtual void encode(std::string_view piece, std::vector<int32_t>& out) const = 0;
   // Where a piece may be cut without changing its ids: in front of each `text` that follows something else.
   // Empty: nowhere. Cutting makes long pieces cheap and lets the word cache see words.

@@ -13,7 +13,7 @@
 
 namespace reprise::tokenizer {
 
-// A function that outlives the call it is passed to; no allocation.
+// Non-owning callable reference; must outlive the call.
 template <typename Signature>
 class FunctionRef;
 template <typename... Args>

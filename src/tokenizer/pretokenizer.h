@@ -1,7 +1,7 @@
 // Pre-tokenizers: cut a normalized text into the pieces ("words") that the model encodes one by one.
 //
-// They form a chain without lists in between: each hands its pieces to the next through a sink, so a long
-// text is walked once while it is in the cache.
+// They form a chain: each passes its pieces to the next as it finds them, through a sink. No list of pieces is kept
+// in between, so memory does not grow with the text.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,7 @@ namespace reprise::tokenizer {
 
 struct TextPiece {
   std::string_view text;  // valid UTF-8, not empty; lives as long as the call it is passed to
-  bool at_start;          // stands at the start of the whole input (Metaspace, prepend_scheme "first")
+  bool at_start;          // is at the start of the whole input (Metaspace, prepend_scheme "first")
 };
 using PieceSink = FunctionRef<void(TextPiece)>;
 

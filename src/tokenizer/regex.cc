@@ -4,6 +4,7 @@
 #include <pcre2.h>
 
 #include <algorithm>
+#include <new>
 
 #include "core/error.h"
 
@@ -41,6 +42,11 @@ struct MatchScratch {
   MatchScratch& operator=(const MatchScratch&) = delete;
 };
 
+Span match_of(pcre2_match_data* data) {
+  const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(data);
+  return {ends[0], ends[1]};
+}
+
 std::string error_text(int code) {
   PCRE2_UCHAR buffer[256];
   pcre2_get_error_message(code, buffer, sizeof(buffer));
@@ -73,7 +79,7 @@ Regex::Regex(const std::string& pattern, std::string_view what) : what_(what) {
                 pattern.substr(0, 200), error_text(error), offset);
   }
   code_.reset(code);
-  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where it can't, the interpreter serves
+  has_jit_ = pcre2_jit_compile(code, PCRE2_JIT_COMPLETE) == 0;  // else the interpreter serves
 }
 
 namespace {
@@ -85,22 +91,33 @@ MatchScratch& match_scratch() {
 
 }  // namespace
 
-int Regex::match(std::string_view text, size_t from, uint32_t options, uint32_t steps) const {
+int Regex::match(std::string_view text, size_t from, uint32_t options, uint32_t steps, Span& found) const {
   const MatchScratch& scratch = match_scratch();
   pcre2_set_match_limit(scratch.context, steps);
-  const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
-  options |= PCRE2_NO_UTF_CHECK;
-  int found =
-      pcre2_match(as_code(code_.get()), subject, text.size(), from, options, scratch.data, scratch.context);
-  if (found == PCRE2_ERROR_JIT_STACKLIMIT) {  // the interpreter has the heap, up to its own limit
-    found = pcre2_match(as_code(code_.get()), subject, text.size(), from, options | PCRE2_NO_JIT,
-                        scratch.data, scratch.context);
+  if (has_jit_ && options == 0) {  // the JIT knows no PCRE2_ANCHORED
+    const int result = pcre2_jit_match(as_code(code_.get()), reinterpret_cast<PCRE2_SPTR>(text.data()),
+                                       text.size(), from, 0, scratch.data, scratch.context);
+    if (result >= 0) found = match_of(scratch.data);
+    if (result != PCRE2_ERROR_JIT_STACKLIMIT) return result;
   }
-  return found;
+  return interpret(text, from, options, found);
+}
+
+int Regex::interpret(std::string_view text, size_t from, uint32_t options, Span& found) const {
+  // The interpreter has the heap, up to its own limit; what it took stays with its match data.
+  const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> data(
+      pcre2_match_data_create(1, nullptr), pcre2_match_data_free);
+  if (data == nullptr) throw std::bad_alloc();
+  const int result =
+      pcre2_match(as_code(code_.get()), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
+                  options | PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data.get(), match_scratch().context);
+  if (result >= 0) found = match_of(data.get());
+  return result;
 }
 
 std::optional<Span> Regex::find(std::string_view text, size_t from, RegexBudget& budget) const {
-  int found = match(text, from, 0, kFirstSteps);
+  Span match_at{0, 0};
+  int found = match(text, from, 0, kFirstSteps, match_at);
   for (size_t at = from; found == PCRE2_ERROR_MATCHLIMIT; ++at) {
     // Some place at or behind `at` needs more. Look at this one alone, then from the next one on.
     uint64_t steps = kFirstSteps;
@@ -111,23 +128,24 @@ std::optional<Span> Regex::find(std::string_view text, size_t from, RegexBudget&
                     text.size());
       }
       budget.steps -= steps;
-      found = match(text, at, PCRE2_ANCHORED, static_cast<uint32_t>(std::min<uint64_t>(steps, UINT32_MAX)));
+      found = match(text, at, PCRE2_ANCHORED, static_cast<uint32_t>(std::min<uint64_t>(steps, UINT32_MAX)),
+                    match_at);
     } while (found == PCRE2_ERROR_MATCHLIMIT);
     if (found != PCRE2_ERROR_NOMATCH) break;
     while (at + 1 < text.size() && (static_cast<unsigned char>(text[at + 1]) & 0xC0) == 0x80) ++at;
     if (at + 1 > text.size()) break;
-    found = match(text, at + 1, 0, kFirstSteps);
+    found = match(text, at + 1, 0, kFirstSteps, match_at);
   }
   if (found == PCRE2_ERROR_NOMATCH) return std::nullopt;
   if (found < 0) {
     throw Error("[{}] the regular expression gave up on a text of {} bytes: {}", what_, text.size(),
                 error_text(found));
   }
-  const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(match_scratch().data);
-  if (ends[0] > ends[1] || ends[0] < from || ends[1] > text.size()) {  // \K can do this
+  if (match_at.begin > match_at.end || match_at.begin < from ||
+      match_at.end > text.size()) {  // \K can do this
     throw Error("[{}] the regular expression matched backwards", what_);
   }
-  return Span{ends[0], ends[1]};
+  return match_at;
 }
 
 }  // namespace reprise::tokenizer

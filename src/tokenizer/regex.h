@@ -40,12 +40,15 @@ class Regex {
   std::optional<Span> find(std::string_view text, size_t from, RegexBudget& budget) const;
 
  private:
-  int match(std::string_view text, size_t from, uint32_t options, uint32_t steps) const;
+  // PCRE2's answer; `found` is set when it is not negative.
+  int match(std::string_view text, size_t from, uint32_t options, uint32_t steps, Span& found) const;
+  int interpret(std::string_view text, size_t from, uint32_t options, Span& found) const;
 
   struct Free {
     void operator()(void* code) const;
   };
   std::unique_ptr<void, Free> code_;  // pcre2_code_8
+  bool has_jit_ = false;
   std::string what_;
 };
 

@@ -195,7 +195,7 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOption
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special_tokens) const {
-  StreamingDecoder decoder(*this, skip_special_tokens);
+  StreamingDecoder decoder(*this, skip_special_tokens, DecodeMode::whole);
   std::string text;
   for (const int32_t id : ids) text += decoder.push(id);
   text += decoder.flush();

@@ -25,7 +25,7 @@ struct TokenizerParts;
 
 class Tokenizer {
  public:
-  // Reads tokenizer.json and what stands beside it in a model's folder. Throws Error.
+  // Reads tokenizer.json and the files beside it in a model's folder (tokenizer_config.h). Throws Error.
   static Tokenizer load(const std::filesystem::path& directory);
   // From the text of a tokenizer.json; `what` names it in errors.
   static Tokenizer from_json(std::string_view tokenizer_json, std::string_view what,
@@ -48,7 +48,8 @@ class Tokenizer {
     return encode(text, EncodeOptions{.add_special_tokens = add_special_tokens});
   }
 
-  // Valid UTF-8, whatever the ids; ids that no token has are left out. Throws Error for a negative id.
+  // Valid UTF-8, whatever the ids; ids that no token has are left out. Throws Error for a negative id. Streamed
+  // text differs where byte tokens are not valid UTF-8 (streaming_decoder.h).
   std::string decode(std::span<const int32_t> ids, bool skip_special_tokens = true) const;
 
   // One above the largest id, added tokens included.

@@ -1,7 +1,9 @@
-// Reads tokenizer.json: the model with its vocabulary, the added tokens, and the whole. The vocabulary of a
-// file is trusted in nothing: ids must be 0..n-1 without a hole or a double, merges must name known tokens.
+// Reads tokenizer.json: the model with its vocabulary, the added tokens, and the whole. Vocabularies and merges are
+// checked in full: ids must be 0..n-1 without a hole or a duplicate, merges must name known tokens. They are millions
+// of bytes and read with simdjson as they are; everything else is read by core/json_fields.h.
+#include <simdjson.h>
+
 #include <algorithm>
-#include <limits>
 #include <optional>
 #include <unordered_map>
 
@@ -25,12 +27,31 @@ Vocab make_unique_vocab(const std::vector<std::string>& tokens, std::string_view
 
 namespace {
 
-// {"token": id, ...}
-Vocab parse_vocab(const JsonNode& node) {
-  simdjson::dom::object object;
-  if (node.value().get(object) != simdjson::SUCCESS) {
-    node.fail(fmt::format("found {}, expected an object of tokens and ids", json_type_name(node.value())));
+// A member of the model that is read with simdjson.
+struct LargeValue {
+  simdjson::dom::element value;
+  std::string name;
+
+  template <typename... Args>
+  [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) const {
+    throw Error("{}: {}", name, fmt::format(format, std::forward<Args>(args)...));
   }
+};
+
+struct ModelJson {
+  JsonFields fields;  // without vocab and merges
+  std::optional<LargeValue> vocab, merges;
+
+  const LargeValue& at(const std::optional<LargeValue>& member, std::string_view key) const {
+    if (!member) throw Error("{} is missing", fields.name_of(key));
+    return *member;
+  }
+};
+
+// {"token": id, ...}
+Vocab parse_vocab(const LargeValue& node) {
+  simdjson::dom::object object;
+  if (node.value.get(object) != simdjson::SUCCESS) node.fail("expected an object of tokens and ids");
   // The size that simdjson gives saturates at 2^24-1, so it is counted.
   size_t count = 0;
   for ([[maybe_unused]] const auto field : object) ++count;
@@ -38,28 +59,22 @@ Vocab parse_vocab(const JsonNode& node) {
   std::vector<char> seen(count, 0);
   for (const auto field : object) {
     int64_t id = -1;
-    if (field.value.get(id) != simdjson::SUCCESS || id < 0) {
-      node.fail(fmt::format("token \"{}\" has {} for an id, expected a whole number from 0", field.key,
-                            field.value.is_int64() ? "a negative number" : json_type_name(field.value)));
-    }
-    if (static_cast<size_t>(id) >= count) {
-      node.fail(fmt::format("token \"{}\" has id {} in a vocabulary of {} tokens: the ids have a hole",
-                            field.key, id, count));
-    }
-    if (seen[id])
-      node.fail(fmt::format("tokens \"{}\" and \"{}\" both have id {}", tokens[id], field.key, id));
+    if (field.value.get(id) != simdjson::SUCCESS || id < 0)
+      node.fail("token \"{}\" has an id that is no whole number from 0", field.key);
+    if (static_cast<size_t>(id) >= count)
+      node.fail("token \"{}\" has id {} in a vocabulary of {} tokens: the ids have a hole", field.key, id,
+                count);
+    if (seen[id]) node.fail("tokens \"{}\" and \"{}\" both have id {}", tokens[id], field.key, id);
     seen[id] = 1;
     tokens[id] = field.key;
   }
-  return make_unique_vocab(tokens, node.where());
+  return make_unique_vocab(tokens, node.name);
 }
 
 // ["a b", ...] or [["a", "b"], ...]
-std::vector<Bpe::Merge> parse_merges(const JsonNode& node) {
+std::vector<Bpe::Merge> parse_merges(const LargeValue& node) {
   simdjson::dom::array array;
-  if (node.value().get(array) != simdjson::SUCCESS) {
-    node.fail(fmt::format("found {}, expected a list", json_type_name(node.value())));
-  }
+  if (node.value.get(array) != simdjson::SUCCESS) node.fail("expected a list");
   std::vector<Bpe::Merge> merges;
   for (const simdjson::dom::element item : array) {
     std::string_view line, left, right;
@@ -68,47 +83,45 @@ std::vector<Bpe::Merge> parse_merges(const JsonNode& node) {
       if (line.starts_with("#version")) continue;
       const size_t space = line.find(' ');
       if (space == std::string_view::npos || line.find(' ', space + 1) != std::string_view::npos) {
-        node.fail(fmt::format("merge {} is \"{}\", expected two tokens and one space", merges.size(), line));
+        node.fail("merge {} is \"{}\", expected two tokens and one space", merges.size(), line);
       }
       left = line.substr(0, space);
       right = line.substr(space + 1);
     } else if (item.get(pair) != simdjson::SUCCESS || pair.size() != 2 ||
                pair.at(0).get(left) != simdjson::SUCCESS || pair.at(1).get(right) != simdjson::SUCCESS) {
-      node.fail(fmt::format("merge {} is {}, expected a text or a pair of texts", merges.size(),
-                            json_type_name(item)));
+      node.fail("merge {} is neither a text nor a pair of texts", merges.size());
     }
     merges.emplace_back(left, right);
   }
   return merges;
 }
 
-ModelPtr parse_bpe(const JsonNode& node, PreTokenizerChain& chain) {
-  if (const auto dropout = node.find("dropout"); dropout && dropout->number() != 0.0) {
-    dropout->fail("BPE dropout makes encodings random; set it to null");
-  }
+ModelPtr parse_bpe(const ModelJson& model, PreTokenizerChain& chain) {
+  const JsonFields& fields = model.fields;
+  if (fields.number("dropout").value_or(0) != 0.0)
+    fields.fail("dropout", "null: BPE dropout makes encodings random");
   BpeOptions options;
-  options.unk_token = node.text_or("unk_token", "");
-  options.continuing_subword_prefix = node.text_or("continuing_subword_prefix", "");
-  options.end_of_word_suffix = node.text_or("end_of_word_suffix", "");
-  options.fuse_unk = node.flag_or("fuse_unk", false);
-  options.byte_fallback = node.flag_or("byte_fallback", false);
-  options.ignore_merges = node.flag_or("ignore_merges", false);
+  options.unk_token = fields.string("unk_token").value_or("");
+  options.continuing_subword_prefix = fields.string("continuing_subword_prefix").value_or("");
+  options.end_of_word_suffix = fields.string("end_of_word_suffix").value_or("");
+  options.fuse_unk = fields.boolean("fuse_unk").value_or(false);
+  options.byte_fallback = fields.boolean("byte_fallback").value_or(false);
+  options.ignore_merges = fields.boolean("ignore_merges").value_or(false);
   if (chain.ends_in_byte_level && options.continuing_subword_prefix.empty() &&
       options.end_of_word_suffix.empty()) {
     // The model maps bytes by itself, without a text in between.
     options.byte_level = true;
     chain.steps.pop_back();
   }
-  return std::make_unique<Bpe>(parse_vocab(node.at("vocab")), parse_merges(node.at("merges")),
-                               std::move(options), node.where());
+  const LargeValue& vocab = model.at(model.vocab, "vocab");
+  return std::make_unique<Bpe>(parse_vocab(vocab), parse_merges(model.at(model.merges, "merges")),
+                               std::move(options), vocab.name);
 }
 
-ModelPtr parse_unigram(const JsonNode& node) {
-  const JsonNode list = node.at("vocab");
+ModelPtr parse_unigram(const ModelJson& model) {
+  const LargeValue& list = model.at(model.vocab, "vocab");
   simdjson::dom::array array;
-  if (list.value().get(array) != simdjson::SUCCESS) {
-    list.fail(fmt::format("found {}, expected a list of tokens and scores", json_type_name(list.value())));
-  }
+  if (list.value.get(array) != simdjson::SUCCESS) list.fail("expected a list of tokens and scores");
   std::vector<std::string> tokens;
   std::vector<double> scores;
   for (const simdjson::dom::element item : array) {
@@ -117,57 +130,50 @@ ModelPtr parse_unigram(const JsonNode& node) {
     double score = 0;
     if (item.get(pair) != simdjson::SUCCESS || pair.size() != 2 ||
         pair.at(0).get(token) != simdjson::SUCCESS || pair.at(1).get(score) != simdjson::SUCCESS) {
-      list.fail(fmt::format("entry {} is not a token with its score", tokens.size()));
+      list.fail("entry {} is not a token with its score", tokens.size());
     }
     tokens.emplace_back(token);
     scores.push_back(score);
   }
   if (tokens.empty()) list.fail("the vocabulary is empty");
-  int32_t unk_id = kNoToken;
-  if (const auto unk = node.find("unk_id")) {
-    const int64_t id = unk->integer();
-    if (id < 0 || static_cast<uint64_t>(id) >= tokens.size()) {
-      unk->fail(fmt::format("the unknown token is {}, expected an id below {}", id, tokens.size()));
-    }
-    unk_id = static_cast<int32_t>(id);
-  }
-  return std::make_unique<Unigram>(make_unique_vocab(tokens, list.where()), std::move(scores), unk_id,
-                                   node.flag_or("byte_fallback", false));
+  const auto last = static_cast<int64_t>(tokens.size()) - 1;
+  const auto unk_id = static_cast<int32_t>(model.fields.integer("unk_id", 0, last).value_or(kNoToken));
+  return std::make_unique<Unigram>(make_unique_vocab(tokens, list.name), std::move(scores), unk_id,
+                                   model.fields.boolean("byte_fallback").value_or(false));
 }
 
-ModelPtr parse_model(const JsonNode& node, PreTokenizerChain& chain) {
-  std::string type = node.text_or("type", "");
+ModelPtr parse_model(const ModelJson& model, PreTokenizerChain& chain) {
+  std::string type = model.fields.string("type").value_or("");
   // Files of the first versions leave the type to be guessed.
   if (type.empty())
-    type = node.find("merges") ? "BPE" : node.at("vocab").is_array() ? "Unigram" : "WordPiece";
-  if (type == "BPE") return parse_bpe(node, chain);
-  if (type == "Unigram") return parse_unigram(node);
-  node.fail(fmt::format("a model of type \"{}\" is not supported, expected BPE or Unigram", type));
+    type = model.merges ? "BPE" : model.at(model.vocab, "vocab").value.is_array() ? "Unigram" : "WordPiece";
+  if (type == "BPE") return parse_bpe(model, chain);
+  if (type == "Unigram") return parse_unigram(model);
+  throw Error("{} is \"{}\", which is not supported, expected BPE or Unigram", model.fields.name_of("type"),
+              type);
 }
 
-std::vector<AddedToken> parse_added_tokens(const JsonNode& node, const Vocab& vocab) {
+std::vector<AddedToken> parse_added_tokens(const JsonValue& list, const Vocab& vocab) {
   std::vector<AddedToken> tokens;
-  for (const JsonNode& item : node.items()) {
+  for (const JsonValue& item : list.items()) {
+    const JsonFields fields = item.fields();
     AddedToken token;
-    const JsonNode id_node = item.at("id");
-    const int64_t id = id_node.integer();
-    if (id < 0 || id >= std::numeric_limits<int32_t>::max())
-      id_node.fail(fmt::format("{} is not a token id", id));
-    token.id = static_cast<int32_t>(id);
-    token.content = item.at("content").text();
-    if (token.content.empty()) item.fail("an added token without a text");
-    token.special = item.flag_or("special", false);
-    token.normalized = item.flag_or("normalized", !token.special);
-    token.single_word = item.flag_or("single_word", false);
-    token.lstrip = item.flag_or("lstrip", false);
-    token.rstrip = item.flag_or("rstrip", false);
+    token.id = static_cast<int32_t>(fields.at("id").integer(0, INT32_MAX - 1));
+    token.content = fields.at("content").string();
+    if (token.content.empty()) fields.fail("content", "a text");
+    token.special = fields.boolean("special").value_or(false);
+    token.normalized = fields.boolean("normalized").value_or(!token.special);
+    token.single_word = fields.boolean("single_word").value_or(false);
+    token.lstrip = fields.boolean("lstrip").value_or(false);
+    token.rstrip = fields.boolean("rstrip").value_or(false);
     const int32_t known = vocab.find(token.content);
     if (known != kNoToken && known != token.id) {
-      item.fail(fmt::format("\"{}\" has id {}, but {} in the vocabulary", token.content, token.id, known));
+      throw Error("{}: \"{}\" has id {}, but {} in the vocabulary", item.name(), token.content, token.id,
+                  known);
     }
     if (known == kNoToken && token.id < vocab.size()) {
-      item.fail(fmt::format("\"{}\" has id {}, which is \"{}\" in the vocabulary", token.content, token.id,
-                            vocab.text(token.id)));
+      throw Error("{}: \"{}\" has id {}, which is \"{}\" in the vocabulary", item.name(), token.content,
+                  token.id, vocab.text(token.id));
     }
     tokens.push_back(std::move(token));
   }
@@ -245,6 +251,25 @@ void frame_by_config(TokenizerParts& parts) {
   if (eos != kNoToken) parts.frame.push_back(eos);
 }
 
+// The object's fields as Json, but for two.
+Json without(const simdjson::dom::object& object, std::string_view name, std::string_view other_name,
+             std::string_view what) {
+  std::string text = "{";
+  for (const auto field : object) {
+    if (field.key == name || field.key == other_name) continue;
+    if (text.size() > 1) text += ',';
+    text += Json(field.key).dump() + ':' + simdjson::minify(field.value);
+  }
+  return parse_json(text + '}', what);
+}
+
+std::optional<LargeValue> large_value(const simdjson::dom::object& object, const JsonFields& fields,
+                                      std::string_view key) {
+  simdjson::dom::element value;
+  if (object[key].get(value) != simdjson::SUCCESS || value.is_null()) return std::nullopt;
+  return LargeValue{value, fields.name_of(key)};
+}
+
 }  // namespace
 
 TokenizerParts parse_tokenizer_json(std::string_view text, std::string_view what, TokenizerConfig config) {
@@ -254,30 +279,40 @@ TokenizerParts parse_tokenizer_json(std::string_view text, std::string_view what
   if (error != simdjson::SUCCESS) {
     throw Error("[{}] not valid JSON ({} bytes): {}", what, text.size(), simdjson::error_message(error));
   }
-  const JsonNode root(document, fmt::format("{}:", what));
+  simdjson::dom::object object, model;
+  if (document.get(object) != simdjson::SUCCESS) throw Error("{}: expected an object", what);
+  const Json json = without(object, "model", "model", what);
+  const JsonFields root(json, what);
+  if (object["model"].get(model) != simdjson::SUCCESS)
+    throw Error("{} is missing or no object", root.name_of("model"));
+  const Json model_json = without(model, "vocab", "merges", what);
+  const JsonFields model_fields(model_json, root.name_of("model"), FieldNames::nested);
+
   TokenizerParts parts;
   parts.config = std::move(config);
-  if (const auto node = root.find("normalizer")) parts.normalizer = parse_normalizer(*node);
+  if (const auto node = root.value("normalizer")) parts.normalizer = parse_normalizer(*node);
   PreTokenizerChain chain;
-  if (const auto node = root.find("pre_tokenizer")) chain = parse_pre_tokenizer(*node);
-  parts.model = parse_model(root.at("model"), chain);
+  if (const auto node = root.value("pre_tokenizer")) chain = parse_pre_tokenizer(*node);
+  parts.model = parse_model(
+      {model_fields, large_value(model, model_fields, "vocab"), large_value(model, model_fields, "merges")},
+      chain);
   parts.pre_tokenizers = std::move(chain.steps);
   const Vocab& vocab = parts.model->vocab();
-  if (const auto node = root.find("added_tokens")) {
+  if (const auto node = root.value("added_tokens")) {
     parts.added_tokens = parse_added_tokens(*node, vocab);
-    check_added_tokens(parts.added_tokens, vocab, node->where());
+    check_added_tokens(parts.added_tokens, vocab, node->name());
   }
   add_declared_tokens(parts.config, vocab, parts.added_tokens);
-  if (const auto node = root.find("post_processor")) {
+  if (const auto node = root.value("post_processor")) {
     parts.frame = parse_post_processor(*node);
     const int64_t size = vocab.size() + static_cast<int64_t>(parts.added_tokens.size());
     for (const int32_t id : parts.frame) {
-      if (id >= size) node->fail(fmt::format("adds token {}, and there are {} at most", id, size));
+      if (id >= size) throw Error("{} adds token {}, and there are {} at most", node->name(), id, size);
     }
   } else {
     frame_by_config(parts);
   }
-  if (const auto node = root.find("decoder")) parts.decoders = parse_decoder(*node);
+  if (const auto node = root.value("decoder")) parts.decoders = parse_decoder(*node);
   return parts;
 }
 

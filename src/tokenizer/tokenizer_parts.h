@@ -1,5 +1,4 @@
-// The parts that a tokenizer is put together from. tokenizer.json and GGUF metadata are two ways to fill
-// them.
+// The parts of a tokenizer, filled in from tokenizer.json or from GGUF metadata.
 #pragma once
 
 #include <string_view>
@@ -14,7 +13,7 @@
 
 namespace reprise::tokenizer {
 
-// In a list of ids: here stands the encoded text.
+// In a list of ids: placeholder, replaced by the ids of the encoded text.
 inline constexpr int32_t kTextPlace = -1;
 
 struct TokenizerParts {

@@ -1,8 +1,8 @@
 // UTF-8 and character classes for the tokenizer.
 //
-// Broken input is handled once, at the door: `replace_invalid_utf8` turns each maximal invalid subpart into
-// U+FFFD, the policy of Unicode chapter 3.9, of Python's errors="replace" and of Rust's from_utf8_lossy.
-// Everything behind the door works on valid UTF-8. All functions are pure.
+// Invalid UTF-8 is replaced once, before anything else: `replace_invalid_utf8` turns each maximal invalid subpart
+// into U+FFFD, the policy of Unicode chapter 3.9, of Python's errors="replace" and of Rust's from_utf8_lossy. All
+// other functions need valid UTF-8, but classify_utf8 and is_valid_utf8. All functions are pure.
 #pragma once
 
 #include <cstddef>

@@ -10,7 +10,7 @@ WordCache& WordCache::of_this_thread(uint64_t instance) {
     uint64_t instance;
     std::unique_ptr<WordCache> cache;
   };
-  thread_local std::vector<Entry> entries;  // the one used last stands first
+  thread_local std::vector<Entry> entries;  // the one used last is the first
   const auto found = std::find_if(entries.begin(), entries.end(),
                                   [&](const Entry& entry) { return entry.instance == instance; });
   if (found == entries.end()) {

@@ -1,7 +1,6 @@
-// Ids of words seen lately: most words of a text have been seen before, and a look-up is ten times cheaper
-// than the merges. A table of fixed size (one a thread and tokenizer, about 1 MB), each word in one of two
-// neighbouring slots of one cache line each; longer words and longer encodings are not kept. No locks: the
-// owner is a thread.
+// Ids of recent words: most words of a text occurred before, and a look-up is ten times cheaper than the merges.
+// Each thread has a table of 1 MB for each of the tokenizers that it used last, so no locks are taken. A word is in
+// one of two neighbouring slots of 64 bytes; words of more than kMostBytes bytes or more than 7 ids are not kept.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +34,7 @@ class WordCache {
 
   void insert(std::string_view word, uint64_t hash, const int32_t* ids, size_t count) {
     if (count > kMostIds) return;
-    // The older of the two makes room: the first moves to the second place.
+    // The new word takes the first slot; what was there moves to the second and replaces the older word.
     Slot& slot = slots_[hash & kMask];
     if (slot.length != 0) slots_[(hash ^ 1) & kMask] = slot;
     slot.tag = static_cast<uint32_t>(hash >> 32);

@@ -149,6 +149,29 @@ TEST(OutputText, FindsAStopStringThatIsNotShown) {
   }
 }
 
+// Vocabularies with byte fallback: a stop string made of byte tokens is found with its last byte, and characters are
+// given out with theirs.
+TEST(OutputText, FindsAStopStringOfByteTokensWhereItCompletes) {
+  const Tokenizer tokenizer = Tokenizer::load(REPRISE_SOURCE_DIR "/tests/tokenizer/golden/sentencepiece");
+  const auto pieces = [&](const std::string& stop, const std::string& bytes) {
+    OutputText text(&tokenizer, {.stop = stops({stop})});
+    std::vector<std::string> pieces;
+    for (const char c : bytes) {
+      const std::string token = fmt::format("<0x{:02X}>", static_cast<unsigned char>(c));
+      pieces.push_back(text.push(*tokenizer.token_to_id(token)));
+      if (text.stopped()) return pieces;
+    }
+    pieces.push_back(text.finish() + "(not found)");
+    return pieces;
+  };
+  using Pieces = std::vector<std::string>;
+  EXPECT_EQ(pieces("é", "aéb"), (Pieces{"a", "", ""}));
+  EXPECT_EQ(pieces("\n\n", "é\n\nb"), (Pieces{"", "é", "", ""}));
+  EXPECT_EQ(pieces("你好", "你你好"), (Pieces{"", "", "", "", "", "你", "", "", ""}));
+  EXPECT_EQ(pieces("\uFFFD", "a\xE2\x82z"), (Pieces{"a", "", "", ""}));
+  EXPECT_EQ(pieces("x", "😀"), (Pieces{"", "", "", "😀", "(not found)"}));
+}
+
 TEST(OutputText, StopStringsWaitForMinTokens) {
   const std::vector<int32_t> ids = ids_of("a b c a b c");
   ASSERT_EQ(ids.size(), 6u);

@@ -42,6 +42,17 @@ TEST(JsonFields, ReadsTypedValues) {
   EXPECT_EQ(fields.value("l")->items().at(1).name(), "c.json: 'l'[1]");
 }
 
+TEST(JsonFields, NestedFieldsAreNamedByTheirPath) {
+  const Json json = Json::parse(R"({"a":{"b":{"c":1},"l":[{"d":null}]},"s":"x"})");
+  const JsonFields file(json, "c.json");
+  const JsonFields a = file.at("a").fields();
+  EXPECT_EQ(a.at("b").fields().at("c").name(), "c.json: 'a.b.c'");
+  const JsonFields item = a.at("l").items().at(0).fields();
+  EXPECT_EQ(item.name_of("d"), "c.json: 'a.l'[0].d");
+  EXPECT_EQ(error_of([&] { item.at("d"); }), "c.json: 'a.l'[0].d is missing");
+  EXPECT_EQ(error_of([&] { file.at("s").fields(); }), "c.json: 's' is \"x\", expected an object");
+}
+
 TEST(JsonFields, ErrorsNameTheFieldAndShowTheValue) {
   const Json json =
       Json::parse(R"({"i":1.5,"big":18446744073709551615,"s":[],"t":[1],"l":[1,"x"],"deep":{"a":[1,2]}})");

@@ -1,4 +1,4 @@
-// The parts of the tokenizer one by one: UTF-8, patterns and splits, added tokens, streams, configuration,
+// The parts of the tokenizer one by one: UTF-8, patterns and splits, added tokens, configuration,
 // GGUF kinds.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,6 @@
 #include "tests/tokenizer/golden_cases.h"
 #include "tokenizer/merge.h"
 #include "tokenizer/pattern.h"
-#include "tokenizer/streaming_decoder.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/unicode_form.h"
 #include "tokenizer/utf8.h"
@@ -130,33 +129,6 @@ TEST(AddedTokens, FlagsCutAsTheLibrary) {
   EXPECT_THAT(tokenizer.encode("a  <r>  b"), ElementsAre(0, 3, 3, 5, 1));
   EXPECT_THAT(tokenizer.encode("ca cab"), ElementsAre(6, 3, 2, 0, 1));
   EXPECT_THAT(tokenizer.encode("<l><"), ElementsAre(7));  // the longest
-}
-
-TEST(StreamingDecoder, HandsOutWholeCharactersAtOnce) {
-  const Tokenizer tokenizer = Tokenizer::load(golden_folder("bpe"));
-  const std::vector<int32_t> ids = {*tokenizer.token_to_id("ð"), *tokenizer.token_to_id("Ł"),
-                                    *tokenizer.token_to_id("ĺ"), *tokenizer.token_to_id("Ģ")};
-  StreamingDecoder decoder(tokenizer);
-  EXPECT_EQ(decoder.push(ids[0]), "");
-  EXPECT_EQ(decoder.push(ids[1]), "");
-  EXPECT_EQ(decoder.push(ids[2]), "");
-  EXPECT_EQ(decoder.push(ids[3]), "😀");
-  EXPECT_EQ(decoder.push(ids[0]), "");
-  EXPECT_EQ(decoder.flush(), "\uFFFD");
-  EXPECT_EQ(decoder.push(*tokenizer.token_to_id("a")), "a");  // a new text
-}
-
-TEST(StreamingDecoder, ByteFallbackWaitsForTheEndOfARun) {
-  const Tokenizer tokenizer = Tokenizer::load(golden_folder("sentencepiece"));
-  StreamingDecoder decoder(tokenizer);
-  const auto byte = [&](const char* token) { return *tokenizer.token_to_id(token); };
-  EXPECT_EQ(decoder.push(byte("<0xC3>")), "");
-  EXPECT_EQ(decoder.push(byte("<0xA9>")), "");  // "é", unless a bad byte follows
-  EXPECT_EQ(decoder.push(*tokenizer.token_to_id("a")), "éa");
-  EXPECT_EQ(decoder.push(byte("<0xC3>")), "");
-  EXPECT_EQ(decoder.push(byte("<0xA9>")), "");
-  EXPECT_EQ(decoder.push(byte("<0xFF>")), "");
-  EXPECT_EQ(decoder.flush(), "\uFFFD\uFFFD\uFFFD");
 }
 
 TEST(Tokenizer, TokenBytesAreWhatATokenAddsToAText) {

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Compares `reprise tokenizer --batch` with Python's `tokenizers`, live: encode and decode, with and without special
 tokens, on generated lines of mixed scripts, code, emoji, combining marks, odd blanks, digits, special tokens in the
-text and broken UTF-8. Fixed seeds; prints counts; exit code 1 on any difference.
+text and broken UTF-8, and on long runs of one unit. Streamed text equals the library's decode too, where runs of byte
+tokens are valid UTF-8 (elsewhere the library replaces whole runs, and a stream single bytes). Fixed seeds; prints
+counts; exit code 1 on any difference.
 
   tokenizer_oracle.py [--reprise build/release/reprise] [--shared ../shared] [--lines 20000] [--seed 1] [DIR ...]
 
@@ -13,16 +15,18 @@ import argparse
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
+import time
 import unicodedata
 
 import tokenizers
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from tokenizer_models import make_models  # noqa: E402
-from tokenizer_texts import make_texts  # noqa: E402
+from tokenizer_texts import long_runs, make_texts  # noqa: E402
 
 REPOSITORY = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 
@@ -57,6 +61,40 @@ class Program:
         return [json.loads(answer) for answer in answers]
 
 
+def runs_are_valid(tokens):
+    """Whether the byte tokens in a row are valid UTF-8, each run for itself."""
+    run = b""
+    for token in tokens + [""]:
+        byte = re.fullmatch("<0x([0-9A-Fa-f]{2})>", token)
+        if byte:
+            run += bytes.fromhex(byte[1])
+            continue
+        try:
+            run.decode()
+        except UnicodeDecodeError:
+            return False
+        run = b""
+    return True
+
+
+def compare_long_runs(oracle, program, folder, size, differ):
+    """Runs of `size` bytes; where the library is slow the later ones are shorter. -> count, seconds of the library."""
+    texts, expected, spent = [], [], 0.0
+    for text in long_runs(size):
+        text = text[:len(text) if spent < 2 else len(text) // 10]
+        begin = time.process_time()
+        texts.append(text)
+        expected.append(oracle.encode(text, add_special_tokens=False).ids)
+        spent += time.process_time() - begin
+    answers = program.batch(folder, [json.dumps({"text": text, "add_special_tokens": False}).encode()
+                                     for text in texts])
+    for text, ids, answer in zip(texts, expected, answers):
+        if answer.get("token_ids") != ids:
+            differ("encode", f"{text[:8]}... ({len(text)} characters)", ids[:16],
+                   str(answer.get("token_ids", answer))[:80])
+    return len(texts), spent
+
+
 def compare(name, folder, program, lines, seed, show):
     oracle = tokenizers.Tokenizer.from_file(os.path.join(folder, "tokenizer.json"))
     oracle.no_truncation()
@@ -64,9 +102,11 @@ def compare(name, folder, program, lines, seed, show):
     rng = random.Random(f"{seed} {name}")
     added = [token.content for token in oracle.get_added_tokens_decoder().values()]
     size = oracle.get_vocab_size(with_added_tokens=True)
+    token_of = [oracle.id_to_token(id) or "" for id in range(size)]
+    specials = {id for id, token in oracle.get_added_tokens_decoder().items() if token.special}
     texts = make_texts(rng, lines, added)
-    differences = {"encode": 0, "decode": 0}
-    counts = {"encode": 0, "decode": 0}
+    differences = {"encode": 0, "decode": 0, "stream": 0}
+    counts = {"encode": 0, "decode": 0, "stream": 0}
 
     def differ(kind, what, expected, got):
         differences[kind] += 1
@@ -85,6 +125,8 @@ def compare(name, folder, program, lines, seed, show):
             if answer.get("token_ids") != ids:
                 differ("encode", text, ids, answer)
         id_lists += expected if special else []
+    runs, library_s = compare_long_runs(oracle, program, folder, 150_000, differ)
+    counts["encode"] += runs
     # Ids in an order that no text has: cut characters, special tokens anywhere.
     for _ in range(lines // 4):
         id_lists.append([rng.randrange(size) for _ in range(rng.randrange(1, 40))])
@@ -101,8 +143,18 @@ def compare(name, folder, program, lines, seed, show):
             counts["decode"] += 1
             if answer.get("text") != text:
                 differ("decode", ids, text, answer)
+        answers = program.batch(folder, [json.dumps({"token_ids": ids, "skip_special_tokens": skip,
+                                                     "stream": True}).encode() for ids in id_lists])
+        for ids, text, answer in zip(id_lists, expected, answers):
+            if not runs_are_valid([token_of[id] for id in ids if not (skip and id in specials)]):
+                continue
+            counts["stream"] += 1
+            if "".join(answer.get("pieces", [])) != text:
+                differ("stream", ids, text, answer)
     print(f"{name}: {counts['encode']} encodings with {differences['encode']} differences, "
-          f"{counts['decode']} decodings with {differences['decode']} differences", flush=True)
+          f"{counts['decode']} decodings with {differences['decode']} differences, "
+          f"{counts['stream']} streams with {differences['stream']} differences "
+          f"({runs} long runs: {library_s:.1f} s of the library)", flush=True)
     return sum(differences.values())
 
 

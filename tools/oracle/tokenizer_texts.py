@@ -91,3 +91,9 @@ def make_texts(rng, count, added=()):
     added = list(added)
     return ["".join(piece(rng, added) + rng.choice(["", "", " ", "\n", "  "]) for _ in range(rng.randrange(0, 12)))
             for _ in range(count)]
+
+
+def long_runs(size):
+    """Texts of about `size` bytes, each of one unit: where limits of regular expressions and quadratic merges show."""
+    for unit in (" ", "\n", "\t \n", "a", "é", "😀", "你", "0", "!", "▁", "aB1 ", "\u0301"):
+        yield unit * (size // len(unit.encode()))
