@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "tokenizer/template/compare.h"
 #include "tokenizer/template/filters.h"
 #include "tokenizer/template/operators.h"
 #include "tokenizer/template/value.h"
@@ -47,7 +48,6 @@ enum class ExprKind : uint8_t {
 };
 
 enum class Access : uint8_t { kLoad, kStore, kParameter };
-enum class CompareOp : uint8_t { kEqual, kUnequal, kLess, kAtMost, kGreater, kAtLeast, kIn, kNotIn };
 
 struct CallArguments {
   std::vector<ExprPtr> positional;

@@ -42,9 +42,9 @@ Value bind(Runtime& runtime, const Method& method, const Value& self);
 std::optional<Value> find_method(Runtime& runtime, std::span<const Method> methods, const Value& self,
                                  std::string_view name);
 
-// Methods of Python's types; methods_*.cc.
+// Methods of Python's types; methods.cc.
 std::span<const Method> string_methods();
-std::span<const Method> sequence_methods();  // list and tuple
+std::span<const Method> sequence_methods();  // list, tuple and range
 std::span<const Method> dict_methods();
 
 }  // namespace reprise::tokenizer::jinja

@@ -4,7 +4,7 @@
 #include "tokenizer/template/interpreter.h"
 #include "tokenizer/template/parser.h"
 #include "tokenizer/template/scope.h"
-#include "tokenizer/template/unicode.h"
+#include "tokenizer/utf8.h"
 
 namespace reprise::tokenizer {
 
@@ -12,7 +12,7 @@ ChatTemplate ChatTemplate::parse(std::string_view source, const TemplateLimits& 
   if (source.size() > limits.max_source_bytes)
     throw Error("[chat template] the source has {} bytes, at most {} are taken", source.size(),
                 limits.max_source_bytes);
-  if (!jinja::valid_utf8(source)) throw Error("[chat template] the source is not valid UTF-8");
+  if (!is_valid_utf8(source)) throw Error("[chat template] the source is not valid UTF-8");
   auto tree = std::make_shared<jinja::TemplateTree>(jinja::parse_template(source, limits.max_nesting));
   jinja::resolve(*tree);
   return ChatTemplate(std::move(tree), limits);

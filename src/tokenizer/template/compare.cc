@@ -141,26 +141,9 @@ bool contains(Runtime& runtime, const Value& container, const Value& item) {
     case Kind::kDict:
       if (!hashable(runtime, item)) runtime.fail("unhashable type: '{}'", type_name(item));
       return dict_find(runtime, container.dict(), item) != nullptr;
-    case Kind::kRange: {
-      if (!item.is_number()) return false;
-      const RangeObject& range = container.range();
-      double number = item.as_double();
-      if (number != std::floor(number) || std::fabs(number) > 9e18 || range.length == 0) return false;
-      __int128 offset = static_cast<__int128>(static_cast<int64_t>(number)) - range.start;
-      return offset % range.step == 0 && offset / range.step >= 0 && offset / range.step < range.length;
-    }
-    case Kind::kView: {
-      const ViewObject& view = container.view();
-      if (view.view == ViewKind::kKeys) return contains(runtime, view.dict, item);
-      if (view.view == ViewKind::kItems) {
-        if (!item.is(Kind::kTuple) || item.items().size() != 2) return false;
-        if (!hashable(runtime, item.items()[0]))
-          runtime.fail("unhashable type: '{}'", type_name(item.items()[0]));
-        const Value* value = dict_find(runtime, view.dict.dict(), item.items()[0]);
-        return value && equal(runtime, *value, item.items()[1]);
-      }
+    case Kind::kView:
+      if (container.view().view == ViewKind::kKeys) return contains(runtime, container.view().dict, item);
       break;
-    }
     default:
       break;
   }
@@ -168,6 +151,32 @@ bool contains(Runtime& runtime, const Value& container, const Value& item) {
   Cursor cursor(runtime, container);
   for (Value candidate; cursor.next(candidate);)
     if (same(candidate, item) || equal(runtime, candidate, item)) return true;
+  return false;
+}
+
+bool compare(Runtime& runtime, CompareOp op, const Value& left, const Value& right) {
+  switch (op) {
+    case CompareOp::kEqual:
+      return equal(runtime, left, right);
+    case CompareOp::kUnequal:
+      return !equal(runtime, left, right);
+    case CompareOp::kIn:
+      return contains(runtime, right, left);
+    case CompareOp::kNotIn:
+      return !contains(runtime, right, left);
+    case CompareOp::kLess:
+      return order(runtime, left, right, "<") == Order::kLess;
+    case CompareOp::kGreater:
+      return order(runtime, left, right, ">") == Order::kGreater;
+    case CompareOp::kAtMost: {
+      Order result = order(runtime, left, right, "<=");
+      return result == Order::kLess || result == Order::kEqual;
+    }
+    case CompareOp::kAtLeast: {
+      Order result = order(runtime, left, right, ">=");
+      return result == Order::kGreater || result == Order::kEqual;
+    }
+  }
   return false;
 }
 

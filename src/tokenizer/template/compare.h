@@ -12,6 +12,8 @@ enum class Order { kLess, kEqual, kGreater, kUnordered };
 Order order(Runtime& runtime, const Value& a, const Value& b, std::string_view operator_text);
 // Python's `item in container`.
 bool contains(Runtime& runtime, const Value& container, const Value& item);
+enum class CompareOp : uint8_t { kEqual, kUnequal, kLess, kAtMost, kGreater, kAtLeast, kIn, kNotIn };
+bool compare(Runtime& runtime, CompareOp op, const Value& left, const Value& right);
 // Python's `a is b`, as far as values that are not shared objects can tell.
 bool same(const Value& a, const Value& b);
 

@@ -4,26 +4,18 @@
 
 #include "core/nearest.h"
 #include "tokenizer/template/attributes.h"
+#include "tokenizer/template/strings.h"
 #include "tokenizer/template/text.h"
-#include "tokenizer/template/unicode.h"
 #include "tokenizer/template/unknown_name.h"
 
 namespace reprise::tokenizer::jinja {
 namespace {
 
-// Filters that jinja2 has and chat templates have no use for: random, or bound to HTML pages.
-Value refused(Runtime& runtime, Arguments&) {
-  runtime.fail("the filters pprint, random, urlize and wordwrap are not available in chat templates");
-}
-
-constexpr Filter kRefused[] = {
-    {"pprint", refused}, {"random", refused}, {"urlize", refused}, {"wordwrap", refused}};
-
 const std::map<std::string_view, FilterFunction>& filters() {
   static const auto table = [] {
     std::map<std::string_view, FilterFunction> filters;
-    for (auto group : {text_filters(), sequence_filters(), order_filters(), select_filters(), value_filters(),
-                       std::span<const Filter>(kRefused)})
+    for (auto group :
+         {text_filters(), sequence_filters(), order_filters(), select_filters(), value_filters()})
       for (const Filter& filter : group) filters.emplace(filter.name, filter.function);
     return filters;
   }();
@@ -65,9 +57,7 @@ std::string unknown_test(std::string_view name) {
 }
 
 Value fold_case(Runtime& runtime, const Value& value) {
-  if (!value.is_string()) return value;
-  runtime.step_bytes(value.text().size());
-  return runtime.string(change_case(value.marked(), Case::kLower));
+  return value.is_string() ? cased(runtime, value, Case::kLower) : value;
 }
 
 AttributeGetter::AttributeGetter(Runtime& runtime, const Value& attribute, bool fold_case, Value fallback)

@@ -1,4 +1,4 @@
-// Filters that compare items: sort, dictsort, min, max, unique, groupby.
+// Filters that compare items: sort, dictsort, min, max, unique.
 #include <algorithm>
 
 #include "tokenizer/template/compare.h"
@@ -79,7 +79,9 @@ Value dictsort(Runtime& runtime, Arguments& arguments) {
   return runtime.list(sorted(runtime, std::move(items), bound.flag(3), false));
 }
 
-Value extreme(Runtime& runtime, Arguments& arguments, bool largest) {
+// min and max.
+template <bool largest>
+Value extreme(Runtime& runtime, Arguments& arguments) {
   Bound bound(runtime, largest ? "max" : "min", arguments, {"/value", "case_sensitive", "attribute"}, 1);
   Cursor cursor(runtime, bound[0]);
   Value best;
@@ -95,13 +97,6 @@ Value extreme(Runtime& runtime, Arguments& arguments, bool largest) {
   }
   return best;
 }
-Value max(Runtime& runtime, Arguments& arguments) {
-  return extreme(runtime, arguments, true);
-}
-Value min(Runtime& runtime, Arguments& arguments) {
-  return extreme(runtime, arguments, false);
-}
-
 Value unique(Runtime& runtime, Arguments& arguments) {
   Bound bound(runtime, "unique", arguments, {"/value", "case_sensitive", "attribute"}, 1);
   Value value = bound[0], attribute = bound.value(2);
@@ -123,36 +118,11 @@ Value unique(Runtime& runtime, Arguments& arguments) {
                            });
 }
 
-Value groupby(Runtime& runtime, Arguments& arguments) {
-  Bound bound(runtime, "groupby", arguments, {"/value", "attribute", "default", "case_sensitive"}, 2);
-  bool fold = !bound.flag(3);
-  AttributeGetter key_of(runtime, bound[1], fold, bound.value(2)),
-      exact_key_of(runtime, bound[1], false, bound.value(2));
-  std::vector<Keyed> keyed;
-  for (Value& item : to_vector(runtime, bound[0])) {
-    Value key = key_of(item);
-    keyed.push_back({{key}, std::move(item)});
-  }
-  std::vector<Value> items = sorted(runtime, std::move(keyed), false, false), groups, members;
-  Value key;
-  auto finish = [&] {
-    if (members.empty()) return;
-    Value grouper = fold ? exact_key_of(members[0]) : key;
-    groups.push_back(runtime.group(grouper, runtime.list(std::move(members))));
-    members.clear();
-  };
-  for (Value& item : items) {
-    Value next = key_of(item);
-    if (!members.empty() && !same(next, key) && !equal(runtime, next, key)) finish();
-    if (members.empty()) key = next;
-    members.push_back(std::move(item));
-  }
-  finish();
-  return runtime.list(std::move(groups));
-}
-
-constexpr Filter kFilters[] = {{"dictsort", dictsort}, {"groupby", groupby}, {"max", max},
-                               {"min", min},           {"sort", sort},       {"unique", unique}};
+constexpr Filter kFilters[] = {{"dictsort", dictsort},
+                               {"max", extreme<true>},
+                               {"min", extreme<false>},
+                               {"sort", sort},
+                               {"unique", unique}};
 
 }  // namespace
 

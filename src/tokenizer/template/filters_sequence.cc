@@ -4,7 +4,6 @@
 #include "tokenizer/template/filters.h"
 #include "tokenizer/template/operators.h"
 #include "tokenizer/template/text.h"
-#include "tokenizer/template/unicode.h"
 
 namespace reprise::tokenizer::jinja {
 namespace {
@@ -80,61 +79,6 @@ Value items(Runtime& runtime, Arguments& arguments) {
   });
 }
 
-Value batch(Runtime& runtime, Arguments& arguments) {
-  Bound bound(runtime, "batch", arguments, {"/value", "linecount", "fill_with"}, 2);
-  Value value = bound[0], fill = bound.value(2);
-  int64_t count = bound.integer(1, 0);
-  return runtime.generator({value, fill}, [&runtime, value, fill, count]() -> std::function<bool(Value&)> {
-    auto cursor = std::make_shared<Cursor>(runtime, value);
-    auto pending = std::make_shared<std::vector<Value>>();
-    // A line is given out once the item after it is seen, so a count of 0 starts with an empty line.
-    return [&runtime, cursor, pending, fill, count](Value& line) {
-      for (Value item; cursor->next(item);) {
-        bool full = static_cast<int64_t>(pending->size()) == count;
-        if (full) {
-          line = runtime.list(std::move(*pending));
-          pending->clear();
-        }
-        pending->push_back(std::move(item));
-        runtime.reserve(2 * pending->size() * sizeof(Value));
-        if (full) return true;
-      }
-      if (pending->empty()) return false;
-      if (!fill.is(Kind::kNone) && static_cast<int64_t>(pending->size()) < count) {
-        size_t missing = static_cast<size_t>(count) - pending->size();
-        runtime.step(missing);
-        runtime.reserve(missing * sizeof(Value));
-        pending->insert(pending->end(), missing, fill);
-      }
-      line = runtime.list(std::move(*pending));
-      pending->clear();
-      return true;
-    };
-  });
-}
-
-Value slice_filter(Runtime& runtime, Arguments& arguments) {
-  Bound bound(runtime, "slice", arguments, {"/value", "slices", "fill_with"}, 2);
-  Value value = bound[0], fill = bound.value(2);
-  int64_t slices = bound.integer(1, 0);
-  return runtime.generator({value, fill}, [&runtime, value, fill, slices]() -> std::function<bool(Value&)> {
-    auto sequence = std::make_shared<std::vector<Value>>(to_vector(runtime, value));
-    if (slices == 0) runtime.fail("integer division or modulo by zero");
-    auto number = std::make_shared<int64_t>(0);
-    return [&runtime, sequence, number, fill, slices](Value& column) {
-      if (*number >= slices) return false;
-      runtime.step();
-      int64_t length = static_cast<int64_t>(sequence->size());
-      int64_t per_slice = length / slices, extra = length % slices, n = (*number)++;
-      int64_t begin = n * per_slice + std::min(n, extra), end = begin + per_slice + (n < extra);
-      std::vector<Value> part(sequence->begin() + begin, sequence->begin() + end);
-      if (!fill.is(Kind::kNone) && n >= extra) part.push_back(fill);
-      column = runtime.list(std::move(part));
-      return true;
-    };
-  });
-}
-
 Value sum(Runtime& runtime, Arguments& arguments) {
   Bound bound(runtime, "sum", arguments, {"/iterable", "attribute", "start"}, 1);
   AttributeGetter getter(runtime, bound.value(1));
@@ -145,10 +89,9 @@ Value sum(Runtime& runtime, Arguments& arguments) {
   return total;
 }
 
-constexpr Filter kFilters[] = {{"batch", batch},        {"count", length}, {"first", first},
-                               {"items", items},        {"join", join},    {"last", last},
-                               {"length", length},      {"list", list},    {"reverse", reverse},
-                               {"slice", slice_filter}, {"sum", sum}};
+constexpr Filter kFilters[] = {{"count", length}, {"first", first},     {"items", items},
+                               {"join", join},    {"last", last},       {"length", length},
+                               {"list", list},    {"reverse", reverse}, {"sum", sum}};
 
 }  // namespace
 

@@ -1,12 +1,10 @@
 // Filters over text.
 #include <algorithm>
-#include <cmath>
 
 #include "tokenizer/template/filters.h"
 #include "tokenizer/template/format.h"
-#include "tokenizer/template/methods_string.h"
+#include "tokenizer/template/strings.h"
 #include "tokenizer/template/text.h"
-#include "tokenizer/template/unicode.h"
 
 namespace reprise::tokenizer::jinja {
 namespace {
@@ -14,10 +12,7 @@ namespace {
 template <Case wanted>
 Value changed(Runtime& runtime, Arguments& arguments) {
   Bound bound(runtime, "filter", arguments, {"/value"}, 1);
-  Value text = to_str(runtime, bound[0]);
-  runtime.step(1 + text.text().size() / 16);
-  runtime.reserve(6 * text.text().size());
-  return runtime.string(change_case(text.marked(), wanted));
+  return cased(runtime, to_str(runtime, bound[0]), wanted);
 }
 
 // Words begin after whitespace and any of - ( { [ <.
@@ -65,11 +60,6 @@ Value replace_filter(Runtime& runtime, Arguments& arguments) {
   return replace(runtime, text.marked(), old.text(), with.marked(), count);
 }
 
-Value center_filter(Runtime& runtime, Arguments& arguments) {
-  Bound bound(runtime, "center", arguments, {"/value", "width"}, 1);
-  return center(runtime, to_str(runtime, bound[0]), bound.integer(1, 80), " ");
-}
-
 Value format(Runtime& runtime, Arguments& arguments) {
   Value text = to_str(runtime, arguments.positional.at(0));
   std::vector<Value> values(arguments.positional.begin() + 1, arguments.positional.end());
@@ -112,45 +102,7 @@ Value indent(Runtime& runtime, Arguments& arguments) {
   return runtime.string(out.take());
 }
 
-Value truncate(Runtime& runtime, Arguments& arguments) {
-  Bound bound(runtime, "truncate", arguments, {"/s", "length", "killwords", "end", "leeway"}, 1);
-  int64_t length = bound.integer(1, 255);
-  Value end = bound.has(3) ? bound[3] : runtime.string("...");
-  if (!end.is_string()) runtime.fail("truncate(): argument 'end' must be str");
-  int64_t end_length = static_cast<int64_t>(end.string().length);
-  int64_t leeway = bound.value(4).is(Kind::kNone) ? 5 : bound.integer(4, 5);
-  if (length < end_length) runtime.fail("expected length >= {}, got {}", end_length, length);
-  if (leeway < 0) runtime.fail("expected leeway >= 0, got {}", leeway);
-  std::optional<int64_t> size = length_of(bound[0]);
-  if (!size) runtime.fail("object of type '{}' has no len()", type_name(bound[0]));
-  if (*size - leeway <= length) return bound[0];
-  const std::string& text = bound.text(0);
-  size_t head = byte_offset(text, static_cast<size_t>(length - end_length));
-  if (!bound.flag(2)) head = std::min(head, std::string_view(text).substr(0, head).rfind(' '));
-  TextBuilder out(runtime);
-  out.append(bound.marked(0).substr(0, head));
-  out.append(end.marked());
-  return runtime.string(out.take());
-}
-
-Value wordcount(Runtime& runtime, Arguments& arguments) {
-  Bound bound(runtime, "wordcount", arguments, {"/s"}, 1);
-  Value value = to_str(runtime, bound[0]);
-  const std::string& text = value.text();
-  runtime.step_bytes(4 * text.size());
-  int64_t words = 0;
-  bool inside = false;
-  for (size_t i = 0; i < text.size();) {
-    char32_t point = decode_point(text, i);
-    bool word = point == '_' || is_alnum(point);
-    words += word && !inside;
-    inside = word;
-  }
-  return Value::integer(words);
-}
-
 constexpr Filter kFilters[] = {{"capitalize", changed<Case::kCapitalized>},
-                               {"center", center_filter},
                                {"format", format},
                                {"indent", indent},
                                {"lower", changed<Case::kLower>},
@@ -159,9 +111,7 @@ constexpr Filter kFilters[] = {{"capitalize", changed<Case::kCapitalized>},
                                {"string", string},
                                {"title", title_words},
                                {"trim", trim},
-                               {"truncate", truncate},
-                               {"upper", changed<Case::kUpper>},
-                               {"wordcount", wordcount}};
+                               {"upper", changed<Case::kUpper>}};
 
 }  // namespace
 

@@ -4,33 +4,52 @@
 
 #include "tokenizer/template/filters.h"
 #include "tokenizer/template/json_text.h"
-#include "tokenizer/template/methods_string.h"
-#include "tokenizer/template/numbers.h"
 #include "tokenizer/template/operators.h"
+#include "tokenizer/template/strings.h"
 
 namespace reprise::tokenizer::jinja {
 namespace {
 
-// Digits with single underscores between them removed; absent when a digit is missing.
-std::optional<std::string> plain_digits(std::string_view text, int64_t base) {
-  std::string digits;
-  bool after_digit = false;
-  for (char c : text) {
-    int64_t digit = c >= '0' && c <= '9'   ? c - '0'
-                    : c >= 'a' && c <= 'z' ? c - 'a' + 10
-                    : c >= 'A' && c <= 'Z' ? c - 'A' + 10
-                                           : 99;
-    if (c == '_' && after_digit) {
-      after_digit = false;
-    } else if (digit < base) {
-      digits += c;
-      after_digit = true;
-    } else {
+// What Python's int() and float() read of a text: without white space around it and single underscores between
+// digits; absent where an underscore stands elsewhere.
+std::optional<std::string> number_text(std::string_view text) {
+  text = strip(text, nullptr, true, true);
+  auto is_digit_at = [&](size_t i) { return i < text.size() && text[i] >= '0' && text[i] <= '9'; };
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '_')
+      out += text[i];
+    else if (i == 0 || !is_digit_at(i - 1) || !is_digit_at(i + 1))
       return std::nullopt;
-    }
   }
-  if (!after_digit) return std::nullopt;
-  return digits;
+  return out;
+}
+
+std::optional<int64_t> parse_integer(Runtime& runtime, std::string_view text) {
+  std::optional<std::string> number = number_text(text);
+  if (!number) return std::nullopt;
+  size_t sign = number->starts_with('-') || number->starts_with('+');
+  if (number->size() == sign || number->find_first_not_of("0123456789", sign) != number->npos)
+    return std::nullopt;
+  errno = 0;
+  int64_t value = strtoll(number->c_str(), nullptr, 10);
+  if (errno == ERANGE) runtime.fail("integer overflow: {} does not fit 64 bits", *number);
+  return value;
+}
+
+std::optional<double> parse_float(std::string_view text) {
+  std::optional<std::string> number = number_text(text);
+  if (!number || number->empty()) return std::nullopt;
+  std::string word = *number;
+  for (char& c : word) c = static_cast<char>(c | 0x20);
+  size_t sign = (*number)[0] == '-' || (*number)[0] == '+';
+  word.erase(0, sign);
+  bool named = word == "inf" || word == "infinity" || word == "nan";
+  if (!named && number->find_first_not_of("0123456789.eE+-") != number->npos) return std::nullopt;
+  char* end = nullptr;
+  double value = strtod(number->c_str(), &end);
+  if (end != number->c_str() + number->size()) return std::nullopt;
+  return value;
 }
 
 Value abs_filter(Runtime& runtime, Arguments& arguments) {
@@ -53,7 +72,7 @@ Value truncated(Runtime& runtime, double number) {
 }
 
 Value int_filter(Runtime& runtime, Arguments& arguments) {
-  Bound bound(runtime, "int", arguments, {"/value", "default", "base"}, 1);
+  Bound bound(runtime, "int", arguments, {"/value", "default"}, 1);
   const Value& value = bound[0];
   Value fallback = bound.has(1) ? bound[1] : Value::integer(0);
   if (value.is_undefined()) runtime.fail("{}", value.text());
@@ -65,11 +84,7 @@ Value int_filter(Runtime& runtime, Arguments& arguments) {
   }
   if (!value.is_string()) return fallback;
   runtime.step_bytes(8 * value.text().size());
-  bool usable_base = !bound.has(2) || bound[2].is_integral();
-  if (usable_base) {
-    if (auto number = parse_integer(runtime, value.text(), bound.integer(2, 10)))
-      return Value::integer(*number);
-  }
+  if (auto number = parse_integer(runtime, value.text())) return Value::integer(*number);
   auto number = parse_float(value.text());
   if (!number || !std::isfinite(*number)) return fallback;
   return truncated(runtime, *number);
@@ -136,69 +151,6 @@ constexpr Filter kFilters[] = {{"abs", abs_filter},     {"d", default_filter}, {
                                {"tojson", tojson}};
 
 }  // namespace
-
-std::optional<int64_t> parse_integer(Runtime& runtime, std::string_view text, int64_t base) {
-  text = strip(text, nullptr, true, true);
-  bool negative = !text.empty() && text[0] == '-';
-  if (!text.empty() && (text[0] == '-' || text[0] == '+')) text.remove_prefix(1);
-  if (base != 0 && (base < 2 || base > 36)) return std::nullopt;
-  // 0x, 0o and 0b are taken where they fit the base; base 0 goes by them.
-  auto prefixed = [&](char letter, int64_t for_base) {
-    if (text.size() < 2 || text[0] != '0' || (text[1] | 0x20) != letter || (base != 0 && base != for_base))
-      return false;
-    text.remove_prefix(2);
-    if (!text.empty() && text[0] == '_') text.remove_prefix(1);
-    base = for_base;
-    return true;
-  };
-  if (!prefixed('x', 16) && !prefixed('o', 8) && !prefixed('b', 2) && base == 0) {
-    if (text.size() > 1 && text[0] == '0' && text.find_first_not_of("0_") != text.npos) return std::nullopt;
-    base = 10;
-  }
-  std::optional<std::string> digits = plain_digits(text, base);
-  if (!digits) return std::nullopt;
-  errno = 0;
-  int64_t number = strtoll(((negative ? "-" : "") + *digits).c_str(), nullptr, static_cast<int>(base));
-  if (errno == ERANGE) runtime.fail("integer overflow: {} does not fit 64 bits", text);
-  return number;
-}
-
-std::optional<double> parse_float(std::string_view text) {
-  text = strip(text, nullptr, true, true);
-  std::string number;
-  size_t i = 0;
-  if (i < text.size() && (text[i] == '+' || text[i] == '-')) number += text[i++];
-  std::string word;
-  for (char c : text.substr(i)) word += static_cast<char>(c | 0x20);
-  if (word == "inf" || word == "infinity") return number == "-" ? -HUGE_VAL : HUGE_VAL;
-  if (word == "nan") return std::nan("");
-  // Underscores may stand between two digits only.
-  auto take_digits = [&] {
-    size_t begin = i;
-    while (i < text.size()) {
-      bool digit = text[i] >= '0' && text[i] <= '9';
-      bool underscore = text[i] == '_' && i > begin && text[i - 1] != '_' && i + 1 < text.size() &&
-                        text[i + 1] >= '0' && text[i + 1] <= '9';
-      if (!digit && !underscore) break;
-      if (digit) number += text[i];
-      ++i;
-    }
-    return i > begin;
-  };
-  bool whole = take_digits(), fraction = false;
-  if (i < text.size() && text[i] == '.') {
-    number += text[i++];
-    fraction = take_digits();
-  }
-  if (!whole && !fraction) return std::nullopt;
-  if (i < text.size() && (text[i] | 0x20) == 'e') {
-    number += text[i++];
-    if (i < text.size() && (text[i] == '+' || text[i] == '-')) number += text[i++];
-    if (!take_digits()) return std::nullopt;
-  }
-  if (i != text.size()) return std::nullopt;
-  return strtod(number.c_str(), nullptr);
-}
 
 std::span<const Filter> value_filters() {
   return kFilters;

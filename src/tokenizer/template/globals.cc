@@ -6,9 +6,8 @@
 #include <cstdlib>
 
 #include "tokenizer/template/attributes.h"
-#include "tokenizer/template/compare.h"
 #include "tokenizer/template/text.h"
-#include "tokenizer/template/unicode.h"
+#include "tokenizer/utf8.h"
 
 namespace reprise::tokenizer::jinja {
 namespace {
@@ -52,20 +51,6 @@ Value make_dict(Runtime& runtime, const Value&, Arguments& arguments) {
   return dict.build();
 }
 
-// The global `dict`: callable, and dict.fromkeys.
-class DictType : public HostObject {
- public:
-  std::string_view type_name() const override { return "TemplateDict"; }
-  bool callable() const override { return true; }
-  Value call(Runtime& runtime, Arguments& arguments) override {
-    return make_dict(runtime, Value(), arguments);
-  }
-  std::optional<Value> attribute(Runtime& runtime, const Value& self, std::string_view name) override {
-    if (name != "fromkeys") return std::nullopt;
-    return find_method(runtime, dict_methods(), self, name);
-  }
-};
-
 Value make_namespace(Runtime& runtime, const Value&, Arguments& arguments) {
   Value attributes = make_dict(runtime, Value(), arguments);
   Value result = runtime.host<Namespace>(1);
@@ -75,72 +60,6 @@ Value make_namespace(Runtime& runtime, const Value&, Arguments& arguments) {
   for (const auto& [key, value] : attributes.dict().entries)
     space.set(runtime, to_str(runtime, key).marked(), value);
   return result;
-}
-
-class Cycler : public HostObject {
- public:
-  explicit Cycler(std::vector<Value> items) : items_(std::move(items)) {}
-  std::string_view type_name() const override { return "Cycler"; }
-  std::optional<Value> attribute(Runtime& runtime, const Value& self, std::string_view name) override {
-    if (name == "current") return items_[position_];
-    if (name == "pos") return Value::integer(static_cast<int64_t>(position_));
-    if (name == "items") return runtime.tuple(items_);
-    static constexpr Method kMethods[] = {{"next", next}, {"reset", reset}};
-    return find_method(runtime, kMethods, self, name);
-  }
-
- private:
-  static Value next(Runtime& runtime, const Value& self, Arguments& arguments) {
-    Bound(runtime, "next", arguments, {});
-    Cycler& cycler = *self.host_as<Cycler>();
-    Value item = cycler.items_[cycler.position_];
-    cycler.position_ = (cycler.position_ + 1) % cycler.items_.size();
-    return item;
-  }
-  static Value reset(Runtime& runtime, const Value& self, Arguments& arguments) {
-    Bound(runtime, "reset", arguments, {});
-    self.host_as<Cycler>()->position_ = 0;
-    return Value::none();
-  }
-
-  std::vector<Value> items_;
-  size_t position_ = 0;
-};
-
-Value make_cycler(Runtime& runtime, const Value&, Arguments& arguments) {
-  if (!arguments.named.empty())
-    runtime.fail("cycler() got an unexpected keyword argument '{}'", arguments.named[0].name.text);
-  if (arguments.positional.empty()) runtime.fail("at least one item has to be provided");
-  int depth = runtime.tuple(arguments.positional).depth();
-  return runtime.host<Cycler>(depth, arguments.positional);
-}
-
-class Joiner : public HostObject {
- public:
-  explicit Joiner(Value separator) : separator_(std::move(separator)) {}
-  std::string_view type_name() const override { return "Joiner"; }
-  bool callable() const override { return true; }
-  Value call(Runtime& runtime, Arguments& arguments) override {
-    Bound(runtime, "joiner", arguments, {});
-    if (used_) return separator_;
-    used_ = true;
-    return runtime.string("");
-  }
-  std::optional<Value> attribute(Runtime&, const Value&, std::string_view name) override {
-    if (name == "sep") return separator_;
-    if (name == "used") return Value::boolean(used_);
-    return std::nullopt;
-  }
-
- private:
-  Value separator_;
-  bool used_ = false;
-};
-
-Value make_joiner(Runtime& runtime, const Value&, Arguments& arguments) {
-  Bound bound(runtime, "joiner", arguments, {"sep"});
-  Value separator = bound.has(0) ? bound[0] : runtime.string(", ");
-  return runtime.host<Joiner>(separator.depth() + 1, separator);
 }
 
 Value raise_exception(Runtime& runtime, const Value&, Arguments& arguments) {
@@ -193,14 +112,10 @@ Value strftime_now(Runtime& runtime, const Value&, Arguments& arguments) {
   runtime.reserve(64 * format.size());
   std::string out(64 * format.size() + 64, '\0');
   out.resize(std::strftime(out.data(), out.size(), format.c_str(), &time));
-  if (!valid_utf8(out)) runtime.fail("strftime_now() gave text that is not UTF-8");
+  if (!is_valid_utf8(out)) runtime.fail("strftime_now() gave text that is not UTF-8");
   MarkedText marked(std::move(out));
   if (bound.marked(0).any_marked()) marked.mark_all();
   return runtime.string(std::move(marked));
-}
-
-Value lipsum(Runtime& runtime, const Value&, Arguments&) {
-  runtime.fail("lipsum() is not available in chat templates");
 }
 
 }  // namespace
@@ -248,15 +163,12 @@ void Namespace::set(Runtime& runtime, MarkedView marked, const Value& value) {
 
 void add_globals(Runtime& runtime, Variables& variables) {
   constexpr Method kFunctions[] = {{"range", make_range},
+                                   {"dict", make_dict},
                                    {"namespace", make_namespace},
-                                   {"cycler", make_cycler},
-                                   {"joiner", make_joiner},
-                                   {"lipsum", lipsum},
                                    {"raise_exception", raise_exception},
                                    {"strftime_now", strftime_now}};
   for (const Method& function : kFunctions)
     variables.try_emplace(std::string(function.name), bind(runtime, function, Value()));
-  variables.try_emplace("dict", runtime.host<DictType>(0));
 }
 
 }  // namespace reprise::tokenizer::jinja

@@ -1,4 +1,4 @@
-// The names every template sees: range, dict, namespace, cycler, joiner, raise_exception, strftime_now.
+// The names every template sees: range, dict, namespace, raise_exception, strftime_now.
 #pragma once
 
 #include "core/seeded_hash.h"

@@ -106,39 +106,7 @@ Value Interpreter::evaluate_compare(const Expr& node, const FramePtr& frame) {
   for (size_t i = 0; i < node.compare.size(); ++i) {
     Value right = evaluate(*node.items[i + 1], frame);
     line = node.line;
-    auto ordered = [&](std::string_view text) { return order(*this, left, right, text); };
-    bool holds = false;
-    switch (node.compare[i]) {
-      case CompareOp::kEqual:
-        holds = equal(*this, left, right);
-        break;
-      case CompareOp::kUnequal:
-        holds = !equal(*this, left, right);
-        break;
-      case CompareOp::kLess:
-        holds = ordered("<") == Order::kLess;
-        break;
-      case CompareOp::kGreater:
-        holds = ordered(">") == Order::kGreater;
-        break;
-      case CompareOp::kAtMost: {
-        Order result = ordered("<=");
-        holds = result == Order::kLess || result == Order::kEqual;
-        break;
-      }
-      case CompareOp::kAtLeast: {
-        Order result = ordered(">=");
-        holds = result == Order::kGreater || result == Order::kEqual;
-        break;
-      }
-      case CompareOp::kIn:
-        holds = contains(*this, right, left);
-        break;
-      case CompareOp::kNotIn:
-        holds = !contains(*this, right, left);
-        break;
-    }
-    if (!holds) return Value::boolean(false);
+    if (!compare(*this, node.compare[i], left, right)) return Value::boolean(false);
     left = std::move(right);
   }
   return Value::boolean(true);

@@ -140,7 +140,7 @@ class JsonWriter {
 namespace {
 
 Value text_value(Runtime& runtime, const std::string& text, bool untrusted) {
-  if (!valid_utf8(text)) runtime.fail("the context holds text that is not valid UTF-8");
+  if (!is_valid_utf8(text)) runtime.fail("the context holds text that is not valid UTF-8");
   MarkedText marked{text};
   if (untrusted) marked.mark_all();
   return runtime.string(std::move(marked));

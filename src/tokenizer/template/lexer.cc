@@ -2,8 +2,7 @@
 
 #include <algorithm>
 
-#include "tokenizer/template/methods_string.h"
-#include "tokenizer/template/unicode.h"
+#include "tokenizer/template/strings.h"
 
 namespace reprise::tokenizer::jinja {
 namespace {
@@ -124,7 +123,7 @@ class StringDecoder {
   void append(char32_t point) {
     if (point > 0x10FFFF || (point >= 0xD800 && point < 0xE000))
       fail_at(line_, "the escape for U+{:04X} is not a character", static_cast<uint32_t>(point));
-    append_point(out_, point);
+    append_utf8(out_, point);
   }
 
   std::string_view body_;
@@ -361,7 +360,7 @@ class Lexer {
     while (end < source_.size()) {
       size_t next = end;
       char32_t point = decode_point(source_, next);
-      if (first ? !is_identifier_start(point) : !is_identifier_part(point)) break;
+      if (!is_word(point) || (first && point >= '0' && point <= '9')) break;
       first = false;
       end = next;
     }

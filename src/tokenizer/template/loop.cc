@@ -1,7 +1,6 @@
 #include "tokenizer/template/loop.h"
 
 #include "tokenizer/template/attributes.h"
-#include "tokenizer/template/compare.h"
 
 namespace reprise::tokenizer::jinja {
 
@@ -66,14 +65,8 @@ std::optional<Value> LoopContext::attribute(Runtime& runtime, const Value& self,
   if (name == "depth0") return Value::integer(depth0_);
   if (name == "previtem") return index0_ == 0 ? runtime.undefined("there is no previous item") : before_;
   if (name == "nextitem") return peek() ? after_ : runtime.undefined("there is no next item");
-  static constexpr Method kMethods[] = {{"cycle", cycle}, {"changed", changed}};
+  static constexpr Method kMethods[] = {{"cycle", cycle}};
   return find_method(runtime, kMethods, self, name);
-}
-
-void LoopContext::clear() {
-  iterable_ = before_ = current_ = after_ = last_changed_ = Value();
-  cursor_.reset();
-  recurse_ = nullptr;
 }
 
 Value LoopContext::cycle(Runtime& runtime, const Value& self, Arguments& arguments) {
@@ -81,18 +74,6 @@ Value LoopContext::cycle(Runtime& runtime, const Value& self, Arguments& argumen
   if (!arguments.named.empty()) runtime.fail("cycle() takes no keyword arguments");
   if (arguments.positional.empty()) runtime.fail("no items for cycling given");
   return arguments.positional[static_cast<size_t>(loop.index0_) % arguments.positional.size()];
-}
-
-Value LoopContext::changed(Runtime& runtime, const Value& self, Arguments& arguments) {
-  LoopContext& loop = *self.host_as<LoopContext>();
-  if (!arguments.named.empty()) runtime.fail("changed() takes no keyword arguments");
-  Value value = runtime.tuple(arguments.positional);
-  if (!loop.last_changed_.is(Kind::kMissing) && equal(runtime, loop.last_changed_, value))
-    return Value::boolean(false);
-  // The loop may be among the values: the render's end breaks that circle.
-  if (loop.last_changed_.is(Kind::kMissing)) runtime.keep(self.share(), [&loop] { loop.clear(); });
-  loop.last_changed_ = value;
-  return Value::boolean(true);
 }
 
 }  // namespace reprise::tokenizer::jinja

@@ -23,14 +23,11 @@ class LoopContext : public HostObject {
   bool callable() const override { return true; }
   Value call(Runtime& runtime, Arguments& arguments) override;
   std::optional<Value> attribute(Runtime& runtime, const Value& self, std::string_view name) override;
-  // Drops the values it holds, when the render ends.
-  void clear();
 
  private:
   bool peek();
   int64_t length();
   static Value cycle(Runtime& runtime, const Value& self, Arguments& arguments);
-  static Value changed(Runtime& runtime, const Value& self, Arguments& arguments);
 
   Runtime& runtime_;
   Value iterable_;
@@ -39,7 +36,7 @@ class LoopContext : public HostObject {
   int depth0_;
   int64_t index0_ = -1;
   std::optional<int64_t> length_;
-  Value before_, current_, after_, last_changed_;
+  Value before_, current_, after_;
 };
 
 }  // namespace reprise::tokenizer::jinja

@@ -29,21 +29,6 @@ MarkedText Macro::repr(Runtime&) const {
                                                    : "<Macro anonymous>");
 }
 
-std::optional<Value> Macro::attribute(Runtime& runtime, const Value&, std::string_view name) {
-  if (name == "name") return node_.kind == StmtKind::kMacro ? runtime.string(node_.name) : Value::none();
-  if (name == "catch_kwargs") return Value::boolean(node_.takes_kwargs);
-  if (name == "catch_varargs") return Value::boolean(node_.takes_varargs);
-  if (name == "caller") return Value::boolean(node_.takes_caller);
-  if (name != "arguments" && name != "explicit_caller") return std::nullopt;
-  std::vector<Value> names;
-  bool has_caller = false;
-  for (const ExprPtr& parameter : node_.parameters) {
-    names.push_back(runtime.string(parameter->name));
-    has_caller = has_caller || parameter->name == "caller";
-  }
-  return name == "arguments" ? runtime.tuple(std::move(names)) : Value::boolean(has_caller);
-}
-
 void bind_macro(Runtime& runtime, const Stmt& node, Arguments& arguments, Frame& frame) {
   size_t count = node.parameters.size();
   size_t given = std::min(arguments.positional.size(), count);

@@ -16,7 +16,6 @@ class Macro : public HostObject {
   Value call(Runtime&, Arguments& arguments) override {
     return interpreter_.call_macro(node_, closure_, arguments);
   }
-  std::optional<Value> attribute(Runtime& runtime, const Value& self, std::string_view name) override;
 
  private:
   Interpreter& interpreter_;

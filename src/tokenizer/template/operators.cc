@@ -25,31 +25,23 @@ constexpr std::string_view kOpText[] = {"+", "-", "*", "/", "//", "%", "** or po
   runtime.fail("integer overflow: templates calculate with 64 bits");
 }
 
-int64_t checked_add(Runtime& runtime, int64_t a, int64_t b) {
-  int64_t result;
-  if (__builtin_add_overflow(a, b, &result)) fail_overflow(runtime);
-  return result;
-}
-
-int64_t checked_sub(Runtime& runtime, int64_t a, int64_t b) {
-  int64_t result;
-  if (__builtin_sub_overflow(a, b, &result)) fail_overflow(runtime);
-  return result;
-}
-
-int64_t checked_mul(Runtime& runtime, int64_t a, int64_t b) {
-  int64_t result;
-  if (__builtin_mul_overflow(a, b, &result)) fail_overflow(runtime);
+// a + b, a - b or a * b.
+int64_t checked(Runtime& runtime, BinaryOp op, int64_t a, int64_t b) {
+  int64_t result = 0;
+  bool overflow = op == BinaryOp::kAdd   ? __builtin_add_overflow(a, b, &result)
+                  : op == BinaryOp::kSub ? __builtin_sub_overflow(a, b, &result)
+                                         : __builtin_mul_overflow(a, b, &result);
+  if (overflow) fail_overflow(runtime);
   return result;
 }
 
 int64_t integer_power(Runtime& runtime, int64_t base, int64_t exponent) {
   int64_t result = 1;
   while (exponent > 0) {
-    if (exponent & 1) result = checked_mul(runtime, result, base);
+    if (exponent & 1) result = checked(runtime, BinaryOp::kMul, result, base);
     exponent >>= 1;
     // The square is needed only when another bit follows.
-    if (exponent > 0) base = checked_mul(runtime, base, base);
+    if (exponent > 0) base = checked(runtime, BinaryOp::kMul, base, base);
   }
   return result;
 }
@@ -89,11 +81,9 @@ std::pair<double, double> float_divmod(double x, double y) {
 Value integer_arithmetic(Runtime& runtime, BinaryOp op, int64_t a, int64_t b) {
   switch (op) {
     case BinaryOp::kAdd:
-      return Value::integer(checked_add(runtime, a, b));
     case BinaryOp::kSub:
-      return Value::integer(checked_sub(runtime, a, b));
     case BinaryOp::kMul:
-      return Value::integer(checked_mul(runtime, a, b));
+      return Value::integer(checked(runtime, op, a, b));
     case BinaryOp::kDiv:
       if (b == 0) runtime.fail("division by zero");
       return Value::real(static_cast<double>(static_cast<long double>(a) / static_cast<long double>(b)));
@@ -101,7 +91,7 @@ Value integer_arithmetic(Runtime& runtime, BinaryOp op, int64_t a, int64_t b) {
     case BinaryOp::kMod: {
       if (b == 0) runtime.fail("integer division or modulo by zero");
       if (b == -1) {  // the one quotient that can overflow
-        return Value::integer(op == BinaryOp::kMod ? 0 : checked_sub(runtime, 0, a));
+        return Value::integer(op == BinaryOp::kMod ? 0 : checked(runtime, BinaryOp::kSub, 0, a));
       }
       int64_t quotient = a / b, remainder = a % b;
       if (remainder != 0 && (remainder < 0) != (b < 0)) {
@@ -176,25 +166,6 @@ Value add_sequences(Runtime& runtime, const Value& left, const Value& right) {
   std::vector<Value> items = left.items();
   items.insert(items.end(), right.items().begin(), right.items().end());
   return left.is(Kind::kList) ? runtime.list(std::move(items)) : runtime.tuple(std::move(items));
-}
-
-Value round_float(double value, int64_t digits) {
-  if (!std::isfinite(value) || value == 0 || digits > 330) return Value::real(value);
-  if (digits >= 0) {
-    // glibc prints the exact decimal expansion, rounded half to even, as CPython's dtoa does.
-    char buffer[700];
-    snprintf(buffer, sizeof(buffer), "%.*f", static_cast<int>(digits), value);
-    return Value::real(strtod(buffer, nullptr));
-  }
-  if (digits < -310) return Value::real(std::copysign(0.0, value));
-  double unit = strtod(("1e" + std::to_string(-digits)).c_str(), nullptr);
-  // Powers of ten up to 1e22 are exact, and so is fmod: this finds the two neighbours and compares with the
-  // middle.
-  double remainder = std::fmod(std::fabs(value), unit);
-  double low = std::fabs(value) - remainder;
-  bool odd = std::fmod(low / unit, 2.0) == 1.0;
-  double rounded = remainder > unit / 2 || (remainder == unit / 2 && odd) ? low + unit : low;
-  return Value::real(std::copysign(rounded, value));
 }
 
 struct SliceBounds {
@@ -290,39 +261,24 @@ Value positive(Runtime& runtime, const Value& operand) {
 }
 
 Value round_number(Runtime& runtime, const Value& value, int64_t digits) {
-  if (value.is(Kind::kFloat)) return round_float(value.as_double(), digits);
-  if (!value.is_integral()) runtime.fail("type {} doesn't define __round__ method", type_name(value));
-  if (digits >= 0) return Value::integer(value.as_int());
-  if (digits < -18) return Value::integer(0);
-  int64_t unit = integer_power(runtime, 10, -digits);
-  int64_t number = value.as_int();
-  int64_t remainder = ((number % unit) + unit) % unit;
-  int64_t low = checked_sub(runtime, number, remainder);
-  bool odd = (low / unit) % 2 != 0;
-  if (remainder > unit - remainder || (remainder == unit - remainder && odd))
-    low = checked_add(runtime, low, unit);
-  return Value::integer(low);
+  if (!value.is_number()) runtime.fail("type {} doesn't define __round__ method", type_name(value));
+  if (digits < 0) runtime.fail("round: the precision is {}, chat templates know 0 and above", digits);
+  if (!value.is(Kind::kFloat)) return Value::integer(value.as_int());
+  if (!std::isfinite(value.as_double()) || digits > 330) return value;
+  // glibc prints the exact decimal expansion, rounded half to even, as CPython's dtoa does.
+  char buffer[700];
+  snprintf(buffer, sizeof(buffer), "%.*f", static_cast<int>(digits), value.as_double());
+  return Value::real(strtod(buffer, nullptr));
 }
 
 Value slice(Runtime& runtime, const Value& object, const Value& start, const Value& stop, const Value& step) {
   if (object.is_undefined()) runtime.fail("{}", object.text());
-  if (!object.is_string() && !object.is_sequence() && !object.is(Kind::kRange)) {
-    if (object.is(Kind::kDict)) runtime.fail("unhashable type: 'slice'");
-    runtime.fail("'{}' object is not subscriptable", type_name(object));
-  }
+  if (object.is(Kind::kRange))
+    runtime.fail("a range can't be sliced in a chat template, make it a list first");
+  if (!object.is_string() && !object.is_sequence())
+    runtime.fail("'{}' object can't be sliced", type_name(object));
   SliceBounds bounds = slice_bounds(runtime, start, stop, step, *length_of(object));
   if (object.is_string()) return slice_string(runtime, object, bounds);
-  if (object.is(Kind::kRange)) {
-    const RangeObject& range = object.range();
-    __int128 first = static_cast<__int128>(range.start) + static_cast<__int128>(bounds.start) * range.step;
-    __int128 last = static_cast<__int128>(range.start) + static_cast<__int128>(bounds.stop) * range.step;
-    __int128 stride = static_cast<__int128>(range.step) * bounds.step;
-    for (__int128 bound : {first, last, stride})
-      if (bound > INT64_MAX || bound < INT64_MIN)
-        runtime.fail("integer overflow: range bounds do not fit 64 bits");
-    return runtime.range(static_cast<int64_t>(first), static_cast<int64_t>(last),
-                         static_cast<int64_t>(stride));
-  }
   runtime.step(static_cast<uint64_t>(bounds.count));
   std::vector<Value> items;
   items.reserve(static_cast<size_t>(bounds.count));

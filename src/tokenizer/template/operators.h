@@ -12,7 +12,7 @@ Value binary(Runtime& runtime, BinaryOp op, const Value& left, const Value& righ
 Value negate(Runtime& runtime, const Value& operand);
 Value positive(Runtime& runtime, const Value& operand);
 
-// round(): half to even for integers, correctly rounded decimal for floats. `digits` may be negative.
+// round(): correctly rounded decimal, half to even. Fails when `digits` is negative.
 Value round_number(Runtime& runtime, const Value& value, int64_t digits);
 
 // obj[start:stop:step]; missing bounds are none.

@@ -111,14 +111,6 @@ Value Runtime::tuple(std::vector<Value> items) {
   return Value(Kind::kTuple, std::move(object));
 }
 
-Value Runtime::group(Value grouper, Value list) {
-  auto object = std::make_shared<ListObject>();
-  object->items = {std::move(grouper), std::move(list)};
-  object->is_group = true;
-  adopt(*object, 2 * sizeof(Value), depth_below(object->items));
-  return Value(Kind::kTuple, std::move(object));
-}
-
 Value Runtime::range(int64_t start, int64_t stop, int64_t step) {
   auto object = std::make_shared<RangeObject>();
   object->start = start;
@@ -212,11 +204,6 @@ void TextBuilder::append(size_t count, char character) {
   runtime_.reserve(count + out_.text.size());
   work(count);
   out_.text.append(count, character);
-}
-
-void TextBuilder::append_point(char32_t point) {
-  char bytes[4];
-  append(std::string_view(bytes, encode_point(point, bytes)));
 }
 
 DictBuilder::DictBuilder(Runtime& runtime) : runtime_(runtime), object_(std::make_shared<DictObject>()) {}

@@ -49,7 +49,6 @@ class Runtime {
   Value substring(MarkedView piece);
   Value list(std::vector<Value> items);
   Value tuple(std::vector<Value> items);
-  Value group(Value grouper, Value list);  // groupby's pair
   Value range(int64_t start, int64_t stop, int64_t step);
   Value view(const Value& dict, ViewKind kind);
   // `sources` are the values that `next` holds: they bound how deep generators stack.
@@ -123,7 +122,6 @@ class TextBuilder {
   void append(MarkedView piece);
   void append(char character) { append(std::string_view(&character, 1)); }
   void append(size_t count, char character);
-  void append_point(char32_t point);
   // Appends `piece`, all of it marked when `marked`: what is made from marked text in ways too tangled to
   // follow.
   void append_as(std::string_view piece, bool marked);

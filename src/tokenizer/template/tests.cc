@@ -1,11 +1,9 @@
 // jinja2's builtin tests (`x is odd`).
-#include <map>
-
 #include "tokenizer/template/compare.h"
 #include "tokenizer/template/filters.h"
-#include "tokenizer/template/methods_string.h"
 #include "tokenizer/template/operators.h"
 #include "tokenizer/template/text.h"
+#include "tokenizer/template/unicode.h"
 
 namespace reprise::tokenizer::jinja {
 namespace {
@@ -33,29 +31,15 @@ bool remainder_is(Runtime& runtime, const Value& value, const Value& divisor, in
   return equal(runtime, binary(runtime, BinaryOp::kMod, value, divisor), Value::integer(wanted));
 }
 
-bool is_odd(Runtime& runtime, Arguments& arguments) {
-  return remainder_is(runtime, subject(runtime, arguments), Value::integer(2), 1);
-}
-
-bool is_even(Runtime& runtime, Arguments& arguments) {
-  return remainder_is(runtime, subject(runtime, arguments), Value::integer(2), 0);
+// odd and even.
+template <int64_t wanted>
+bool is_parity(Runtime& runtime, Arguments& arguments) {
+  return remainder_is(runtime, subject(runtime, arguments), Value::integer(2), wanted);
 }
 
 bool is_divisible(Runtime& runtime, Arguments& arguments) {
   Bound bound(runtime, "divisibleby", arguments, {"/value", "num"}, 2);
   return remainder_is(runtime, bound[0], bound[1], 0);
-}
-
-bool is_filter(Runtime& runtime, Arguments& arguments) {
-  const Value& value = subject(runtime, arguments);
-  if (!hashable(runtime, value)) runtime.fail("unhashable type: '{}'", type_name(value));
-  return value.is_string() && find_filter(value.text());
-}
-
-bool is_test(Runtime& runtime, Arguments& arguments) {
-  const Value& value = subject(runtime, arguments);
-  if (!hashable(runtime, value)) runtime.fail("unhashable type: '{}'", type_name(value));
-  return value.is_string() && find_test(value.text());
 }
 
 bool is_number(Runtime& runtime, Arguments& arguments) {
@@ -85,16 +69,11 @@ bool is_callable(Runtime& runtime, Arguments& arguments) {
   return value.is_undefined() || (value.is(Kind::kHost) && value.host().callable());
 }
 
-bool is_lower(Runtime& runtime, Arguments& arguments) {
+template <bool (*test)(std::string_view)>
+bool is_text(Runtime& runtime, Arguments& arguments) {
   Value text = to_str(runtime, subject(runtime, arguments));
   runtime.step_bytes(2 * text.text().size());
-  return is_lower_text(text.text());
-}
-
-bool is_upper(Runtime& runtime, Arguments& arguments) {
-  Value text = to_str(runtime, subject(runtime, arguments));
-  runtime.step_bytes(2 * text.text().size());
-  return is_upper_text(text.text());
+  return test(text.text());
 }
 
 bool is_same(Runtime& runtime, Arguments& arguments) {
@@ -102,94 +81,65 @@ bool is_same(Runtime& runtime, Arguments& arguments) {
   return same(bound[0], bound[1]);
 }
 
-bool is_in(Runtime& runtime, Arguments& arguments) {
-  Bound bound(runtime, "in", arguments, {"/value", "seq"}, 2);
-  return contains(runtime, bound[1], bound[0]);
+// eq, lt and so on.
+template <CompareOp op>
+bool compares(Runtime& runtime, Arguments& arguments) {
+  Bound bound(runtime, "comparison", arguments, {"/a", "/b"}, 2);
+  return compare(runtime, op, bound[0], bound[1]);
 }
 
-bool is_equal(Runtime& runtime, Arguments& arguments) {
-  Bound bound(runtime, "eq", arguments, {"/a", "/b"}, 2);
-  return equal(runtime, bound[0], bound[1]);
-}
-
-bool is_unequal(Runtime& runtime, Arguments& arguments) {
-  return !is_equal(runtime, arguments);
-}
-
-Order compare(Runtime& runtime, const Arguments& arguments, std::string_view text) {
-  Bound bound(runtime, text, arguments, {"/a", "/b"}, 2);
-  return order(runtime, bound[0], bound[1], text);
-}
-
-bool is_less(Runtime& runtime, Arguments& arguments) {
-  return compare(runtime, arguments, "<") == Order::kLess;
-}
-bool is_greater(Runtime& runtime, Arguments& arguments) {
-  return compare(runtime, arguments, ">") == Order::kGreater;
-}
-bool is_at_most(Runtime& runtime, Arguments& arguments) {
-  Order result = compare(runtime, arguments, "<=");
-  return result == Order::kLess || result == Order::kEqual;
-}
-bool is_at_least(Runtime& runtime, Arguments& arguments) {
-  Order result = compare(runtime, arguments, ">=");
-  return result == Order::kGreater || result == Order::kEqual;
-}
-
-const std::map<std::string_view, TestFunction>& tests() {
-  static const std::map<std::string_view, TestFunction> table = {
-      {"odd", is_odd},
-      {"even", is_even},
-      {"divisibleby", is_divisible},
-      {"defined", is_defined},
-      {"undefined", is_kind<Kind::kUndefined>},
-      {"filter", is_filter},
-      {"test", is_test},
-      {"none", is_kind<Kind::kNone>},
-      {"boolean", is_kind<Kind::kBool>},
-      {"false", is_bool<false>},
-      {"true", is_bool<true>},
-      {"integer", is_integer},
-      {"float", is_kind<Kind::kFloat>},
-      {"lower", is_lower},
-      {"upper", is_upper},
-      {"string", is_kind<Kind::kString>},
-      {"mapping", is_kind<Kind::kDict>},
-      {"number", is_number},
-      {"sequence", is_sequence},
-      {"iterable", is_iterable},
-      {"callable", is_callable},
-      {"sameas", is_same},
-      {"in", is_in},
-      {"==", is_equal},
-      {"eq", is_equal},
-      {"equalto", is_equal},
-      {"!=", is_unequal},
-      {"ne", is_unequal},
-      {">", is_greater},
-      {"gt", is_greater},
-      {"greaterthan", is_greater},
-      {"ge", is_at_least},
-      {">=", is_at_least},
-      {"<", is_less},
-      {"lt", is_less},
-      {"lessthan", is_less},
-      {"<=", is_at_most},
-      {"le", is_at_most},
-  };
-  return table;
-}
+struct Test {
+  std::string_view name;
+  TestFunction function;
+};
+constexpr Test kTests[] = {{"odd", is_parity<1>},
+                           {"even", is_parity<0>},
+                           {"divisibleby", is_divisible},
+                           {"defined", is_defined},
+                           {"undefined", is_kind<Kind::kUndefined>},
+                           {"none", is_kind<Kind::kNone>},
+                           {"boolean", is_kind<Kind::kBool>},
+                           {"false", is_bool<false>},
+                           {"true", is_bool<true>},
+                           {"integer", is_integer},
+                           {"float", is_kind<Kind::kFloat>},
+                           {"lower", is_text<is_lower_text>},
+                           {"upper", is_text<is_upper_text>},
+                           {"string", is_kind<Kind::kString>},
+                           {"mapping", is_kind<Kind::kDict>},
+                           {"number", is_number},
+                           {"sequence", is_sequence},
+                           {"iterable", is_iterable},
+                           {"callable", is_callable},
+                           {"sameas", is_same},
+                           {"in", compares<CompareOp::kIn>},
+                           {"==", compares<CompareOp::kEqual>},
+                           {"eq", compares<CompareOp::kEqual>},
+                           {"equalto", compares<CompareOp::kEqual>},
+                           {"!=", compares<CompareOp::kUnequal>},
+                           {"ne", compares<CompareOp::kUnequal>},
+                           {">", compares<CompareOp::kGreater>},
+                           {"gt", compares<CompareOp::kGreater>},
+                           {"greaterthan", compares<CompareOp::kGreater>},
+                           {">=", compares<CompareOp::kAtLeast>},
+                           {"ge", compares<CompareOp::kAtLeast>},
+                           {"<", compares<CompareOp::kLess>},
+                           {"lt", compares<CompareOp::kLess>},
+                           {"lessthan", compares<CompareOp::kLess>},
+                           {"<=", compares<CompareOp::kAtMost>},
+                           {"le", compares<CompareOp::kAtMost>}};
 
 }  // namespace
 
 TestFunction find_test(std::string_view name) {
-  auto it = tests().find(name);
-  return it == tests().end() ? nullptr : it->second;
+  for (const Test& test : kTests)
+    if (test.name == name) return test.function;
+  return nullptr;
 }
 
 std::vector<std::string> test_names() {
   std::vector<std::string> names;
-  for (const auto& [name, function] : tests()) names.emplace_back(name);
+  for (const Test& test : kTests) names.emplace_back(test.name);
   return names;
 }
 

@@ -187,19 +187,4 @@ MarkedText to_repr(Runtime& runtime, const Value& value) {
   return out.take();
 }
 
-MarkedText to_ascii(Runtime& runtime, const Value& value) {
-  MarkedText whole = to_repr(runtime, value);
-  MarkedView text = whole.view();
-  TextBuilder out(runtime);
-  for (size_t i = 0; i < text.size();) {
-    size_t begin = i;
-    char32_t point = decode_point(text.text(), i);
-    if (point < 0x80)
-      out.append(text.substr(begin, 1));
-    else
-      out.append_as(escape_of(point), text.marked_at(begin));
-  }
-  return out.take();
-}
-
 }  // namespace reprise::tokenizer::jinja

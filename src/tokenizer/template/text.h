@@ -12,8 +12,6 @@ void append_repr(TextBuilder& out, const Value& value);
 // str(value) as a string value: a string is itself.
 Value to_str(Runtime& runtime, const Value& value);
 MarkedText to_repr(Runtime& runtime, const Value& value);
-// ascii(): repr with every non-ASCII character escaped.
-MarkedText to_ascii(Runtime& runtime, const Value& value);
 // A quoted name for messages, as Python's repr of a str.
 std::string quote(std::string_view text);
 

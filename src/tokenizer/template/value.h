@@ -121,7 +121,6 @@ struct StringObject : HeapObject {
 
 struct ListObject : HeapObject {
   std::vector<Value> items;
-  bool is_group = false;  // the (grouper, list) pair of groupby, whose fields have names
 };
 
 // Insertion-ordered, keys by Python's equality (1 == 1.0 == True).

@@ -94,20 +94,17 @@ std::vector<std::string> operations() {
                                  "{'k': x}",
                                  "dict(x)",
                                  "namespace(k=x).k",
-                                 "cycler(x, x).next()",
-                                 "joiner(x)",
                                  "x.missing",
                                  "x[x]",
                                  "missing[x]",
                                  "'%s%s' % (x, x)",
                                  "'%r' % x",
-                                 "'%a' % x",
                                  "'%-99999s' % i",
                                  "'{}{}'.format(x, x)",
                                  "'{!r}'.format(x)",
                                  "'{:>99999}'.format(i)",
                                  "'%.999999f' % 0.1",
-                                 "'{:.999999}'.format(0.1)",
+                                 "'{:.999999f}'.format(0.1)",
                                  "x if x else x",
                                  "x.format(**{'a': 1})",
                                  "strftime_now(x)",
@@ -155,9 +152,8 @@ TEST(TemplateWork, EveryOperationOver10MegabytesEndsWithinOneSecond) {
 
 TEST(TemplateWork, TheDefaultLimitIsUnderOneSecond) {
   const Json context = {{"x", std::string(10'000'000, ' ')}, {"names", Json::object()}};
-  for (const std::string call :
-       {"x.strip()", "x.removeprefix(' ')", "x|truncate(9999990)", "x|replace(' ', '')", "'%s' % x", "x ~ i",
-        "x.split()", "x|title", "x[::-1]", "x == x ~ ''"}) {
+  for (const std::string call : {"x.strip()", "x.removeprefix(' ')", "x|indent", "x|replace(' ', '')",
+                                 "'%s' % x", "x ~ i", "x.split()", "x|title", "x[::-1]", "x == x ~ ''"}) {
     SCOPED_TRACE(call);
     const double begin = thread_seconds();
     const std::string result =

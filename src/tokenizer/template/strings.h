@@ -1,8 +1,9 @@
-// String work that methods of str and filters share. `limit` counts splits or replacements; negative is
+// String work that methods of str, filters and the lexer share. `limit` counts splits or replacements; negative is
 // unlimited for `replace`, callers of the splits pass INT64_MAX.
 #pragma once
 
-#include "tokenizer/template/attributes.h"
+#include "tokenizer/template/runtime.h"
+#include "tokenizer/template/unicode.h"
 
 namespace reprise::tokenizer::jinja {
 
@@ -18,12 +19,7 @@ std::vector<std::string_view> rsplit(Runtime& runtime, std::string_view text, co
                                      int64_t limit);
 std::vector<std::string_view> split_lines(Runtime& runtime, std::string_view text, bool keep_ends);
 Value replace(Runtime& runtime, MarkedView text, std::string_view old, MarkedView with, int64_t limit);
-// str.center, in code points; `fill` is one character.
-Value center(Runtime& runtime, const Value& text, int64_t width, MarkedView fill);
-// str.islower and str.isupper.
-bool is_lower_text(std::string_view text);
-bool is_upper_text(std::string_view text);
-
-std::span<const Method> string_case_methods();
+// `text` in another case, charged for its work.
+Value cased(Runtime& runtime, const Value& text, Case wanted);
 
 }  // namespace reprise::tokenizer::jinja
