@@ -1,5 +1,4 @@
-// The parsed template. Nodes mirror jinja2.nodes; after parsing, resolve() (scope.h) fills in where each
-// variable lives, and from then on the tree never changes, so that many threads may render it.
+// The parsed template. Nodes mirror jinja2.nodes; after parsing, resolve() (scope.h) fills in the scopes and slots, and from then on the tree never changes, so that many threads may render it.
 #pragma once
 
 #include <memory>
@@ -13,12 +12,6 @@
 #include "tokenizer/template/value.h"
 
 namespace reprise::tokenizer::jinja {
-
-// A variable: `hops` functions outwards, then a slot of that function's frame.
-struct VariableRef {
-  int hops = 0;
-  int slot = 0;
-};
 
 struct Expr;
 using ExprPtr = std::unique_ptr<Expr>;
@@ -47,8 +40,6 @@ enum class ExprKind : uint8_t {
   kTest,         // items[0] is name(...)
 };
 
-enum class Access : uint8_t { kLoad, kStore, kParameter };
-
 struct CallArguments {
   std::vector<ExprPtr> positional;
   std::vector<std::pair<std::string, ExprPtr>> named;
@@ -60,7 +51,6 @@ struct Expr {
   ExprKind kind;
   int line = 1;
   int depth = 1;  // of the tree below, capped by the parser
-  Access access = Access::kLoad;
   BinaryOp op = BinaryOp::kAdd;
   std::vector<CompareOp> compare;
   std::string name;
@@ -68,7 +58,7 @@ struct Expr {
   Value constant;
   std::vector<ExprPtr> items;
   CallArguments arguments;
-  VariableRef variable;
+  int slot = 0;                     // kName, kNamespaceRef: in the frame of the scope it stands in
   FilterFunction filter = nullptr;  // null: unknown, which fails only when it is reached
   TestFunction test = nullptr;
 };
@@ -78,71 +68,64 @@ using StmtPtr = std::unique_ptr<Stmt>;
 using Body = std::vector<StmtPtr>;
 
 enum class StmtKind : uint8_t {
-  kOutput,       // expressions to print
-  kAssign,       // target = value
-  kAssignBlock,  // target = body, through an optional filter
+  kOutput,   // expressions to print
+  kAssign,   // target = value
+  kCapture,  // body through an optional filter, stored in the target or, without one, printed
   kFor,
   kIf,
   kMacro,
   kCallBlock,
   kGeneration,  // {% generation %}: a call block whose caller runs at once
-  kFilterBlock,
   kWith,
   kBreak,
   kContinue,
 };
 
-// What happens to a variable when its scope is entered.
-struct ScopeLoad {
-  enum class From : uint8_t { kContext, kAlias, kUnset } from;
-  int slot;
-  VariableRef source;  // kAlias
-  std::string name;    // kContext
-};
-
+// The names that a scope mentions, one slot each in the frame of that scope. Frames are chained like the scopes
+// that they belong to; those of macros to the frame that the macro was defined in.
 struct Scope {
-  std::vector<ScopeLoad> loads;
-  std::vector<int> parameters;  // slots that are set before the scope is entered, and emptied with the others
-};
-
-// A macro, the body of a call block, or the body of a recursive loop: code with variables of its own.
-struct FunctionInfo {
-  int slots = 0;
+  struct Name {
+    enum class From : uint8_t {
+      kParameter,  // set by whoever enters the scope
+      kOuter,      // starts with the value of `slot` of the frame `hops` scopes outwards
+      kContext,    // starts with the caller's variable of that name
+      kUnset,
+    };
+    From from;
+    int hops;
+    int slot;
+    std::string name;
+  };
+  std::vector<Name> names;
 };
 
 struct Stmt {
   StmtKind kind;
   int line = 1;
   std::vector<ExprPtr> exprs;  // kOutput: printed values; kWith: values
-  ExprPtr target;              // kAssign, kAssignBlock, kFor
-  ExprPtr value;  // kAssign; kFor: the iterable; kIf: the test; kCallBlock: the call; the filter of blocks
+  ExprPtr target;              // kAssign, kCapture, kFor
+  ExprPtr value;  // kAssign; kFor: the iterable; kIf: the test; kCallBlock: the call; kCapture: the filter
   ExprPtr test;   // kFor: the `if` of the loop
-  ExprPtr test_target;  // kFor: the target as the test sees it
   Body body;
   Body otherwise;  // else of kFor and kIf
   Body elifs;      // kIf: further kIf statements without their own else
-  bool recursive = false;
-  bool uses_loop = false;
 
   // Macros and call blocks.
   std::string name;
-  std::vector<ExprPtr> parameters;  // kMacro, kCallBlock: names; kWith: targets
+  std::vector<ExprPtr> parameters;  // kMacro, kCallBlock: names, in slots 0, 1, ...; kWith: targets
   std::vector<ExprPtr> defaults;    // of the last parameters
-  bool takes_caller = false, takes_kwargs = false, takes_varargs = false;
-  VariableRef caller, kwargs, varargs;  // slots inside the function
-  VariableRef variable;                 // kMacro: where it is stored; kFor: the loop variable
+  bool takes_caller = false, takes_kwargs = false, takes_varargs = false;  // whether the body mentions them
+  int caller_slot = -1, kwargs_slot = -1, varargs_slot = -1;  // -1: none, or a parameter is called so
+  int slot = 0;  // kMacro: where it is stored; kFor: that of the loop variable, in the frame of the body
 
-  Scope scope;                 // of the body
-  Scope else_scope;            // kFor
-  Scope test_scope;            // kFor
-  FunctionInfo function;       // macros, call blocks, recursive loops
-  FunctionInfo test_function;  // kFor
+  Scope scope;       // of the body
+  Scope else_scope;  // kFor
+  Scope test_scope;  // kFor; the target has the same slots in it as in the body's
 };
 
 struct TemplateTree {
   Body body;
   Scope scope;
-  FunctionInfo function;
 };
 
 }  // namespace reprise::tokenizer::jinja

@@ -27,12 +27,13 @@ bool is_unsafe(const Value& object, std::string_view name) {
 // Attributes of Python's numbers and ranges and of jinja2's macros that chat templates have no use for. An
 // undefined value would print as nothing; this fails.
 void refuse_unavailable(Runtime& runtime, const Value& object, std::string_view name) {
-  static constexpr std::string_view kUnavailable[] = {
-      "arguments",       "caller", "catch_kwargs", "catch_varargs", "denominator",
-      "explicit_caller", "imag",   "name",         "numerator",     "real",
-      "start",           "step",   "stop"};
-  bool bare = object.is_number() || object.is(Kind::kRange) || type_name(object) == "Macro";
-  if (bare && among(kUnavailable, name))
+  static constexpr std::string_view kOfNumbers[] = {"real", "imag", "numerator", "denominator"};
+  static constexpr std::string_view kOfRanges[] = {"start", "stop", "step"};
+  static constexpr std::string_view kOfMacros[] = {"name",          "arguments", "catch_kwargs",
+                                                   "catch_varargs", "caller",    "explicit_caller"};
+  if ((object.is_number() && among(kOfNumbers, name)) ||
+      (object.is(Kind::kRange) && among(kOfRanges, name)) ||
+      (type_name(object) == "Macro" && among(kOfMacros, name)))
     runtime.fail("the attribute {} of {} is not available in chat templates", quote(name), type_name(object));
 }
 

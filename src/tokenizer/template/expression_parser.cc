@@ -260,6 +260,9 @@ ExprPtr ExpressionParser::parse_primary(bool with_namespace) {
         name[0] == 'n' || name[0] == 'N' ? Value::none() : Value::boolean(name[0] == 't' || name[0] == 'T');
     return node;
   }
+  mentions_.caller += name == "caller";
+  mentions_.kwargs += name == "kwargs";
+  mentions_.varargs += name == "varargs";
   bool reference = with_namespace && skip_operator(".");
   ExprPtr node = make(reference ? ExprKind::kNamespaceRef : ExprKind::kName, token.line);
   node->name = name;
@@ -350,17 +353,11 @@ ExprPtr ExpressionParser::parse_target_tuple(bool with_namespace) {
   return parse_items([&] { return parse_primary(with_namespace); }, false);
 }
 
-void ExpressionParser::make_target(Expr& node, Access access) {
-  switch (node.kind) {
-    case ExprKind::kName:
-    case ExprKind::kNamespaceRef:
-      node.access = access;
-      return;
-    case ExprKind::kTuple:
-      for (ExprPtr& item : node.items) make_target(*item, access);
-      return;
-    default:
-      fail_at(node.line, "can't assign to this expression, only to names and tuples of names");
+void ExpressionParser::check_target(const Expr& node) {
+  if (node.kind == ExprKind::kTuple) {
+    for (const ExprPtr& item : node.items) check_target(*item);
+  } else if (node.kind != ExprKind::kName && node.kind != ExprKind::kNamespaceRef) {
+    fail_at(node.line, "can't assign to this expression, only to names and tuples of names");
   }
 }
 

@@ -28,10 +28,16 @@ class ExpressionParser {
   ExprPtr parse_tuple(bool with_conditional = true, bool in_parentheses = false);
   ExprPtr parse_target_tuple(bool with_namespace);
   ExprPtr parse_filters(ExprPtr node, bool name_follows);
-  // Makes `node`, and everything inside that can be, a store or a parameter; fails when it can't be assigned.
-  void make_target(Expr& node, Access access);
+  // Fails when `node` can't be assigned.
+  static void check_target(const Expr& node);
 
   ExprPtr make(ExprKind kind, int line, std::vector<ExprPtr> items = {});
+
+  // How often the names that make a macro take more arguments were read so far.
+  struct Mentions {
+    int caller = 0, kwargs = 0, varargs = 0;
+  };
+  Mentions mentions_;
 
  private:
   ExprPtr parse_conditional();

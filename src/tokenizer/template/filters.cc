@@ -6,7 +6,6 @@
 #include "tokenizer/template/attributes.h"
 #include "tokenizer/template/strings.h"
 #include "tokenizer/template/text.h"
-#include "tokenizer/template/unknown_name.h"
 
 namespace reprise::tokenizer::jinja {
 namespace {

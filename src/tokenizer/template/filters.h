@@ -19,6 +19,10 @@ struct Filter {
 FilterFunction find_filter(std::string_view name);
 TestFunction find_test(std::string_view name);
 
+// "No filter named 'tojsn'; the nearest is 'tojson'"; without the second half where nothing is near.
+std::string unknown_filter(std::string_view name);
+std::string unknown_test(std::string_view name);
+
 // Every name, for tests and for the nearest name in messages.
 std::vector<std::string> filter_names();
 std::vector<std::string> test_names();

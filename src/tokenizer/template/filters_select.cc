@@ -2,7 +2,6 @@
 #include "tokenizer/template/attributes.h"
 #include "tokenizer/template/filters.h"
 #include "tokenizer/template/text.h"
-#include "tokenizer/template/unknown_name.h"
 
 namespace reprise::tokenizer::jinja {
 namespace {

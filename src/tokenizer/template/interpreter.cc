@@ -39,7 +39,7 @@ MarkedText Interpreter::run() {
   MarkedText text;
   out_ = &text;
   try {
-    FramePtr frame = make_frame(tree_.function, nullptr);
+    FramePtr frame = make_frame(tree_.scope, nullptr);
     enter(tree_.scope, *frame);
     run_body(tree_.body, frame);
   } catch (const Failure& failure) {
@@ -48,13 +48,36 @@ MarkedText Interpreter::run() {
   return text;
 }
 
-FramePtr Interpreter::make_frame(const FunctionInfo& function, FramePtr parent) {
+FramePtr Interpreter::make_frame(const Scope& scope, FramePtr parent) {
   auto frame = std::make_shared<Frame>();
-  step(static_cast<uint64_t>(function.slots) / 4);
-  adopt(*frame, static_cast<size_t>(function.slots) * sizeof(Value), 0);
+  step(scope.names.size() / 4);
+  adopt(*frame, scope.names.size() * sizeof(Value), 0);
   frame->parent = std::move(parent);
-  frame->slots.resize(static_cast<size_t>(function.slots));
+  frame->slots.resize(scope.names.size());
   return frame;
+}
+
+void Interpreter::enter(const Scope& scope, Frame& frame) {
+  using From = Scope::Name::From;
+  step(scope.names.size());
+  for (size_t i = 0; i < scope.names.size(); ++i) {
+    const Scope::Name& name = scope.names[i];
+    if (name.from == From::kParameter) continue;
+    Value value;
+    if (name.from == From::kOuter) {
+      const Frame* owner = &frame;
+      for (int hop = 0; hop < name.hops; ++hop) owner = owner->parent.get();
+      value = owner->slots[static_cast<size_t>(name.slot)];
+    } else if (name.from == From::kContext) {
+      auto it = variables_.find(name.name);
+      if (it != variables_.end()) value = it->second;
+    }
+    frame.slots[i] = std::move(value);
+  }
+}
+
+void Interpreter::leave(Frame& frame) {
+  if (frame.kept) std::fill(frame.slots.begin(), frame.slots.end(), Value());
 }
 
 void Interpreter::keep_frame(const FramePtr& frame) {
@@ -62,33 +85,6 @@ void Interpreter::keep_frame(const FramePtr& frame) {
     each->kept = true;
     keep(each, [raw = each.get()] { raw->slots.clear(); });
   }
-}
-
-Value& Interpreter::slot(Frame& frame, const VariableRef& variable) {
-  Frame* owner = &frame;
-  for (int i = 0; i < variable.hops; ++i) owner = owner->parent.get();
-  return owner->slots[static_cast<size_t>(variable.slot)];
-}
-
-void Interpreter::enter(const Scope& scope, Frame& frame) {
-  step(scope.loads.size());
-  for (const ScopeLoad& load : scope.loads) {
-    Value& target = frame.slots[static_cast<size_t>(load.slot)];
-    if (load.from == ScopeLoad::From::kAlias) {
-      target = slot(frame, load.source);
-    } else if (load.from == ScopeLoad::From::kContext) {
-      auto it = variables_.find(load.name);
-      target = it == variables_.end() ? Value() : it->second;
-    } else {
-      target = Value();
-    }
-  }
-}
-
-void Interpreter::leave(const Scope& scope, Frame& frame) {
-  step((scope.loads.size() + scope.parameters.size()) / 2);
-  for (const ScopeLoad& load : scope.loads) frame.slots[static_cast<size_t>(load.slot)] = Value();
-  for (int parameter : scope.parameters) frame.slots[static_cast<size_t>(parameter)] = Value();
 }
 
 void Interpreter::emit_text(const Value& value) {
@@ -137,14 +133,14 @@ Interpreter::Flow Interpreter::run_statement(const Stmt& node, const FramePtr& f
     case StmtKind::kAssign:
       run_assign(node, frame);
       return Flow::kNext;
-    case StmtKind::kAssignBlock:
-      return run_assign_block(node, frame);
+    case StmtKind::kCapture:
+      return run_capture(node, frame);
     case StmtKind::kFor:
       return run_for(node, frame);
     case StmtKind::kIf:
       return run_if(node, frame);
     case StmtKind::kMacro:
-      slot(*frame, node.variable) = make_macro(node, frame);
+      frame->slots[static_cast<size_t>(node.slot)] = make_macro(node, frame);
       return Flow::kNext;
     case StmtKind::kCallBlock:
       run_call_block(node, frame);
@@ -154,8 +150,6 @@ Interpreter::Flow Interpreter::run_statement(const Stmt& node, const FramePtr& f
       emit_text(call_macro(node, frame, none));
       return Flow::kNext;
     }
-    case StmtKind::kFilterBlock:
-      return run_filter_block(node, frame);
     case StmtKind::kWith:
       return run_with(node, frame);
     case StmtKind::kBreak:
@@ -184,7 +178,9 @@ void Interpreter::run_assign(const Stmt& node, const FramePtr& frame) {
   assign(*node.target, value, frame);
 }
 
-Interpreter::Flow Interpreter::run_assign_block(const Stmt& node, const FramePtr& frame) {
+// Set blocks and filter blocks.
+Interpreter::Flow Interpreter::run_capture(const Stmt& node, const FramePtr& outer) {
+  FramePtr frame = make_frame(node.scope, outer);
   enter(node.scope, *frame);
   MarkedText text;
   Flow flow = captured(node.body, frame, text);
@@ -192,28 +188,21 @@ Interpreter::Flow Interpreter::run_assign_block(const Stmt& node, const FramePtr
   Value value = string(std::move(text));
   if (node.value) value = evaluate_filter(*node.value, frame, &value);
   line = node.line;
-  assign(*node.target, value, frame);
-  leave(node.scope, *frame);
+  if (node.target)
+    assign(*node.target, value, outer);
+  else
+    emit_text(value);
+  leave(*frame);
   return Flow::kNext;
 }
 
-Interpreter::Flow Interpreter::run_filter_block(const Stmt& node, const FramePtr& frame) {
-  enter(node.scope, *frame);
-  MarkedText text;
-  Flow flow = captured(node.body, frame, text);
-  if (flow != Flow::kNext) return flow;
-  Value block = string(std::move(text));
-  emit_text(evaluate_filter(*node.value, frame, &block));
-  leave(node.scope, *frame);
-  return Flow::kNext;
-}
-
-Interpreter::Flow Interpreter::run_with(const Stmt& node, const FramePtr& frame) {
+Interpreter::Flow Interpreter::run_with(const Stmt& node, const FramePtr& outer) {
+  FramePtr frame = make_frame(node.scope, outer);
   enter(node.scope, *frame);
   for (size_t i = 0; i < node.exprs.size(); ++i)
-    assign(*node.parameters[i], evaluate(*node.exprs[i], frame), frame);
+    assign(*node.parameters[i], evaluate(*node.exprs[i], outer), frame);
   Flow flow = run_body(node.body, frame);
-  if (flow == Flow::kNext) leave(node.scope, *frame);
+  leave(*frame);
   return flow;
 }
 
@@ -226,80 +215,41 @@ Interpreter::Flow Interpreter::run_if(const Stmt& node, const FramePtr& frame) {
   return run_body(node.otherwise, frame);
 }
 
-Interpreter::Flow Interpreter::run_for(const Stmt& node, const FramePtr& frame) {
-  Value iterable = evaluate(*node.value, frame);
+Interpreter::Flow Interpreter::run_for(const Stmt& node, const FramePtr& outer) {
+  Value source = evaluate(*node.value, outer);
   line = node.line;
-  if (!node.recursive) return run_loop(node, frame, frame, iterable, 0);
-  emit_text(call_loop(node, frame, iterable, 0));
-  return Flow::kNext;
-}
-
-Value Interpreter::call_loop(const Stmt& node, const FramePtr& closure, const Value& iterable, int depth) {
-  FramePtr frame = make_frame(node.function, closure);
-  MarkedText text;
-  MarkedText* outer = std::exchange(out_, &text);
-  int outer_line = line;
-  try {
-    Depth nesting(*this);
-    run_loop(node, frame, closure, iterable, depth);
-  } catch (...) {
-    out_ = outer;
-    throw;
-  }
-  out_ = outer;
-  line = outer_line;
-  return string(std::move(text));
-}
-
-Interpreter::Flow Interpreter::run_loop(const Stmt& node, const FramePtr& frame, const FramePtr& outer,
-                                        const Value& iterable, int loop_depth) {
-  Value source = node.test ? filtered(node, outer, iterable) : iterable;
-  LoopContext::Recurse recurse;
-  if (node.recursive) {
-    keep_frame(outer);
-    recurse = [this, &node, outer](const Value& items, int depth) {
-      return call_loop(node, outer, items, depth);
-    };
-  }
-  Value loop;
-  LoopContext* context = nullptr;
-  std::optional<Cursor> cursor;
-  if (node.uses_loop) {
-    loop = host<LoopContext>(source.depth() + 1, *this, source, std::move(recurse), loop_depth);
-    context = loop.host_as<LoopContext>();
-  } else {
-    cursor.emplace(*this, source);
-  }
+  if (node.test) source = filtered(node, outer, source);
+  Value loop = host<LoopContext>(source.depth() + 1, *this, source);
+  LoopContext& context = *loop.host_as<LoopContext>();
+  FramePtr frame = make_frame(node.scope, outer);
   bool completed = false;  // whether any iteration ran to the end of the body: break and continue don't count
-  for (Value item; context ? context->advance(item) : cursor->next(item);) {
-    assign(*node.target, item, frame);
-    if (context) slot(*frame, node.variable) = loop;
+  for (Value item; context.advance(item);) {
     enter(node.scope, *frame);
+    assign(*node.target, item, frame);
+    frame->slots[static_cast<size_t>(node.slot)] = loop;
     Flow flow = run_body(node.body, frame);
     line = node.line;
     if (flow == Flow::kBreak) break;
     completed = completed || flow == Flow::kNext;
   }
-  leave(node.scope, *frame);
-  if (!node.otherwise.empty() && !completed) {
-    enter(node.else_scope, *frame);
-    Flow else_flow = run_body(node.otherwise, frame);
-    if (else_flow != Flow::kNext) return else_flow;
-    leave(node.else_scope, *frame);
-  }
-  return Flow::kNext;
+  leave(*frame);
+  if (node.otherwise.empty() || completed) return Flow::kNext;
+  frame = make_frame(node.else_scope, outer);
+  enter(node.else_scope, *frame);
+  Flow flow = run_body(node.otherwise, frame);
+  leave(*frame);
+  return flow;
 }
 
 Value Interpreter::filtered(const Stmt& node, const FramePtr& outer, const Value& iterable) {
   auto cursor = std::make_shared<Cursor>(*this, iterable);
-  FramePtr frame = make_frame(node.test_function, outer);
+  FramePtr frame = make_frame(node.test_scope, outer);
   keep_frame(frame);
-  auto entered = std::make_shared<bool>(false);
-  return iterator("generator", {iterable}, [this, &node, cursor, frame, entered](Value& item) {
+  enter(node.test_scope, *frame);
+  return iterator("generator", {iterable}, [this, &node, cursor, frame](Value& item) {
     Depth depth(*this);
-    if (!std::exchange(*entered, true)) enter(node.test_scope, *frame);
     while (cursor->next(item)) {
-      assign(*node.test_target, item, frame);
+      assign(*node.target, item, frame);
       if (truthy(evaluate(*node.test, frame))) return true;
     }
     return false;
@@ -317,18 +267,18 @@ Value Interpreter::make_macro(const Stmt& node, const FramePtr& frame) {
 }
 
 Value Interpreter::call_macro(const Stmt& node, const FramePtr& closure, Arguments& arguments) {
-  FramePtr frame = make_frame(node.function, closure);
+  FramePtr frame = make_frame(node.scope, closure);
   bind_macro(*this, node, arguments, *frame);
   int outer_line = line;
   enter(node.scope, *frame);
   size_t first_default = node.parameters.size() - node.defaults.size();
   for (size_t i = 0; i < node.parameters.size(); ++i) {
     const Expr& parameter = *node.parameters[i];
-    if (!slot(*frame, parameter.variable).is(Kind::kMissing)) continue;
+    if (!frame->slots[i].is(Kind::kMissing)) continue;
     Value value = i < first_default
                       ? undefined(fmt::format("parameter {} was not provided", quote(parameter.name)))
                       : evaluate(*node.defaults[i - first_default], frame);
-    slot(*frame, parameter.variable) = value;
+    frame->slots[i] = value;
   }
   MarkedText text;
   captured(node.body, frame, text);
@@ -338,7 +288,7 @@ Value Interpreter::call_macro(const Stmt& node, const FramePtr& closure, Argumen
 
 void Interpreter::check_namespaces(const Expr& target, const FramePtr& frame) {
   if (target.kind == ExprKind::kNamespaceRef) {
-    if (!slot(*frame, target.variable).host_as<Namespace>())
+    if (!frame->slots[static_cast<size_t>(target.slot)].host_as<Namespace>())
       fail("cannot assign attribute on non-namespace object");
   } else {
     for (const ExprPtr& item : target.items) check_namespaces(*item, frame);
@@ -347,9 +297,9 @@ void Interpreter::check_namespaces(const Expr& target, const FramePtr& frame) {
 
 void Interpreter::assign(const Expr& target, const Value& value, const FramePtr& frame) {
   if (target.kind == ExprKind::kName) {
-    slot(*frame, target.variable) = value;
+    frame->slots[static_cast<size_t>(target.slot)] = value;
   } else if (target.kind == ExprKind::kNamespaceRef) {
-    Namespace* space = slot(*frame, target.variable).host_as<Namespace>();
+    Namespace* space = frame->slots[static_cast<size_t>(target.slot)].host_as<Namespace>();
     if (!space) fail("cannot assign attribute on non-namespace object");
     space->set(*this, target.attribute, value);
   } else {

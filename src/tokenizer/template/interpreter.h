@@ -10,7 +10,7 @@
 
 namespace reprise::tokenizer::jinja {
 
-// The variables of one running function; macros keep the frames alive that they were defined in.
+// The variables of one running scope; macros keep the frames alive that they were defined in.
 struct Frame : HeapObject {
   std::shared_ptr<Frame> parent;
   std::vector<Value> slots;
@@ -29,32 +29,28 @@ class Interpreter : public Runtime {
 
   // A macro, called. `caller` of the arguments is what a call block passes.
   Value call_macro(const Stmt& node, const FramePtr& closure, Arguments& arguments);
-  // One more level of a recursive loop.
-  Value call_loop(const Stmt& node, const FramePtr& closure, const Value& iterable, int depth);
 
  private:
   enum class Flow : uint8_t { kNext, kBreak, kContinue };
 
-  FramePtr make_frame(const FunctionInfo& function, FramePtr parent);
+  FramePtr make_frame(const Scope& scope, FramePtr parent);
+  // Gives all names but parameters the values that they start with.
+  void enter(const Scope& scope, Frame& frame);
+  // A macro that outlives the scope it was defined in sees its variables as undefined.
+  void leave(Frame& frame);
   // Marks a frame as reachable from a value, so that the end of the render empties it.
   void keep_frame(const FramePtr& frame);
-  void enter(const Scope& scope, Frame& frame);
-  void leave(const Scope& scope, Frame& frame);
-  static Value& slot(Frame& frame, const VariableRef& variable);
 
   Flow run_body(const Body& body, const FramePtr& frame);
   Flow run_statement(const Stmt& node, const FramePtr& frame);
   void run_output(const Stmt& node, const FramePtr& frame);
   void run_assign(const Stmt& node, const FramePtr& frame);
-  Flow run_assign_block(const Stmt& node, const FramePtr& frame);
-  Flow run_filter_block(const Stmt& node, const FramePtr& frame);
-  Flow run_with(const Stmt& node, const FramePtr& frame);
+  Flow run_capture(const Stmt& node, const FramePtr& outer);
+  Flow run_with(const Stmt& node, const FramePtr& outer);
   Flow run_if(const Stmt& node, const FramePtr& frame);
-  Flow run_for(const Stmt& node, const FramePtr& frame);
+  Flow run_for(const Stmt& node, const FramePtr& outer);
   void run_call_block(const Stmt& node, const FramePtr& frame);
-  // The loop proper, in the frame its body lives in. `loop_depth` counts recursion.
-  Flow run_loop(const Stmt& node, const FramePtr& frame, const FramePtr& outer, const Value& iterable,
-                int loop_depth);
+  // The items that the `if` of a loop lets through.
   Value filtered(const Stmt& node, const FramePtr& outer, const Value& iterable);
   Value make_macro(const Stmt& node, const FramePtr& frame);
 

@@ -3,7 +3,6 @@
 #include "tokenizer/template/compare.h"
 #include "tokenizer/template/interpreter.h"
 #include "tokenizer/template/text.h"
-#include "tokenizer/template/unknown_name.h"
 
 namespace reprise::tokenizer::jinja {
 
@@ -71,7 +70,7 @@ Value Interpreter::evaluate(const Expr& node, const FramePtr& frame) {
 }
 
 Value Interpreter::evaluate_name(const Expr& node, const FramePtr& frame) {
-  const Value& value = slot(*frame, node.variable);
+  const Value& value = frame->slots[static_cast<size_t>(node.slot)];
   return value.is(Kind::kMissing) ? undefined(fmt::format("{} is undefined", quote(node.name))) : value;
 }
 

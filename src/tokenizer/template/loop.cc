@@ -4,12 +4,10 @@
 
 namespace reprise::tokenizer::jinja {
 
-LoopContext::LoopContext(Runtime& runtime, Value iterable, Recurse recurse, int depth0)
+LoopContext::LoopContext(Runtime& runtime, Value iterable)
     : runtime_(runtime),
       iterable_(std::move(iterable)),
-      cursor_(std::make_unique<Cursor>(runtime, iterable_)),
-      recurse_(std::move(recurse)),
-      depth0_(depth0) {}
+      cursor_(std::make_unique<Cursor>(runtime, iterable_)) {}
 
 bool LoopContext::advance(Value& item) {
   if (!after_.is(Kind::kMissing)) {
@@ -47,12 +45,6 @@ MarkedText LoopContext::repr(Runtime&) const {
       fmt::format("<LoopContext {}/{}>", index0_ + 1, const_cast<LoopContext*>(this)->length()));
 }
 
-Value LoopContext::call(Runtime& runtime, Arguments& arguments) {
-  Bound bound(runtime, "loop", arguments, {"iterable"}, 1);
-  if (!recurse_) runtime.fail("The loop must have the 'recursive' marker to be called recursively.");
-  return recurse_(bound[0], depth0_ + 1);
-}
-
 std::optional<Value> LoopContext::attribute(Runtime& runtime, const Value& self, std::string_view name) {
   if (name == "index") return Value::integer(index0_ + 1);
   if (name == "index0") return Value::integer(index0_);
@@ -61,8 +53,8 @@ std::optional<Value> LoopContext::attribute(Runtime& runtime, const Value& self,
   if (name == "length") return Value::integer(length());
   if (name == "revindex") return Value::integer(length() - index0_);
   if (name == "revindex0") return Value::integer(length() - index0_ - 1);
-  if (name == "depth") return Value::integer(depth0_ + 1);
-  if (name == "depth0") return Value::integer(depth0_);
+  if (name == "depth") return Value::integer(1);
+  if (name == "depth0") return Value::integer(0);
   if (name == "previtem") return index0_ == 0 ? runtime.undefined("there is no previous item") : before_;
   if (name == "nextitem") return peek() ? after_ : runtime.undefined("there is no next item");
   static constexpr Method kMethods[] = {{"cycle", cycle}};

@@ -10,18 +10,13 @@ namespace reprise::tokenizer::jinja {
 
 class LoopContext : public HostObject {
  public:
-  using Recurse = std::function<Value(const Value& iterable, int depth)>;
-
-  // `recurse` is empty unless the loop is recursive; `depth0` counts its levels from 0.
-  LoopContext(Runtime& runtime, Value iterable, Recurse recurse, int depth0);
+  LoopContext(Runtime& runtime, Value iterable);
 
   // Moves to the next item; false at the end.
   bool advance(Value& item);
 
   std::string_view type_name() const override { return "LoopContext"; }
   MarkedText repr(Runtime& runtime) const override;
-  bool callable() const override { return true; }
-  Value call(Runtime& runtime, Arguments& arguments) override;
   std::optional<Value> attribute(Runtime& runtime, const Value& self, std::string_view name) override;
 
  private:
@@ -32,8 +27,6 @@ class LoopContext : public HostObject {
   Runtime& runtime_;
   Value iterable_;
   std::unique_ptr<Cursor> cursor_;
-  Recurse recurse_;
-  int depth0_;
   int64_t index0_ = -1;
   std::optional<int64_t> length_;
   Value before_, current_, after_;

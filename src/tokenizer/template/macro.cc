@@ -35,20 +35,19 @@ void bind_macro(Runtime& runtime, const Stmt& node, Arguments& arguments, Frame&
   bool found_caller = false;
   for (size_t i = 0; i < count; ++i) {
     const Expr& parameter = *node.parameters[i];
-    Value& slot = frame.slots[static_cast<size_t>(parameter.variable.slot)];
-    slot = i < given ? arguments.positional[i] : take_named(runtime, arguments, parameter.name);
+    frame.slots[i] = i < given ? arguments.positional[i] : take_named(runtime, arguments, parameter.name);
     // When every parameter is positional, a parameter named caller counts wherever it stands.
     if (parameter.name == "caller") found_caller = found_caller || i >= given || given == count;
   }
-  if (node.takes_caller && !found_caller) {
+  if (node.caller_slot >= 0 && !found_caller) {
     Value caller = take_named(runtime, arguments, "caller");
     if (caller.is(Kind::kMissing) || caller.is(Kind::kNone)) caller = runtime.undefined("No caller defined");
-    frame.slots[static_cast<size_t>(node.caller.slot)] = caller;
+    frame.slots[static_cast<size_t>(node.caller_slot)] = caller;
   }
-  if (node.takes_kwargs) {
+  if (node.kwargs_slot >= 0) {
     DictBuilder kwargs(runtime);
     for (const auto& [name, value] : arguments.named) kwargs.set(name.view(), value);
-    frame.slots[static_cast<size_t>(node.kwargs.slot)] = kwargs.build();
+    frame.slots[static_cast<size_t>(node.kwargs_slot)] = kwargs.build();
   } else if (!arguments.named.empty()) {
     bool twice = std::any_of(arguments.named.begin(), arguments.named.end(),
                              [](const NamedArgument& argument) { return argument.name.text == "caller"; });
@@ -59,10 +58,10 @@ void bind_macro(Runtime& runtime, const Stmt& node, Arguments& arguments, Frame&
     runtime.fail("macro {} takes no keyword argument {}", display_name(node),
                  quote(arguments.named[0].name.text));
   }
-  if (node.takes_varargs) {
+  if (node.varargs_slot >= 0) {
     std::vector<Value> rest(arguments.positional.begin() + static_cast<ptrdiff_t>(given),
                             arguments.positional.end());
-    frame.slots[static_cast<size_t>(node.varargs.slot)] = runtime.tuple(std::move(rest));
+    frame.slots[static_cast<size_t>(node.varargs_slot)] = runtime.tuple(std::move(rest));
   } else if (arguments.positional.size() > count) {
     runtime.fail("macro {} takes not more than {} argument(s)", display_name(node), count);
   }

@@ -8,8 +8,7 @@
 namespace reprise::tokenizer::jinja {
 namespace {
 
-constexpr int kMaxBlocks =
-    50;  // every level reads its body again to find names: this bounds the time of parsing
+constexpr int kMaxBlocks = 50;    // statements in each other: bounds the recursion of all that walks the tree
 constexpr size_t kMaxLoops = 20;  // Python nests no more loops than this in one function
 
 class Parser : public ExpressionParser {
@@ -101,7 +100,6 @@ class Parser : public ExpressionParser {
     if (name == "call") return parse_call_block();
     if (name == "filter") return parse_filter_block();
     if (name == "with") return parse_with();
-    if (name == "print") return parse_print();
     if (name == "generation") return parse_generation();
     if (name == "break" || name == "continue") return parse_jump();
     for (std::string_view refused : {"extends", "include", "import", "from", "block", "autoescape"})
@@ -112,9 +110,9 @@ class Parser : public ExpressionParser {
             join(ends));
   }
 
-  ExprPtr parse_target(bool with_namespace, Access access = Access::kStore) {
+  ExprPtr parse_target(bool with_namespace) {
     ExprPtr target = parse_target_tuple(with_namespace);
-    make_target(*target, access);
+    check_target(*target);
     return target;
   }
 
@@ -125,7 +123,7 @@ class Parser : public ExpressionParser {
       node->value = parse_tuple();
       return node;
     }
-    node->kind = StmtKind::kAssignBlock;
+    node->kind = StmtKind::kCapture;
     if (current().is_operator("|")) node->value = parse_filters(nullptr, false);
     node->body = parse_block({"endset"});
     next();
@@ -138,10 +136,8 @@ class Parser : public ExpressionParser {
     if (!skip_name("in")) fail_at(current().line, "expected token 'in', got '{}'", current().text);
     node->value = parse_tuple(false);
     if (skip_name("if")) node->test = parse_expression();
-    node->recursive = skip_name("recursive");
-    // A recursive loop is a function of its own, else branch included.
-    size_t outer = loops_;
-    if (node->recursive) loops_ = 0;
+    if (current().is_name("recursive"))
+      fail_at(node->line, "recursive loops are not available in chat templates; a macro may call itself");
     if (++loops_ > kMaxLoops) fail_at(node->line, "more than {} loops inside each other", kMaxLoops);
     node->body = parse_block({"endfor", "else"});
     --loops_;
@@ -149,7 +145,6 @@ class Parser : public ExpressionParser {
       node->otherwise = parse_block({"endfor"});
       next();
     }
-    loops_ = outer;
     return node;
   }
 
@@ -177,7 +172,7 @@ class Parser : public ExpressionParser {
     StmtPtr node = make_statement(StmtKind::kWith, next().line);
     while (!current().is(TokenKind::kBlockEnd)) {
       if (!node->parameters.empty()) expect_operator(",");
-      node->parameters.push_back(parse_target(false, Access::kParameter));
+      node->parameters.push_back(parse_target(false));
       expect_operator("=");
       node->exprs.push_back(parse_expression());
     }
@@ -186,21 +181,12 @@ class Parser : public ExpressionParser {
     return node;
   }
 
-  StmtPtr parse_print() {
-    StmtPtr node = make_statement(StmtKind::kOutput, next().line);
-    while (!current().is(TokenKind::kBlockEnd)) {
-      if (!node->exprs.empty()) expect_operator(",");
-      node->exprs.push_back(parse_expression());
-    }
-    return node;
-  }
-
   void parse_signature(Stmt& node) {
     expect_operator("(");
     SeededSet names;
     while (!current().is_operator(")")) {
       if (!node.parameters.empty()) expect_operator(",");
-      ExprPtr parameter = parse_name(Access::kParameter);
+      ExprPtr parameter = parse_name();
       if (!names.insert(parameter->name).second)
         fail_at(parameter->line, "duplicate argument '{}'", parameter->name);
       if (skip_operator("="))
@@ -212,30 +198,32 @@ class Parser : public ExpressionParser {
     expect_operator(")");
   }
 
-  ExprPtr parse_name(Access access) {
+  ExprPtr parse_name() {
     const Token& token = expect(TokenKind::kName);
     for (std::string_view constant : {"true", "false", "none", "True", "False", "None"})
       if (token.text == constant) fail_at(token.line, "can't assign to '{}'", token.text);
     ExprPtr name = make(ExprKind::kName, token.line);
     name->name = token.text;
-    name->access = access;
     return name;
   }
 
   // The body of a macro or call block: a function of its own, which no break or continue can leave.
-  Body parse_function_body(std::string_view end) {
+  void parse_function_body(Stmt& node, std::string_view end) {
     size_t outer = std::exchange(loops_, 0);
-    Body body = parse_block({end});
+    Mentions before = mentions_;
+    node.body = parse_block({end});
+    node.takes_caller = mentions_.caller > before.caller;
+    node.takes_kwargs = mentions_.kwargs > before.kwargs;
+    node.takes_varargs = mentions_.varargs > before.varargs;
     loops_ = outer;
     next();
-    return body;
   }
 
   StmtPtr parse_macro() {
     StmtPtr node = make_statement(StmtKind::kMacro, next().line);
-    node->name = parse_name(Access::kStore)->name;
+    node->name = parse_name()->name;
     parse_signature(*node);
-    node->body = parse_function_body("endmacro");
+    parse_function_body(*node, "endmacro");
     return node;
   }
 
@@ -246,18 +234,18 @@ class Parser : public ExpressionParser {
     if (node->value->kind != ExprKind::kCall) fail_at(node->line, "expected call");
     for (const auto& [name, value] : node->value->arguments.named)
       if (name == "caller") fail_at(node->line, "keyword argument repeated: caller");
-    node->body = parse_function_body("endcall");
+    parse_function_body(*node, "endcall");
     return node;
   }
 
   StmtPtr parse_generation() {
     StmtPtr node = make_statement(StmtKind::kGeneration, next().line);
-    node->body = parse_function_body("endgeneration");
+    parse_function_body(*node, "endgeneration");
     return node;
   }
 
   StmtPtr parse_filter_block() {
-    StmtPtr node = make_statement(StmtKind::kFilterBlock, next().line);
+    StmtPtr node = make_statement(StmtKind::kCapture, next().line);
     node->value = parse_filters(nullptr, true);
     node->body = parse_block({"endfilter"});
     next();

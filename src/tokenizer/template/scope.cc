@@ -1,274 +1,197 @@
 #include "tokenizer/template/scope.h"
 
+#include "core/seeded_hash.h"
 #include "tokenizer/template/lexer.h"
-#include "tokenizer/template/symbols.h"
-#include "tokenizer/template/text.h"
-#include "tokenizer/template/unknown_name.h"
 
 namespace reprise::tokenizer::jinja {
 namespace {
 
-// The slots of one function while it is compiled. Scopes from `base_level` inwards keep their variables here.
-struct FunctionScope {
-  FunctionScope* parent;
-  int base_level;
-  std::map<std::pair<int, std::string>, int> slots;
-};
+using From = Scope::Name::From;
 
-// One scope as the compiler passes through it.
-struct Frame {
-  Symbols symbols;
-  FunctionScope* function;
-  bool soft = false;  // inside an if, where unknown filters fail only when reached
-};
+enum class Target : uint8_t { kSet, kFor, kWith };
 
-ExprPtr clone_target(const Expr& node) {
-  auto copy = std::make_unique<Expr>();
-  copy->kind = node.kind;
-  copy->line = node.line;
-  copy->access = node.access;
-  copy->name = node.name;
-  for (const ExprPtr& item : node.items) copy->items.push_back(clone_target(*item));
-  return copy;
-}
+// One scope while it is read.
+class Builder {
+ public:
+  Builder(const Builder* parent, bool in_loop) : parent_(parent), in_loop_(in_loop) {}
+
+  bool in_loop() const { return in_loop_; }
+
+  int parameter(const std::string& name) { return slot(name, From::kParameter); }
+  // A name that is read first, or stored on some paths only, may come from the caller's variables; one that is
+  // stored first hides them.
+  int load(const std::string& name) { return slot(name, From::kContext); }
+  int store(const std::string& name) { return slot(name, branches > 0 ? From::kContext : From::kUnset); }
+
+  // The scope, once all of it and of the scopes around it was read.
+  Scope finish() {
+    for (Scope::Name& name : scope_.names) {
+      if (name.from == From::kParameter) continue;
+      int hops = 1;
+      for (const Builder* outer = parent_; outer; outer = outer->parent_, ++hops) {
+        auto it = outer->slots_.find(name.name);
+        if (it == outer->slots_.end()) continue;
+        name.from = From::kOuter;
+        name.hops = hops;
+        name.slot = it->second;
+        break;
+      }
+    }
+    return scope_;
+  }
+
+  int branches = 0;            // ifs around what is being read, inside of this scope
+  int conditionals = 0;        // conditional expressions around it
+  std::vector<Stmt*> pending;  // statements with scopes of their own
+
+ private:
+  int slot(const std::string& name, From from) {
+    auto [it, added] = slots_.try_emplace(name, static_cast<int>(scope_.names.size()));
+    if (added) scope_.names.push_back({from, 0, 0, name});
+    return it->second;
+  }
+
+  const Builder* parent_;
+  bool in_loop_;
+  Scope scope_;
+  SeededMap<int> slots_;
+};
 
 class Resolver {
  public:
   void run(TemplateTree& tree) {
-    if (find_undeclared(tree.body, {"self"}).contains("self"))
-      fail_at(1,
-              "the variable 'self' is not available: it stands for blocks, which chat templates don't have");
-    FunctionScope function{nullptr, 0, {}};
-    Frame frame{Symbols(nullptr), &function};
-    frame.symbols.visit(tree.body);
-    tree.scope = enter(frame);
-    visit(tree.body, frame);
-    tree.function.slots = slot_count(function);
+    Builder top(nullptr, false);
+    visit(tree.body, top);
+    tree.scope = finish(top);
   }
 
  private:
-  static int slot_count(const FunctionScope& function) { return static_cast<int>(function.slots.size()); }
-
-  static int slot(FunctionScope& function, int level, const std::string& name) {
-    return function.slots.try_emplace({level, name}, slot_count(function)).first->second;
-  }
-
-  static VariableRef reference(FunctionScope* function, int level, const std::string& name) {
-    int hops = 0;
-    for (; level < function->base_level; function = function->parent) ++hops;
-    return {hops, slot(*function, level, name)};
-  }
-
-  static VariableRef reference(const Frame& frame, const std::string& name, int line) {
-    int level = frame.symbols.find(name);
-    // jinja2 does not look at the filter arguments of a set block before it compiles them.
-    if (level < 0) fail_at(line, "the variable {} is not known in the filter of a set block", quote(name));
-    return reference(frame.function, level, name);
-  }
-
-  static Scope enter(const Frame& frame) {
-    Scope scope;
-    for (const auto& [name, entry] : frame.symbols.entries()) {
-      ScopeLoad load{};
-      load.slot = slot(*frame.function, frame.symbols.level(), name);
-      if (entry.load == Symbols::Load::kParameter) {
-        scope.parameters.push_back(load.slot);
-        continue;
-      }
-      load.name = name;
-      load.from = entry.load == Symbols::Load::kContext ? ScopeLoad::From::kContext
-                  : entry.load == Symbols::Load::kAlias ? ScopeLoad::From::kAlias
-                                                        : ScopeLoad::From::kUnset;
-      if (entry.load == Symbols::Load::kAlias)
-        load.source = reference(frame.function, entry.alias_level, name);
-      scope.loads.push_back(std::move(load));
-    }
+  // Inner scopes are read last: what they see of this one depends on all of it.
+  Scope finish(Builder& builder) {
+    Scope scope = builder.finish();
+    for (Stmt* node : builder.pending) visit_inner(*node, builder);
     return scope;
   }
 
-  Frame inner(const Frame& frame) { return {Symbols(&frame.symbols), frame.function}; }
-
-  void visit(const Body& body, Frame& frame) {
-    for (const StmtPtr& node : body) visit(*node, frame);
+  void visit(Body& body, Builder& scope) {
+    for (StmtPtr& node : body) visit(*node, scope);
   }
 
-  void visit(Stmt& node, Frame& frame) {
+  // What belongs to the scope that a statement stands in.
+  void visit(Stmt& node, Builder& scope) {
+    for (ExprPtr& value : node.exprs) visit(*value, scope);
+    if (node.value && node.kind != StmtKind::kCapture && node.kind != StmtKind::kIf)
+      visit(*node.value, scope);
     switch (node.kind) {
       case StmtKind::kOutput:
-        for (ExprPtr& value : node.exprs) visit(*value, frame);
-        return;
-      case StmtKind::kAssign:
-        visit(*node.target, frame);
-        return visit(*node.value, frame);
-      case StmtKind::kAssignBlock:
-        return visit_assign_block(node, frame);
-      case StmtKind::kFor:
-        return visit_for(node, frame);
-      case StmtKind::kIf:
-        return visit_if(node, frame);
-      case StmtKind::kMacro:
-        visit_function(node, frame);
-        node.variable = reference(frame, node.name, node.line);
-        return;
-      case StmtKind::kCallBlock:
-        visit_function(node, frame);
-        return visit(*node.value, frame);
-      case StmtKind::kGeneration:
-        return visit_function(node, frame);
-      case StmtKind::kFilterBlock:
-        return visit_filter_block(node, frame);
-      case StmtKind::kWith:
-        return visit_with(node, frame);
       case StmtKind::kBreak:
       case StmtKind::kContinue:
         return;
+      case StmtKind::kAssign:
+        return visit_target(*node.target, scope, Target::kSet);
+      case StmtKind::kIf:
+        ++scope.branches;
+        visit(*node.value, scope);
+        visit(node.body, scope);
+        visit(node.elifs, scope);
+        visit(node.otherwise, scope);
+        --scope.branches;
+        return;
+      case StmtKind::kMacro:
+        node.slot = scope.store(node.name);
+        break;
+      case StmtKind::kCapture:
+        if (node.target) visit_target(*node.target, scope, Target::kSet);
+        break;
+      case StmtKind::kFor:
+      case StmtKind::kCallBlock:
+      case StmtKind::kGeneration:
+      case StmtKind::kWith:
+        break;
+    }
+    scope.pending.push_back(&node);
+  }
+
+  void visit(Expr& node, Builder& scope) {
+    bool soft = scope.branches > 0 || scope.conditionals > 0;
+    if (node.kind == ExprKind::kName) node.slot = scope.load(node.name);
+    if (node.kind == ExprKind::kFilter && !node.filter && !soft)
+      fail_at(node.line, "{}", unknown_filter(node.name));
+    if (node.kind == ExprKind::kTest && !node.test && !soft)
+      fail_at(node.line, "{}", unknown_test(node.name));
+    scope.conditionals += node.kind == ExprKind::kConditional;
+    for (ExprPtr& item : node.items) visit(item, scope);
+    for (ExprPtr& argument : node.arguments.positional) visit(argument, scope);
+    for (auto& [name, argument] : node.arguments.named) visit(argument, scope);
+    visit(node.arguments.spread, scope);
+    visit(node.arguments.named_spread, scope);
+    scope.conditionals -= node.kind == ExprKind::kConditional;
+  }
+  void visit(ExprPtr& node, Builder& scope) {
+    if (node) visit(*node, scope);
+  }
+
+  void visit_target(Expr& node, Builder& scope, Target target) {
+    if (node.kind == ExprKind::kTuple) {
+      for (ExprPtr& item : node.items) visit_target(*item, scope, target);
+    } else if (node.kind == ExprKind::kNamespaceRef) {
+      node.slot = scope.load(node.name);
+    } else {
+      if (node.name == "loop" && scope.in_loop() && target != Target::kWith)
+        fail_at(node.line, "Can't assign to special loop variable in for-loop target");
+      node.slot = target == Target::kSet ? scope.store(node.name) : scope.parameter(node.name);
     }
   }
 
-  void visit(Expr& node, Frame& frame) {
-    bool was_soft = frame.soft;
-    switch (node.kind) {
-      case ExprKind::kName:
-      case ExprKind::kNamespaceRef:
-        node.variable = reference(frame, node.name, node.line);
-        break;
-      case ExprKind::kFilter:
-        if (!node.filter && !frame.soft) fail_at(node.line, "{}", unknown_filter(node.name));
-        break;
-      case ExprKind::kTest:
-        if (!node.test && !frame.soft) fail_at(node.line, "{}", unknown_test(node.name));
-        break;
-      case ExprKind::kConditional:
-        frame.soft = true;
-        break;
-      default:
-        break;
-    }
-    for_each_child(node, [&](const Expr& child) { visit(const_cast<Expr&>(child), frame); });
-    frame.soft = was_soft;
+  void visit_inner(Stmt& node, Builder& outer) {
+    if (node.kind == StmtKind::kFor) return visit_for(node, outer);
+    Builder scope(&outer, outer.in_loop());
+    if (node.kind == StmtKind::kWith)
+      for (ExprPtr& target : node.parameters) visit_target(*target, scope, Target::kWith);
+    else if (node.kind != StmtKind::kCapture)
+      declare_parameters(node, scope);
+    for (ExprPtr& fallback : node.defaults) visit(*fallback, scope);
+    visit(node.body, scope);
+    if (node.kind == StmtKind::kCapture) visit(node.value, scope);
+    node.scope = finish(scope);
   }
 
-  void visit_if(Stmt& node, Frame& frame) {
-    bool was_soft = std::exchange(frame.soft, true);
-    visit(*node.value, frame);
-    visit(node.body, frame);
-    for (StmtPtr& branch : node.elifs) {
-      visit(*branch->value, frame);
-      visit(branch->body, frame);
-    }
-    visit(node.otherwise, frame);
-    frame.soft = was_soft;
-  }
-
-  void visit_assign_block(Stmt& node, Frame& frame) {
-    Frame block = inner(frame);
-    block.symbols.visit(node.body);
-    node.scope = enter(block);
-    visit(node.body, block);
-    visit(*node.target, frame);
-    if (node.value) visit(*node.value, block);
-  }
-
-  void visit_filter_block(Stmt& node, Frame& frame) {
-    Frame block = inner(frame);
-    block.symbols.visit(node.body);
-    block.symbols.visit(*node.value);
-    node.scope = enter(block);
-    visit(node.body, block);
-    visit(*node.value, block);
-  }
-
-  void visit_with(Stmt& node, Frame& frame) {
-    Frame block = inner(frame);
-    for (const ExprPtr& target : node.parameters) block.symbols.visit(*target);
-    block.symbols.visit(node.body);
-    node.scope = enter(block);
-    for (ExprPtr& target : node.parameters) visit(*target, block);
-    for (ExprPtr& value : node.exprs) visit(*value, frame);
-    visit(node.body, block);
-  }
-
-  // Macros, call blocks and generation blocks.
-  void visit_function(Stmt& node, Frame& outer) {
-    FunctionScope function{outer.function, outer.symbols.level() + 1, {}};
-    Frame frame{Symbols(&outer.symbols), &function};
-    auto analyze = [&] {
-      for (const ExprPtr& parameter : node.parameters) frame.symbols.visit(*parameter);
-      for (const ExprPtr& fallback : node.defaults) frame.symbols.visit(*fallback);
-      frame.symbols.visit(node.body);
-    };
-    analyze();
-    auto has_parameter = [&](std::string_view name) {
-      for (const ExprPtr& parameter : node.parameters)
-        if (parameter->name == name) return true;
-      return false;
-    };
-    std::set<std::string> special = find_undeclared(node.body, {"caller", "kwargs", "varargs"});
-    auto declare = [&](const char* name, bool& takes, VariableRef& variable) {
-      frame.symbols.declare_parameter(name);
-      takes = true;
-      variable = {0, slot(function, frame.symbols.level(), name)};
-    };
-    if (special.contains("caller")) {
-      if (has_parameter("caller"))
-        check_caller_default(node);
-      else
-        declare("caller", node.takes_caller, node.caller);
-      node.takes_caller = true;
-    }
-    if (special.contains("kwargs") && !has_parameter("kwargs"))
-      declare("kwargs", node.takes_kwargs, node.kwargs);
-    if (special.contains("varargs") && !has_parameter("varargs"))
-      declare("varargs", node.takes_varargs, node.varargs);
-    analyze();
-    node.scope = enter(frame);
-    for (ExprPtr& parameter : node.parameters) visit(*parameter, frame);
-    for (ExprPtr& fallback : node.defaults) visit(*fallback, frame);
-    visit(node.body, frame);
-    node.function.slots = slot_count(function);
-  }
-
-  static void check_caller_default(const Stmt& node) {
+  // Of macros, call blocks and generation blocks. The first slots are the parameters, in their order.
+  void declare_parameters(Stmt& node, Builder& scope) {
+    bool has_caller = false, has_kwargs = false, has_varargs = false;
     size_t first_default = node.parameters.size() - node.defaults.size();
-    for (size_t i = 0; i < first_default; ++i)
-      if (node.parameters[i]->name == "caller")
+    for (size_t i = 0; i < node.parameters.size(); ++i) {
+      const std::string& name = node.parameters[i]->name;
+      scope.parameter(name);
+      has_caller = has_caller || name == "caller";
+      has_kwargs = has_kwargs || name == "kwargs";
+      has_varargs = has_varargs || name == "varargs";
+      if (name == "caller" && node.takes_caller && i < first_default)
         fail_at(node.line,
                 "When defining macros or call blocks the special \"caller\" argument must be omitted or be "
-                "given a "
-                "default.");
+                "given a default.");
+    }
+    if (node.takes_caller && !has_caller) node.caller_slot = scope.parameter("caller");
+    if (node.takes_kwargs && !has_kwargs) node.kwargs_slot = scope.parameter("kwargs");
+    if (node.takes_varargs && !has_varargs) node.varargs_slot = scope.parameter("varargs");
   }
 
-  void visit_for(Stmt& node, Frame& outer) {
-    node.uses_loop = node.recursive || find_undeclared(node.body, {"loop"}).contains("loop");
+  // The target has the first slots of both the test's scope and the body's.
+  void visit_for(Stmt& node, Builder& outer) {
     if (node.test) {
-      // The test runs in a generator of its own, before the body sees the item.
-      FunctionScope function{outer.function, outer.symbols.level() + 1, {}};
-      Frame frame{Symbols(&outer.symbols), &function};
-      frame.symbols.visit(*node.target, true);
-      frame.symbols.visit(*node.test);
-      node.test_scope = enter(frame);
-      node.test_target = clone_target(*node.target);
-      visit(*node.test_target, frame);
-      visit(*node.test, frame);
-      node.test_function.slots = slot_count(function);
+      Builder test(&outer, outer.in_loop());
+      visit_target(*node.target, test, Target::kFor);
+      visit(*node.test, test);
+      node.test_scope = finish(test);
     }
-    FunctionScope function{outer.function, outer.symbols.level() + 1, {}};
-    Frame body{Symbols(&outer.symbols), node.recursive ? &function : outer.function};
-    if (node.uses_loop) body.symbols.declare_parameter("loop");
-    body.symbols.visit(*node.target, true);
-    body.symbols.visit(node.body);
-    if (int line = find_store(node, "loop"))
-      fail_at(line, "Can't assign to special loop variable in for-loop target");
-    if (node.uses_loop) node.variable = reference(body, "loop", node.line);
-    visit(*node.target, body);
-    node.scope = enter(body);
+    Builder body(&outer, true);
+    visit_target(*node.target, body, Target::kFor);
+    node.slot = body.parameter("loop");
     visit(node.body, body);
-    Frame otherwise{Symbols(&outer.symbols), body.function};
-    otherwise.symbols.visit(node.otherwise);
-    node.else_scope = enter(otherwise);
+    node.scope = finish(body);
+    Builder otherwise(&outer, true);
     visit(node.otherwise, otherwise);
-    visit(*node.value, outer);
-    if (node.recursive) node.function.slots = slot_count(function);
+    node.else_scope = finish(otherwise);
   }
 };
 

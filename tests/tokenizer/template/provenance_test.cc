@@ -112,8 +112,7 @@ TEST(TemplateProvenance, EveryOperationKeepsMarksWhereTheyBelong) {
        "}}",
        "b", "<b> 1 True True 1 0"},
       {"{{ strftime_now(u) }}", "ab", "<ab>"},
-      {"{% for m in messages recursive %}{{ m.content }}{{ loop }}{% endfor %}", "ab",
-       "<ab><LoopContext 1/1>"},
+      {"{% for m in messages %}{{ m.content }}{{ loop }}{% endfor %}", "ab", "<ab><LoopContext 1/1>"},
   };
   for (const Case& each : cases) {
     SCOPED_TRACE(each.source);

@@ -59,7 +59,7 @@ TEST(ChatTemplate, OtherFilesAreRefused) {
   for (std::string tag :
        {"extends 'x'", "include 'x'", "import 'x' as y", "from 'x' import y", "block x", "autoescape true"})
     EXPECT_THAT(failure("{% " + tag + " %}"), HasSubstr("is not available"));
-  EXPECT_THAT(failure("{{ self.x() }}"), HasSubstr("not available"));
+  EXPECT_THAT(failure("{{ self.x() }}"), HasSubstr("'self' is undefined"));
 }
 
 // Parts of jinja2 that no chat template uses: each is an error that names what is not there.
@@ -83,6 +83,8 @@ TEST(ChatTemplate, WhatIsNotThereIsNamed) {
       {"{{ lipsum() }}", "'lipsum' is undefined"},
       {"{% for x in [1] %}{{ loop.changed(x) }}{% endfor %}",
        "'LoopContext object' has no attribute 'changed'"},
+      {"{% for x in [1] recursive %}{% endfor %}", "recursive loops are not available"},
+      {"{% print 1 %}", "unknown tag 'print'"},
       {"{{ '%e' % 1.5 }}", "unsupported format character 'e', chat templates know s, r, d"},
       {"{{ '%*d' % (1, 2) }}", "unsupported format character '*'"},
       {"{{ '{:,}'.format(1) }}", "the format ',' is not supported, chat templates know"},
