@@ -42,9 +42,10 @@ std::span<const Method> methods_of(const Value& object) {
     case Kind::kString:
       return string_methods();
     case Kind::kList:
+      return sequence_methods();
     case Kind::kTuple:
     case Kind::kRange:
-      return sequence_methods();
+      return sequence_methods().first(2);  // no copy
     case Kind::kDict:
       return dict_methods();
     default:

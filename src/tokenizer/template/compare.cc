@@ -45,17 +45,6 @@ bool equal_dicts(Runtime& runtime, const DictObject& a, const DictObject& b) {
   return true;
 }
 
-// dict.keys() and dict.items() are sets: equal when each holds the other's items.
-bool equal_views(Runtime& runtime, const Value& a, const Value& b) {
-  ViewKind kind = a.view().view;
-  if (kind == ViewKind::kValues || b.view().view == ViewKind::kValues) return a.identity() == b.identity();
-  if (length_of(a) != length_of(b)) return false;
-  Cursor cursor(runtime, a);
-  for (Value item; cursor.next(item);)
-    if (!contains(runtime, b, item)) return false;
-  return true;
-}
-
 }  // namespace
 
 bool same(const Value& a, const Value& b) {
@@ -103,7 +92,7 @@ bool equal(Runtime& runtime, const Value& a, const Value& b) {
              (x.length <= 1 || x.step == y.step);
     }
     case Kind::kView:
-      return equal_views(runtime, a, b);
+      runtime.fail("'{}' objects can't be compared in a chat template, make them lists first", type_name(a));
     default:
       return a.identity() == b.identity();
   }

@@ -7,6 +7,35 @@
 
 namespace reprise::tokenizer::jinja {
 
+namespace {
+
+// From the loosest to the tightest. `not`, comparisons and ~ are between those of the table.
+enum Level : int {
+  kOrLevel,
+  kAndLevel,
+  kNotLevel,
+  kCompareLevel,
+  kSumLevel,
+  kConcatLevel,
+  kProductLevel,
+  kPowerLevel
+};
+
+std::vector<ExprPtr> pair_of(ExprPtr left, ExprPtr right) {
+  std::vector<ExprPtr> items;
+  items.push_back(std::move(left));
+  items.push_back(std::move(right));
+  return items;
+}
+
+std::vector<ExprPtr> only(ExprPtr item) {
+  std::vector<ExprPtr> items;
+  items.push_back(std::move(item));
+  return items;
+}
+
+}  // namespace
+
 // Bounds the recursion of the parser itself.
 class ExpressionParser::Nesting {
  public:
@@ -84,15 +113,15 @@ ExprPtr ExpressionParser::measured(ExprPtr node) {
 
 ExprPtr ExpressionParser::parse_expression(bool with_conditional) {
   Nesting nesting(*this);
-  return with_conditional ? parse_conditional() : parse_or();
+  return with_conditional ? parse_conditional() : parse_binary(kOrLevel);
 }
 
 ExprPtr ExpressionParser::parse_conditional() {
   int line = current().line;
-  ExprPtr node = parse_or();
+  ExprPtr node = parse_binary(kOrLevel);
   while (skip_name("if")) {
     std::vector<ExprPtr> items(3);
-    items[0] = parse_or();
+    items[0] = parse_binary(kOrLevel);
     items[1] = std::move(node);
     if (skip_name("else")) {
       Nesting nesting(*this);
@@ -104,34 +133,39 @@ ExprPtr ExpressionParser::parse_conditional() {
   return node;
 }
 
-namespace {
+struct ExpressionParser::Operator {
+  std::string_view text;
+  int level;
+  ExprKind kind;
+  BinaryOp op = BinaryOp::kAdd;
+};
 
-std::vector<ExprPtr> pair_of(ExprPtr left, ExprPtr right) {
-  std::vector<ExprPtr> items;
-  items.push_back(std::move(left));
-  items.push_back(std::move(right));
-  return items;
+const ExpressionParser::Operator* ExpressionParser::operator_at(int level) const {
+  static constexpr Operator kOperators[] = {{"or", kOrLevel, ExprKind::kOr},
+                                            {"and", kAndLevel, ExprKind::kAnd},
+                                            {"+", kSumLevel, ExprKind::kBinary, BinaryOp::kAdd},
+                                            {"-", kSumLevel, ExprKind::kBinary, BinaryOp::kSub},
+                                            {"*", kProductLevel, ExprKind::kBinary, BinaryOp::kMul},
+                                            {"/", kProductLevel, ExprKind::kBinary, BinaryOp::kDiv},
+                                            {"//", kProductLevel, ExprKind::kBinary, BinaryOp::kFloorDiv},
+                                            {"%", kProductLevel, ExprKind::kBinary, BinaryOp::kMod},
+                                            {"**", kPowerLevel, ExprKind::kBinary, BinaryOp::kPow}};
+  for (const Operator& op : kOperators)
+    if (op.level == level && (current().is_operator(op.text) || current().is_name(op.text))) return &op;
+  return nullptr;
 }
 
-std::vector<ExprPtr> only(ExprPtr item) {
-  std::vector<ExprPtr> items;
-  items.push_back(std::move(item));
-  return items;
-}
-
-}  // namespace
-
-ExprPtr ExpressionParser::parse_or() {
+ExprPtr ExpressionParser::parse_binary(int level) {
+  if (level == kNotLevel) return parse_not();
+  if (level == kConcatLevel) return parse_concat();
+  if (level > kPowerLevel) return parse_unary();
   int line = current().line;
-  ExprPtr left = parse_and();
-  while (skip_name("or")) left = make(ExprKind::kOr, line, pair_of(std::move(left), parse_and()));
-  return left;
-}
-
-ExprPtr ExpressionParser::parse_and() {
-  int line = current().line;
-  ExprPtr left = parse_not();
-  while (skip_name("and")) left = make(ExprKind::kAnd, line, pair_of(std::move(left), parse_not()));
+  ExprPtr left = parse_binary(level + 1);
+  while (const Operator* op = operator_at(level)) {
+    next();
+    left = make(op->kind, line, pair_of(std::move(left), parse_binary(level + 1)));
+    left->op = op->op;
+  }
   return left;
 }
 
@@ -147,7 +181,7 @@ ExprPtr ExpressionParser::parse_compare() {
       {"==", CompareOp::kEqual},  {"!=", CompareOp::kUnequal}, {"<", CompareOp::kLess},
       {"<=", CompareOp::kAtMost}, {">", CompareOp::kGreater},  {">=", CompareOp::kAtLeast}};
   int line = current().line;
-  std::vector<ExprPtr> items = only(parse_sum());
+  std::vector<ExprPtr> items = only(parse_binary(kSumLevel));
   std::vector<CompareOp> compare;
   while (true) {
     if (current().is(TokenKind::kOperator)) {
@@ -165,7 +199,7 @@ ExprPtr ExpressionParser::parse_compare() {
     } else {
       break;
     }
-    items.push_back(parse_sum());
+    items.push_back(parse_binary(kSumLevel));
   }
   if (compare.empty()) return std::move(items[0]);
   ExprPtr node = make(ExprKind::kCompare, line, std::move(items));
@@ -173,48 +207,11 @@ ExprPtr ExpressionParser::parse_compare() {
   return node;
 }
 
-ExprPtr ExpressionParser::parse_sum() {
-  int line = current().line;
-  ExprPtr left = parse_concat();
-  while (current().is_operator("+") || current().is_operator("-")) {
-    BinaryOp op = next().text == "+" ? BinaryOp::kAdd : BinaryOp::kSub;
-    left = make(ExprKind::kBinary, line, pair_of(std::move(left), parse_concat()));
-    left->op = op;
-  }
-  return left;
-}
-
 ExprPtr ExpressionParser::parse_concat() {
   int line = current().line;
-  std::vector<ExprPtr> items = only(parse_product());
-  while (skip_operator("~")) items.push_back(parse_product());
+  std::vector<ExprPtr> items = only(parse_binary(kProductLevel));
+  while (skip_operator("~")) items.push_back(parse_binary(kProductLevel));
   return items.size() == 1 ? std::move(items[0]) : make(ExprKind::kConcat, line, std::move(items));
-}
-
-ExprPtr ExpressionParser::parse_product() {
-  constexpr std::pair<std::string_view, BinaryOp> kOperators[] = {
-      {"*", BinaryOp::kMul}, {"/", BinaryOp::kDiv}, {"//", BinaryOp::kFloorDiv}, {"%", BinaryOp::kMod}};
-  int line = current().line;
-  ExprPtr left = parse_power();
-  while (current().is(TokenKind::kOperator)) {
-    auto it = std::find_if(std::begin(kOperators), std::end(kOperators),
-                           [&](const auto& entry) { return entry.first == current().text; });
-    if (it == std::end(kOperators)) break;
-    next();
-    left = make(ExprKind::kBinary, line, pair_of(std::move(left), parse_power()));
-    left->op = it->second;
-  }
-  return left;
-}
-
-ExprPtr ExpressionParser::parse_power() {
-  int line = current().line;
-  ExprPtr left = parse_unary();
-  while (skip_operator("**")) {
-    left = make(ExprKind::kBinary, line, pair_of(std::move(left), parse_unary()));
-    left->op = BinaryOp::kPow;
-  }
-  return left;
 }
 
 ExprPtr ExpressionParser::parse_unary(bool with_filters) {
@@ -286,10 +283,8 @@ ExprPtr ExpressionParser::parse_number() {
     node->constant = Value::real(strtod(token.text.c_str(), nullptr));
     return node;
   }
-  char letter = token.text.size() > 1 ? static_cast<char>(token.text[1] | 0x20) : '\0';
-  int base = letter == 'x' ? 16 : letter == 'o' ? 8 : letter == 'b' ? 2 : 10;
   errno = 0;
-  int64_t number = strtoll(token.text.c_str() + (base == 10 ? 0 : 2), nullptr, base);
+  int64_t number = strtoll(token.text.c_str(), nullptr, 10);
   if (errno == ERANGE) fail_at(token.line, "integer overflow: {} does not fit 64 bits", token.text);
   node->constant = Value::integer(number);
   return node;
@@ -298,26 +293,18 @@ ExprPtr ExpressionParser::parse_number() {
 ExprPtr ExpressionParser::parse_list() {
   int line = next().line;
   std::vector<ExprPtr> items;
-  while (!current().is_operator("]")) {
-    if (!items.empty()) expect_operator(",");
-    if (current().is_operator("]")) break;
-    items.push_back(parse_expression());
-  }
-  expect_operator("]");
+  parse_until("]", [&] { items.push_back(parse_expression()); });
   return make(ExprKind::kList, line, std::move(items));
 }
 
 ExprPtr ExpressionParser::parse_dict() {
   int line = next().line;
   std::vector<ExprPtr> items;
-  while (!current().is_operator("}")) {
-    if (!items.empty()) expect_operator(",");
-    if (current().is_operator("}")) break;
+  parse_until("}", [&] {
     items.push_back(parse_expression());
     expect_operator(":");
     items.push_back(parse_expression());
-  }
-  expect_operator("}");
+  });
   return make(ExprKind::kDict, line, std::move(items));
 }
 
@@ -399,39 +386,18 @@ ExprPtr ExpressionParser::parse_subscript(ExprPtr node) {
     return make(ExprKind::kItem, line, pair_of(std::move(node), parse_number()));
   }
   next();
-  std::vector<ExprPtr> items;
-  ExprPtr slice;
-  while (!current().is_operator("]")) {
-    if (!items.empty() || slice) expect_operator(",");
-    ExprPtr first;
-    if (!current().is_operator(":")) {
-      first = parse_expression();
-      if (!current().is_operator(":")) {
-        items.push_back(std::move(first));
-        continue;
-      }
-    }
-    next();
-    auto bound = [&]() -> ExprPtr {
-      bool absent = current().is_operator(":") || current().is_operator("]") || current().is_operator(",");
-      return absent ? nullptr : parse_expression();
-    };
-    std::vector<ExprPtr> parts;
-    parts.push_back(nullptr);
-    parts.push_back(std::move(first));
-    parts.push_back(bound());
-    parts.push_back(skip_operator(":") ? bound() : nullptr);
-    if (!items.empty() || slice) fail_at(line, "a slice can't be one of several subscripts");
-    slice = make(ExprKind::kSlice, line, std::move(parts));
+  ExprPtr first = current().is_operator(":") ? nullptr : parse_expression();
+  if (first && !current().is_operator(":")) {
+    expect_operator("]");
+    return make(ExprKind::kItem, line, pair_of(std::move(node), std::move(first)));
+  }
+  std::vector<ExprPtr> parts = pair_of(std::move(node), std::move(first));
+  for (int i = 0; i < 2; ++i) {
+    bool given = skip_operator(":") && !current().is_operator(":") && !current().is_operator("]");
+    parts.push_back(given ? parse_expression() : nullptr);
   }
   expect_operator("]");
-  if (slice) {
-    if (!items.empty()) fail_at(line, "a slice can't be one of several subscripts");
-    slice->items[0] = std::move(node);
-    return measured(std::move(slice));
-  }
-  ExprPtr key = items.size() == 1 ? std::move(items[0]) : make(ExprKind::kTuple, line, std::move(items));
-  return make(ExprKind::kItem, line, pair_of(std::move(node), std::move(key)));
+  return make(ExprKind::kSlice, line, std::move(parts));
 }
 
 CallArguments ExpressionParser::parse_arguments() {
@@ -442,13 +408,7 @@ CallArguments ExpressionParser::parse_arguments() {
   auto ensure = [&](bool valid) {
     if (!valid) fail_at(line, "invalid syntax for function call expression");
   };
-  bool first = true;
-  while (!current().is_operator(")")) {
-    if (!first) {
-      expect_operator(",");
-      if (current().is_operator(")")) break;
-    }
-    first = false;
+  parse_until(")", [&] {
     if (skip_operator("*")) {
       ensure(!arguments.spread && !arguments.named_spread);
       arguments.spread = parse_expression();
@@ -465,8 +425,7 @@ CallArguments ExpressionParser::parse_arguments() {
       ensure(!arguments.spread && !arguments.named_spread && arguments.named.empty());
       arguments.positional.push_back(parse_expression());
     }
-  }
-  expect_operator(")");
+  });
   return arguments;
 }
 
@@ -476,17 +435,11 @@ ExprPtr ExpressionParser::parse_call(ExprPtr node) {
   return measured(std::move(call));
 }
 
-std::string ExpressionParser::parse_dotted_name() {
-  std::string name = expect(TokenKind::kName).text;
-  while (skip_operator(".")) name += "." + expect(TokenKind::kName).text;
-  return name;
-}
-
 ExprPtr ExpressionParser::parse_filters(ExprPtr node, bool name_follows) {
   while (name_follows || skip_operator("|")) {
     name_follows = false;
     ExprPtr filter = make(ExprKind::kFilter, current().line, only(std::move(node)));
-    filter->name = parse_dotted_name();
+    filter->name = expect(TokenKind::kName).text;
     filter->filter = find_filter(filter->name);
     if (current().is_operator("(")) filter->arguments = parse_arguments();
     node = measured(std::move(filter));
@@ -498,7 +451,7 @@ ExprPtr ExpressionParser::parse_test(ExprPtr node) {
   int line = next().line;
   bool negated = skip_name("not");
   ExprPtr test = make(ExprKind::kTest, line, only(std::move(node)));
-  test->name = parse_dotted_name();
+  test->name = expect(TokenKind::kName).text;
   test->test = find_test(test->name);
   const Token& token = current();
   bool argument = token.is(TokenKind::kName) || token.is(TokenKind::kString) ||

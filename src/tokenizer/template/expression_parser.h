@@ -31,6 +31,18 @@ class ExpressionParser {
   // Fails when `node` can't be assigned.
   static void check_target(const Expr& node);
 
+  // Items between commas, of which one may stand at the end, up to and including `close`.
+  template <typename ParseItem>
+  void parse_until(std::string_view close, ParseItem parse_item) {
+    for (bool first = true; !skip_operator(close); first = false) {
+      if (!first) {
+        expect_operator(",");
+        if (skip_operator(close)) return;
+      }
+      parse_item();
+    }
+  }
+
   ExprPtr make(ExprKind kind, int line, std::vector<ExprPtr> items = {});
 
   // How often the names that make a macro take more arguments were read so far.
@@ -41,14 +53,12 @@ class ExpressionParser {
 
  private:
   ExprPtr parse_conditional();
-  ExprPtr parse_or();
-  ExprPtr parse_and();
+  struct Operator;
+  const Operator* operator_at(int level) const;  // the binary operator of that level that comes next, or null
+  ExprPtr parse_binary(int level);
   ExprPtr parse_not();
   ExprPtr parse_compare();
-  ExprPtr parse_sum();
   ExprPtr parse_concat();
-  ExprPtr parse_product();
-  ExprPtr parse_power();
   ExprPtr parse_unary(bool with_filters = true);
   ExprPtr parse_primary(bool with_namespace = false);
   ExprPtr parse_string();
@@ -61,7 +71,6 @@ class ExpressionParser {
   ExprPtr parse_call(ExprPtr node);
   ExprPtr parse_test(ExprPtr node);
   CallArguments parse_arguments();
-  std::string parse_dotted_name();
   // Items between commas: the item itself where there is one and no comma, else a tuple.
   template <typename ParseItem>
   ExprPtr parse_items(ParseItem parse_item, bool in_parentheses);

@@ -1,6 +1,6 @@
 #include "tokenizer/template/filters.h"
 
-#include <map>
+#include <array>
 
 #include "core/nearest.h"
 #include "tokenizer/template/attributes.h"
@@ -10,31 +10,9 @@
 namespace reprise::tokenizer::jinja {
 namespace {
 
-const std::map<std::string_view, FilterFunction>& filters() {
-  static const auto table = [] {
-    std::map<std::string_view, FilterFunction> filters;
-    for (auto group :
-         {text_filters(), sequence_filters(), order_filters(), select_filters(), value_filters()})
-      for (const Filter& filter : group) filters.emplace(filter.name, filter.function);
-    return filters;
-  }();
-  return table;
+std::array<std::span<const Filter>, 4> groups() {
+  return {text_filters(), sequence_filters(), select_filters(), value_filters()};
 }
-
-}  // namespace
-
-FilterFunction find_filter(std::string_view name) {
-  auto it = filters().find(name);
-  return it == filters().end() ? nullptr : it->second;
-}
-
-std::vector<std::string> filter_names() {
-  std::vector<std::string> names;
-  for (const auto& [name, function] : filters()) names.emplace_back(name);
-  return names;
-}
-
-namespace {
 
 std::string unknown_name(std::string_view kind, std::string_view name,
                          const std::vector<std::string>& known) {
@@ -46,6 +24,20 @@ std::string unknown_name(std::string_view kind, std::string_view name,
 }
 
 }  // namespace
+
+FilterFunction find_filter(std::string_view name) {
+  for (std::span<const Filter> group : groups())
+    for (const Filter& filter : group)
+      if (filter.name == name) return filter.function;
+  return nullptr;
+}
+
+std::vector<std::string> filter_names() {
+  std::vector<std::string> names;
+  for (std::span<const Filter> group : groups())
+    for (const Filter& filter : group) names.emplace_back(filter.name);
+  return names;
+}
 
 std::string unknown_filter(std::string_view name) {
   return unknown_name("filter", name, filter_names());

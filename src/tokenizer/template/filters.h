@@ -29,7 +29,6 @@ std::vector<std::string> test_names();
 
 std::span<const Filter> text_filters();
 std::span<const Filter> sequence_filters();
-std::span<const Filter> order_filters();
 std::span<const Filter> select_filters();
 std::span<const Filter> value_filters();
 

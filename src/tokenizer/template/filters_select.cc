@@ -22,10 +22,21 @@ Arguments with_item(const Arguments& arguments, size_t first) {
   return rest;
 }
 
-std::vector<Value> all_values(const Arguments& arguments) {
-  std::vector<Value> values = arguments.positional;
-  for (const auto& [name, value] : arguments.named) values.push_back(value);
-  return values;
+// Takes the next item from the cursor; false at the end.
+using Step = std::function<bool(Cursor&, Value&)>;
+
+// A generator over the first argument. `prepare` sees the arguments when the first item is asked for, so that its
+// errors come as late as Python's.
+Value lazily(Runtime& runtime, const Arguments& arguments, Step (*prepare)(Runtime&, const Arguments&)) {
+  std::vector<Value> sources = arguments.positional;
+  for (const auto& [name, value] : arguments.named) sources.push_back(value);
+  return runtime.generator(sources, [&runtime, arguments, prepare]() -> std::function<bool(Value&)> {
+    const Value& value = arguments.positional.at(0);
+    if (!truthy(value)) return [](Value&) { return false; };
+    Step step = prepare(runtime, arguments);
+    auto cursor = std::make_shared<Cursor>(runtime, value);
+    return [cursor, step](Value& item) { return step(*cursor, item); };
+  });
 }
 
 Transform prepare_map(Runtime& runtime, const Arguments& arguments) {
@@ -56,19 +67,14 @@ Transform prepare_map(Runtime& runtime, const Arguments& arguments) {
 }
 
 Value map(Runtime& runtime, Arguments& arguments) {
-  Value value = arguments.positional.at(0);
-  return runtime.generator(all_values(arguments),
-                           [&runtime, value, arguments]() -> std::function<bool(Value&)> {
-                             if (!truthy(value)) return [](Value&) { return false; };
-                             Transform transform = prepare_map(runtime, arguments);
-                             auto cursor = std::make_shared<Cursor>(runtime, value);
-                             return [cursor, transform](Value& item) {
-                               Value source;
-                               if (!cursor->next(source)) return false;
-                               item = transform(source);
-                               return true;
-                             };
-                           });
+  return lazily(runtime, arguments, [](Runtime& runtime, const Arguments& arguments) -> Step {
+    return [transform = prepare_map(runtime, arguments)](Cursor& cursor, Value& item) {
+      Value source;
+      if (!cursor.next(source)) return false;
+      item = transform(source);
+      return true;
+    };
+  });
 }
 
 std::function<bool(const Value&)> prepare_test(Runtime& runtime, const Arguments& arguments,
@@ -97,18 +103,13 @@ std::function<bool(const Value&)> prepare_test(Runtime& runtime, const Arguments
 
 template <bool keep, bool by_attribute>
 Value select(Runtime& runtime, Arguments& arguments) {
-  Value value = arguments.positional.at(0);
-  return runtime.generator(all_values(arguments),
-                           [&runtime, value, arguments]() -> std::function<bool(Value&)> {
-                             if (!truthy(value)) return [](Value&) { return false; };
-                             auto test = prepare_test(runtime, arguments, by_attribute);
-                             auto cursor = std::make_shared<Cursor>(runtime, value);
-                             return [cursor, test](Value& item) {
-                               while (cursor->next(item))
-                                 if (test(item) == keep) return true;
-                               return false;
-                             };
-                           });
+  return lazily(runtime, arguments, [](Runtime& runtime, const Arguments& arguments) -> Step {
+    return [test = prepare_test(runtime, arguments, by_attribute)](Cursor& cursor, Value& item) {
+      while (cursor.next(item))
+        if (test(item) == keep) return true;
+      return false;
+    };
+  });
 }
 
 Value attr(Runtime& runtime, Arguments& arguments) {

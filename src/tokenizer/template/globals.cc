@@ -124,17 +124,10 @@ MarkedText Namespace::repr(Runtime& runtime) const {
   if (printing_) return MarkedText("<Namespace {...}>");
   printing_ = true;
   TextBuilder out(runtime);
-  out.append("<Namespace {");
-  bool first = true;
-  for (const auto& [key, value] : entries_) {
-    if (!first) out.append(", ");
-    first = false;
-    append_repr(out, key);
-    out.append(": ");
-    append_repr(out, value);
-  }
+  out.append("<Namespace ");
+  append_pairs(out, entries_);
   printing_ = false;
-  out.append("}>");
+  out.append('>');
   return out.take();
 }
 

@@ -5,7 +5,6 @@
 #include "tokenizer/template/json_text.h"
 #include "tokenizer/template/lexer.h"
 #include "tokenizer/template/loop.h"
-#include "tokenizer/template/macro.h"
 #include "tokenizer/template/text.h"
 
 namespace reprise::tokenizer::jinja {
@@ -259,31 +258,6 @@ Value Interpreter::filtered(const Stmt& node, const FramePtr& outer, const Value
 void Interpreter::run_call_block(const Stmt& node, const FramePtr& frame) {
   Value caller = make_macro(node, frame);
   emit_text(evaluate_call(*node.value, frame, caller));
-}
-
-Value Interpreter::make_macro(const Stmt& node, const FramePtr& frame) {
-  keep_frame(frame);
-  return host<Macro>(0, *this, node, frame);
-}
-
-Value Interpreter::call_macro(const Stmt& node, const FramePtr& closure, Arguments& arguments) {
-  FramePtr frame = make_frame(node.scope, closure);
-  bind_macro(*this, node, arguments, *frame);
-  int outer_line = line;
-  enter(node.scope, *frame);
-  size_t first_default = node.parameters.size() - node.defaults.size();
-  for (size_t i = 0; i < node.parameters.size(); ++i) {
-    const Expr& parameter = *node.parameters[i];
-    if (!frame->slots[i].is(Kind::kMissing)) continue;
-    Value value = i < first_default
-                      ? undefined(fmt::format("parameter {} was not provided", quote(parameter.name)))
-                      : evaluate(*node.defaults[i - first_default], frame);
-    frame->slots[i] = value;
-  }
-  MarkedText text;
-  captured(node.body, frame, text);
-  line = outer_line;
-  return string(std::move(text));
 }
 
 void Interpreter::check_namespaces(const Expr& target, const FramePtr& frame) {

@@ -37,7 +37,8 @@ class JsonWriter {
         return write_string(value.marked());
       case Kind::kList:
       case Kind::kTuple:
-        return write_list(value.items(), level);
+        return write_items("[]", value.items().size(), level,
+                           [&](size_t i) { write(value.items()[i], level + 1); });
       case Kind::kDict:
         return write_dict(value.dict(), level);
       default:
@@ -57,40 +58,32 @@ class JsonWriter {
     for (int i = 0; i < level; ++i) out_.append(style_.indent->view());
   }
 
-  void write_list(const std::vector<Value>& items, int level) {
-    if (items.empty()) return out_.append("[]");
-    out_.append('[');
-    bool first = true;
-    for (const Value& item : items) {
-      if (!first) out_.append(style_.item_separator.view());
-      first = false;
+  // What stands between brackets: `write_item` writes number i.
+  template <typename WriteItem>
+  void write_items(std::string_view brackets, size_t count, int level, WriteItem write_item) {
+    if (count == 0) return out_.append(brackets);
+    out_.append(brackets[0]);
+    for (size_t i = 0; i < count; ++i) {
+      if (i > 0) out_.append(style_.item_separator.view());
       break_line(level + 1);
-      write(item, level + 1);
+      write_item(i);
     }
     break_line(level);
-    out_.append(']');
+    out_.append(brackets[1]);
   }
 
   void write_dict(const DictObject& dict, int level) {
-    if (dict.entries.empty()) return out_.append("{}");
     std::vector<const std::pair<Value, Value>*> entries;
     for (const auto& entry : dict.entries) entries.push_back(&entry);
     if (style_.sort_keys)
       std::stable_sort(entries.begin(), entries.end(), [&](const auto* a, const auto* b) {
         return order(runtime_, a->first, b->first, "<") == Order::kLess;
       });
-    out_.append('{');
-    bool first = true;
-    for (const auto* entry : entries) {
-      if (!first) out_.append(style_.item_separator.view());
-      first = false;
-      break_line(level + 1);
-      write_key(entry->first);
+    write_items("{}", entries.size(), level, [&](size_t i) {
+      write_key(entries[i]->first);
       out_.append(style_.key_separator.view());
-      write(entry->second, level + 1);
-    }
-    break_line(level);
-    out_.append('}');
+      write(entries[i]->second, level + 1);
+    });
   }
 
   // Keys that are no strings become some.
@@ -134,10 +127,6 @@ class JsonWriter {
   const JsonStyle& style_;
   TextBuilder out_;
 };
-
-}  // namespace
-
-namespace {
 
 Value text_value(Runtime& runtime, const std::string& text, bool untrusted) {
   if (!is_valid_utf8(text)) runtime.fail("the context holds text that is not valid UTF-8");

@@ -1,8 +1,10 @@
 #include "tokenizer/template/lexer.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "tokenizer/template/strings.h"
+#include "tokenizer/template/text.h"
 
 namespace reprise::tokenizer::jinja {
 namespace {
@@ -50,39 +52,14 @@ class StringDecoder {
 
  private:
   void escape() {
+    constexpr std::string_view kPlain = "\\\\''\"\"a\ab\bf\fn\nr\rt\tv\v";  // letter, character
     char32_t point = decode_point(body_, position_);
-    switch (point) {
-      case '\n':
-        return;
-      case '\\':
-      case '\'':
-      case '"':
-        return append(point);
-      case 'a':
-        return append('\a');
-      case 'b':
-        return append('\b');
-      case 'f':
-        return append('\f');
-      case 'n':
-        return append('\n');
-      case 'r':
-        return append('\r');
-      case 't':
-        return append('\t');
-      case 'v':
-        return append('\v');
-      case 'x':
-        return append(hex(2));
-      case 'u':
-        return append(hex(4));
-      case 'U':
-        return append(hex(8));
-      case 'N':
-        fail_at(line_, "\\N{{...}} escapes are not supported, write \\u and the code point");
-      default:
-        break;
-    }
+    if (point == '\n') return;
+    for (size_t i = 0; i < kPlain.size(); i += 2)
+      if (point == static_cast<char32_t>(kPlain[i])) return append(static_cast<char32_t>(kPlain[i + 1]));
+    if (point == 'x' || point == 'u' || point == 'U')
+      return append(hex(point == 'x' ? 2 : point == 'u' ? 4 : 8));
+    if (point == 'N') fail_at(line_, "\\N{{...}} escapes are not supported, write \\u and the code point");
     if (point >= '0' && point <= '7') {
       char32_t value = point - '0';
       for (int i = 0; i < 2 && position_ < body_.size() && body_[position_] >= '0' && body_[position_] <= '7';
@@ -91,32 +68,24 @@ class StringDecoder {
       return append(value);
     }
     out_ += '\\';
-    if (point < 0x80) {
+    // jinja2 escapes non-ASCII before it decodes, so the backslash meets "xe9" instead of the letter.
+    if (point < 0x80)
       append(point);
-    } else {
-      // jinja2 escapes non-ASCII before it decodes, so the backslash meets "xe9" instead of the letter.
-      out_ += point < 0x100     ? fmt::format("x{:02x}", static_cast<uint32_t>(point))
-              : point < 0x10000 ? fmt::format("u{:04x}", static_cast<uint32_t>(point))
-                                : fmt::format("U{:08x}", static_cast<uint32_t>(point));
-    }
+    else
+      out_ += escape_of(point).substr(1);
   }
 
   char32_t hex(int digits) {
-    char32_t value = 0;
-    for (int i = 0; i < digits; ++i) {
-      char c = position_ < body_.size() ? body_[position_] : '\0';
-      int digit = c >= '0' && c <= '9'   ? c - '0'
-                  : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                  : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                         : -1;
-      if (digit < 0)
-        fail_at(line_, "truncated \\{} escape in a string",
-                digits == 2   ? "xXX"
-                : digits == 4 ? "uXXXX"
-                              : "UXXXXXXXX");
-      value = value << 4 | static_cast<char32_t>(digit);
-      ++position_;
-    }
+    size_t available = std::min(body_.size() - position_, static_cast<size_t>(digits));
+    uint32_t value = 0;
+    const char* end = body_.data() + position_ + available;
+    auto [stop, error] = std::from_chars(body_.data() + position_, end, value, 16);
+    if (available < static_cast<size_t>(digits) || stop != end)
+      fail_at(line_, "truncated \\{} escape in a string",
+              digits == 2   ? "xXX"
+              : digits == 4 ? "uXXXX"
+                            : "UXXXXXXXX");
+    position_ += available;
     return value;
   }
 
@@ -175,17 +144,9 @@ class Lexer {
       if (c == '{' || c == '%' || c == '#') break;
       ++tag;
     }
-    char kind = source_[tag + 1];
-    size_t after = tag + 2;
-    char sign =
-        after < source_.size() && (source_[after] == '-' || source_[after] == '+') ? source_[after] : '\0';
-    if (sign) ++after;
-    std::string_view text = std::string_view(source_).substr(begin, tag - begin);
-    if (sign == '-')
-      text = strip(text, nullptr, false, true);
-    else if (sign != '+' && kind != '{')
-      text = strip_line_start(text);
-    push_data(text);
+    char kind = source_[tag + 1], sign = sign_at(tag + 2);
+    size_t after = tag + 2 + (sign != '\0');
+    push_text_before(tag, sign, kind != '{');
     size_t raw_end = kind == '%' ? raw_begin_end(after) : 0;
     advance(raw_end ? raw_end : after);
     if (raw_end)
@@ -194,6 +155,22 @@ class Lexer {
       lex_comment();
     else
       lex_tag(kind == '%');
+  }
+
+  // The - or + behind the opening of a tag, or nothing.
+  char sign_at(size_t position) const {
+    char c = position < source_.size() ? source_[position] : '\0';
+    return c == '-' || c == '+' ? c : '\0';
+  }
+
+  // The text up to a tag, trimmed as its sign says; without one, lstrip_blocks holds for all tags but prints.
+  void push_text_before(size_t tag, char sign, bool lstrip) {
+    std::string_view text = std::string_view(source_).substr(position_, tag - position_);
+    if (sign == '-')
+      text = strip(text, nullptr, false, true);
+    else if (sign == '\0' && lstrip)
+      text = strip_line_start(text);
+    push_data(text);
   }
 
   void push_data(std::string_view text) {
@@ -238,19 +215,12 @@ class Lexer {
 
   void lex_raw() {
     for (size_t tag = position_; (tag = source_.find("{%", tag)) != std::string::npos; ++tag) {
-      size_t after = tag + 2;
-      char sign =
-          after < source_.size() && (source_[after] == '-' || source_[after] == '+') ? source_[after] : '\0';
-      size_t name = skip_space(sign ? after + 1 : after);
+      char sign = sign_at(tag + 2);
+      size_t name = skip_space(tag + 2 + (sign != '\0'));
       if (!rest(name).starts_with("endraw")) continue;
       size_t end = block_end(skip_space(name + 6), "%}");
       if (!end) continue;
-      std::string_view text = std::string_view(source_).substr(position_, tag - position_);
-      if (sign == '-')
-        text = strip(text, nullptr, false, true);
-      else if (sign != '+')
-        text = strip_line_start(text);
-      push_data(text);
+      push_text_before(tag, sign, true);
       return advance(end);
     }
     fail_at(line_, "Missing end of raw directive");
@@ -286,63 +256,41 @@ class Lexer {
     lex_operator(open);
   }
 
-  size_t digits_end(size_t from, auto is_digit) const {
+  // The end of digits with single underscores between them.
+  size_t digits_end(size_t from) const {
+    auto is_digit = [&](size_t i) { return i < source_.size() && source_[i] >= '0' && source_[i] <= '9'; };
     size_t end = from;
-    while (end < source_.size()) {
-      char c = source_[end];
-      bool underscore = c == '_' && end > from && end + 1 < source_.size() && source_[end - 1] != '_' &&
-                        is_digit(source_[end + 1]);
-      if (!is_digit(c) && !underscore) break;
+    while (is_digit(end) ||
+           (end > from && source_[end - 1] != '_' && rest(end).starts_with('_') && is_digit(end + 1)))
       ++end;
-    }
     return end;
   }
 
-  void push_number(TokenKind kind, size_t end) {
-    std::string text = source_.substr(position_, end - position_);
-    std::erase(text, '_');
-    push(kind, std::move(text));
-    advance(end);
-  }
-
+  // Decimal integers and floats; 0x1F and the like are not known. Behind a dot only digits count (list.0).
   void lex_number() {
-    auto decimal = [](char c) { return c >= '0' && c <= '9'; };
-    bool after_dot = position_ > 0 && source_[position_ - 1] == '.';
-    size_t whole = digits_end(position_, decimal);
-    if (!after_dot) {
-      size_t end = whole;
-      bool is_float = false;
-      if (end < source_.size() && source_[end] == '.' && digits_end(end + 1, decimal) > end + 1) {
-        end = digits_end(end + 1, decimal);
+    size_t end = digits_end(position_);
+    bool after_dot = position_ > 0 && source_[position_ - 1] == '.', is_float = false;
+    if (!after_dot && rest(end).starts_with('.') && digits_end(end + 1) > end + 1) {
+      end = digits_end(end + 1);
+      is_float = true;
+    }
+    if (!after_dot && end < source_.size() && (source_[end] | 0x20) == 'e') {
+      bool sign = rest(end + 1).starts_with('+') || rest(end + 1).starts_with('-');
+      size_t exponent = end + 1 + sign;
+      if (digits_end(exponent) > exponent) {
+        end = digits_end(exponent);
         is_float = true;
       }
-      if (end < source_.size() && (source_[end] | 0x20) == 'e') {
-        size_t exponent = end + 1;
-        if (exponent < source_.size() && (source_[exponent] == '+' || source_[exponent] == '-')) ++exponent;
-        if (digits_end(exponent, decimal) > exponent) {
-          end = digits_end(exponent, decimal);
-          is_float = true;
-        }
-      }
-      if (is_float) return push_number(TokenKind::kFloat, end);
     }
-    if (source_[position_] == '0') {
-      char base = position_ + 1 < source_.size() ? static_cast<char>(source_[position_ + 1] | 0x20) : '\0';
-      auto fits = [base](char c) {
-        return base == 'b'   ? c == '0' || c == '1'
-               : base == 'o' ? c >= '0' && c <= '7'
-                             : isxdigit(static_cast<unsigned char>(c)) != 0;
-      };
-      if (base == 'b' || base == 'o' || base == 'x') {
-        size_t begin = position_ + 2;
-        if (begin < source_.size() && source_[begin] == '_') ++begin;
-        size_t end = digits_end(begin, fits);
-        if (end > begin) return push_number(TokenKind::kInteger, end);
-      }
-      // Only zeros may follow a leading zero.
-      return push_number(TokenKind::kInteger, digits_end(position_, [](char c) { return c == '0'; }));
-    }
-    push_number(TokenKind::kInteger, whole);
+    std::string text = source_.substr(position_, end - position_);
+    if (!is_float && text.size() > 1 && text[0] == '0' && text.find_first_not_of("0_") != text.npos)
+      fail_at(line_, "the number {} begins with 0", text);
+    if (!is_float && text == "0" && end < source_.size() &&
+        std::string_view("xXoObB").find(source_[end]) != std::string_view::npos)
+      fail_at(line_, "the number {}{}... is not supported, only decimal numbers are", text, source_[end]);
+    std::erase(text, '_');
+    push(is_float ? TokenKind::kFloat : TokenKind::kInteger, std::move(text));
+    advance(end);
   }
 
   void lex_string(char mark) {

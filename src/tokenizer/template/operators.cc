@@ -149,7 +149,7 @@ Value repeat(Runtime& runtime, const Value& sequence, int64_t count) {
   items.reserve(sequence.items().size() * times);
   for (size_t i = 0; i < times; ++i)
     items.insert(items.end(), sequence.items().begin(), sequence.items().end());
-  return sequence.is(Kind::kList) ? runtime.list(std::move(items)) : runtime.tuple(std::move(items));
+  return runtime.sequence(sequence.kind(), std::move(items));
 }
 
 Value add_sequences(Runtime& runtime, const Value& left, const Value& right) {
@@ -165,7 +165,7 @@ Value add_sequences(Runtime& runtime, const Value& left, const Value& right) {
   runtime.step(left.items().size() + right.items().size());
   std::vector<Value> items = left.items();
   items.insert(items.end(), right.items().begin(), right.items().end());
-  return left.is(Kind::kList) ? runtime.list(std::move(items)) : runtime.tuple(std::move(items));
+  return runtime.sequence(left.kind(), std::move(items));
 }
 
 struct SliceBounds {
@@ -284,7 +284,7 @@ Value slice(Runtime& runtime, const Value& object, const Value& start, const Val
   items.reserve(static_cast<size_t>(bounds.count));
   for (int64_t i = 0; i < bounds.count; ++i)
     items.push_back(object.items()[static_cast<size_t>(bounds.start + i * bounds.step)]);
-  return object.is(Kind::kList) ? runtime.list(std::move(items)) : runtime.tuple(std::move(items));
+  return runtime.sequence(object.kind(), std::move(items));
 }
 
 Value subscript(Runtime& runtime, const Value& object, const Value& key) {

@@ -184,8 +184,7 @@ class Parser : public ExpressionParser {
   void parse_signature(Stmt& node) {
     expect_operator("(");
     SeededSet names;
-    while (!current().is_operator(")")) {
-      if (!node.parameters.empty()) expect_operator(",");
+    parse_until(")", [&] {
       ExprPtr parameter = parse_name();
       if (!names.insert(parameter->name).second)
         fail_at(parameter->line, "duplicate argument '{}'", parameter->name);
@@ -194,8 +193,7 @@ class Parser : public ExpressionParser {
       else if (!node.defaults.empty())
         fail_at(current().line, "non-default argument follows default argument");
       node.parameters.push_back(std::move(parameter));
-    }
-    expect_operator(")");
+    });
   }
 
   ExprPtr parse_name() {

@@ -95,20 +95,12 @@ Value Runtime::substring(MarkedView piece) {
   return string(MarkedText(piece));
 }
 
-Value Runtime::list(std::vector<Value> items) {
+Value Runtime::sequence(Kind kind, std::vector<Value> items) {
   step(items.size() / 8);
   auto object = std::make_shared<ListObject>();
   adopt(*object, items.size() * sizeof(Value), depth_below(items));
   object->items = std::move(items);
-  return Value(Kind::kList, std::move(object));
-}
-
-Value Runtime::tuple(std::vector<Value> items) {
-  step(items.size() / 8);
-  auto object = std::make_shared<ListObject>();
-  adopt(*object, items.size() * sizeof(Value), depth_below(items));
-  object->items = std::move(items);
-  return Value(Kind::kTuple, std::move(object));
+  return Value(kind, std::move(object));
 }
 
 Value Runtime::range(int64_t start, int64_t stop, int64_t step) {
@@ -152,20 +144,12 @@ Value Runtime::generator(const std::vector<Value>& sources,
   });
 }
 
-Value Runtime::big_integer(std::string digits) {
+Value Runtime::plain_text(Kind kind, std::string text) {
+  step_bytes(text.size());
   auto object = std::make_shared<StringObject>();
-  step_bytes(digits.size());
-  adopt(*object, digits.size(), 0);
-  object->text = std::move(digits);
-  return Value(Kind::kBigInt, std::move(object));
-}
-
-Value Runtime::undefined(std::string message) {
-  step_bytes(message.size());
-  auto object = std::make_shared<StringObject>();
-  adopt(*object, message.size(), 0);
-  object->text = std::move(message);
-  return Value(Kind::kUndefined, std::move(object));
+  adopt(*object, text.size(), 0);
+  object->text = std::move(text);
+  return Value(kind, std::move(object));
 }
 
 Value Runtime::call(const Value& callee, Arguments& arguments) {
@@ -271,18 +255,7 @@ const std::string& Bound::text(size_t i) const {
 }
 
 bool iterable(const Value& value) {
-  switch (value.kind()) {
-    case Kind::kMissing:
-    case Kind::kNone:
-    case Kind::kBool:
-    case Kind::kInt:
-    case Kind::kBigInt:
-    case Kind::kFloat:
-    case Kind::kHost:
-      return false;
-    default:
-      return true;
-  }
+  return length_of(value) || value.is(Kind::kIterator);
 }
 
 Cursor::Cursor(Runtime& runtime, Value iterable) : runtime_(runtime), iterable_(std::move(iterable)) {

@@ -47,8 +47,9 @@ class Runtime {
   Value string(std::string text);
   Value string(MarkedText text);
   Value substring(MarkedView piece);
-  Value list(std::vector<Value> items);
-  Value tuple(std::vector<Value> items);
+  Value list(std::vector<Value> items) { return sequence(Kind::kList, std::move(items)); }
+  Value tuple(std::vector<Value> items) { return sequence(Kind::kTuple, std::move(items)); }
+  Value sequence(Kind kind, std::vector<Value> items);
   Value range(int64_t start, int64_t stop, int64_t step);
   Value view(const Value& dict, ViewKind kind);
   // `sources` are the values that `next` holds: they bound how deep generators stack.
@@ -57,8 +58,8 @@ class Runtime {
   // A generator function: `start` runs at the first item, so its errors come as late as Python's.
   Value generator(const std::vector<Value>& sources, std::function<std::function<bool(Value&)>()> start);
   // An integer beyond 64 bits, in decimal: it is carried and printed, not calculated with.
-  Value big_integer(std::string digits);
-  Value undefined(std::string message);
+  Value big_integer(std::string digits) { return plain_text(Kind::kBigInt, std::move(digits)); }
+  Value undefined(std::string message) { return plain_text(Kind::kUndefined, std::move(message)); }
   template <typename T, typename... Args>
   Value host(int depth, Args&&... args) {
     auto object = std::make_shared<T>(std::forward<Args>(args)...);
@@ -106,6 +107,7 @@ class Runtime {
 
  private:
   void check_limits();
+  Value plain_text(Kind kind, std::string text);
 
   uint64_t steps_ = 0;
   uint64_t next_check_ = 0;

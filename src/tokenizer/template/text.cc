@@ -6,13 +6,13 @@
 #include "tokenizer/template/unicode.h"
 
 namespace reprise::tokenizer::jinja {
-namespace {
-
 std::string escape_of(char32_t point) {
   uint32_t number = point;
   if (point < 0x100) return fmt::format("\\x{:02x}", number);
   return point < 0x10000 ? fmt::format("\\u{:04x}", number) : fmt::format("\\U{:08x}", number);
 }
+
+namespace {
 
 // What repr() writes for a character, or nothing where the character stands for itself.
 std::string repr_escape(char32_t point, char mark) {
@@ -56,21 +56,6 @@ void append_items(TextBuilder& out, const std::vector<Value>& items) {
     first = false;
     append_repr(out, item);
   }
-}
-
-void append_view(TextBuilder& out, const ViewObject& view) {
-  bool first = true;
-  out.append("([");
-  for (const auto& [key, value] : view.dict.dict().entries) {
-    if (!first) out.append(", ");
-    first = false;
-    if (view.view == ViewKind::kItems) out.append('(');
-    if (view.view != ViewKind::kValues) append_repr(out, key);
-    if (view.view == ViewKind::kItems) out.append(", ");
-    if (view.view != ViewKind::kKeys) append_repr(out, value);
-    if (view.view == ViewKind::kItems) out.append(')');
-  }
-  out.append("])");
 }
 
 }  // namespace
@@ -117,6 +102,19 @@ void append_str(TextBuilder& out, const Value& value) {
     append_repr(out, value);
 }
 
+void append_pairs(TextBuilder& out, const std::vector<std::pair<Value, Value>>& pairs) {
+  bool first = true;
+  out.append('{');
+  for (const auto& [key, value] : pairs) {
+    if (!first) out.append(", ");
+    first = false;
+    append_repr(out, key);
+    out.append(": ");
+    append_repr(out, value);
+  }
+  out.append('}');
+}
+
 void append_repr(TextBuilder& out, const Value& value) {
   Runtime& runtime = out.runtime();
   runtime.step();
@@ -144,18 +142,8 @@ void append_repr(TextBuilder& out, const Value& value) {
       out.append('(');
       append_items(out, value.items());
       return out.append(value.items().size() == 1 ? ",)" : ")");
-    case Kind::kDict: {
-      out.append('{');
-      bool first = true;
-      for (const auto& [key, item] : value.dict().entries) {
-        if (!first) out.append(", ");
-        first = false;
-        append_repr(out, key);
-        out.append(": ");
-        append_repr(out, item);
-      }
-      return out.append('}');
-    }
+    case Kind::kDict:
+      return append_pairs(out, value.dict().entries);
     case Kind::kRange: {
       const RangeObject& range = value.range();
       out.append(range.step == 1 ? fmt::format("range({}, {})", range.start, range.stop)
@@ -164,7 +152,9 @@ void append_repr(TextBuilder& out, const Value& value) {
     }
     case Kind::kView:
       out.append(type_name(value));
-      return append_view(out, value.view());
+      out.append("([");
+      append_items(out, to_vector(runtime, value));
+      return out.append("])");
     case Kind::kIterator:
       return out.append(fmt::format("<{} object>", type_name(value)));
     case Kind::kHost: {

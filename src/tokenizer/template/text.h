@@ -9,9 +9,13 @@ namespace reprise::tokenizer::jinja {
 std::string float_repr(double value);
 void append_str(TextBuilder& out, const Value& value);
 void append_repr(TextBuilder& out, const Value& value);
+// "{'key': value, ...}"
+void append_pairs(TextBuilder& out, const std::vector<std::pair<Value, Value>>& pairs);
 // str(value) as a string value: a string is itself.
 Value to_str(Runtime& runtime, const Value& value);
 MarkedText to_repr(Runtime& runtime, const Value& value);
+// "\xe9", "\u20ac" or "\U0001f600".
+std::string escape_of(char32_t point);
 // A quoted name for messages, as Python's repr of a str.
 std::string quote(std::string_view text);
 

@@ -14,39 +14,14 @@ Value constant_string(std::string text) {
 }
 
 std::string_view type_name(const Value& value) {
-  switch (value.kind()) {
-    case Kind::kMissing:
-    case Kind::kUndefined:
-      return "Undefined";
-    case Kind::kNone:
-      return "NoneType";
-    case Kind::kBool:
-      return "bool";
-    case Kind::kInt:
-    case Kind::kBigInt:
-      return "int";
-    case Kind::kFloat:
-      return "float";
-    case Kind::kString:
-      return "str";
-    case Kind::kList:
-      return "list";
-    case Kind::kTuple:
-      return "tuple";
-    case Kind::kDict:
-      return "dict";
-    case Kind::kRange:
-      return "range";
-    case Kind::kView:
-      return value.view().view == ViewKind::kKeys     ? "dict_keys"
-             : value.view().view == ViewKind::kValues ? "dict_values"
-                                                      : "dict_items";
-    case Kind::kIterator:
-      return value.iterator().type_name;
-    case Kind::kHost:
-      return value.host().type_name();
-  }
-  return "object";
+  constexpr std::string_view kViews[] = {"dict_keys", "dict_values", "dict_items"};
+  if (value.is(Kind::kView)) return kViews[static_cast<size_t>(value.view().view)];
+  if (value.is(Kind::kIterator)) return value.iterator().type_name;
+  if (value.is(Kind::kHost)) return value.host().type_name();
+  constexpr std::string_view kNames[] = {"Undefined", "Undefined", "NoneType", "bool",  "int",  "int",
+                                         "float",     "str",       "list",     "tuple", "dict", "range"};
+  static_assert(std::size(kNames) == static_cast<size_t>(Kind::kRange) + 1);
+  return kNames[static_cast<size_t>(value.kind())];
 }
 
 std::string describe_type(const Value& value) {
@@ -55,33 +30,10 @@ std::string describe_type(const Value& value) {
 }
 
 bool truthy(const Value& value) {
-  switch (value.kind()) {
-    case Kind::kMissing:
-    case Kind::kUndefined:
-    case Kind::kNone:
-      return false;
-    case Kind::kBool:
-    case Kind::kInt:
-      return value.as_int() != 0;
-    case Kind::kFloat:
-      return value.as_double() != 0.0;
-    case Kind::kString:
-      return !value.text().empty();
-    case Kind::kList:
-    case Kind::kTuple:
-      return !value.items().empty();
-    case Kind::kDict:
-      return !value.dict().entries.empty();
-    case Kind::kRange:
-      return value.range().length != 0;
-    case Kind::kView:
-      return !value.view().dict.dict().entries.empty();
-    case Kind::kBigInt:
-    case Kind::kIterator:
-    case Kind::kHost:
-      return true;
-  }
-  return true;
+  if (value.is_integral()) return value.as_int() != 0;
+  if (value.is(Kind::kFloat)) return value.as_double() != 0.0;
+  if (value.is(Kind::kMissing) || value.is(Kind::kNone)) return false;
+  return length_of(value).value_or(1) != 0;
 }
 
 const Value* DictObject::find(std::string_view key) const {

@@ -78,6 +78,8 @@ TEST(ChatTemplate, WhatIsNotThereIsNamed) {
        "the attribute 'arguments' of Macro is not available"},
       {"{{ range(3).stop }}", "the attribute 'stop' of range is not available"},
       {"{{ range(3)[1:] }}", "a range can't be sliced"},
+      {"{{ 0x1F }}", "only decimal numbers are"},
+      {"{{ {'a': 1}.keys() == {'a': 1}.keys() }}", "objects can't be compared"},
       {"{{ cycler(1) }}", "'cycler' is undefined"},
       {"{{ joiner() }}", "'joiner' is undefined"},
       {"{{ lipsum() }}", "'lipsum' is undefined"},
