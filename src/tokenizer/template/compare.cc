@@ -1,5 +1,6 @@
 #include "tokenizer/template/compare.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
@@ -48,20 +49,10 @@ bool equal_dicts(Runtime& runtime, const DictObject& a, const DictObject& b) {
 }  // namespace
 
 bool same(const Value& a, const Value& b) {
-  if (a.kind() != b.kind()) return false;
-  switch (a.kind()) {
-    case Kind::kNone:
-      return true;
-    case Kind::kBool:
-    case Kind::kInt:
-      return a.as_int() == b.as_int();
-    case Kind::kFloat:
-      return false;
-    case Kind::kString:
-      return a.identity() == b.identity() || (a.text().size() <= 1 && a.text() == b.text());
-    default:
-      return a.identity() == b.identity();
-  }
+  if (a.kind() != b.kind() || a.is(Kind::kFloat)) return false;
+  if (a.is_integral()) return a.as_int() == b.as_int();
+  bool interned = a.is_string() && a.text().size() <= 1;
+  return a.identity() == b.identity() || (interned && a.text() == b.text());
 }
 
 bool equal(Runtime& runtime, const Value& a, const Value& b) {
@@ -171,19 +162,10 @@ bool compare(Runtime& runtime, CompareOp op, const Value& left, const Value& rig
 
 bool hashable(Runtime& runtime, const Value& value) {
   runtime.step();
-  switch (value.kind()) {
-    case Kind::kList:
-    case Kind::kDict:
-      return false;
-    case Kind::kView:
-      return value.view().view == ViewKind::kValues;
-    case Kind::kTuple:
-      for (const Value& item : value.items())
-        if (!hashable(runtime, item)) return false;
-      return true;
-    default:
-      return true;
-  }
+  if (value.is(Kind::kList) || value.is(Kind::kDict)) return false;
+  if (value.is(Kind::kView)) return value.view().view == ViewKind::kValues;
+  return !value.is(Kind::kTuple) || std::all_of(value.items().begin(), value.items().end(),
+                                                [&](const Value& item) { return hashable(runtime, item); });
 }
 
 size_t hash(Runtime& runtime, const Value& value) {

@@ -8,6 +8,9 @@
 #include <thread>
 
 #include "core/error.h"
+#include "source_dir.h"
+#include "tokenizer/template/attributes.h"
+#include "tokenizer/template/filters.h"
 
 namespace reprise::tokenizer {
 namespace {
@@ -144,6 +147,28 @@ TEST(ChatTemplate, AnUnknownFilterIsNamedWithTheNearest) {
   EXPECT_THAT(failure("{{ 1|tojsn }}"), HasSubstr("No filter named 'tojsn'; the nearest is 'tojson'"));
   EXPECT_THAT(failure("{{ 1|urlencode }}"), HasSubstr("No filter named 'urlencode'"));
   EXPECT_THAT(failure("{{ 1 is strng }}"), HasSubstr("No test named 'strng'; the nearest is 'string'"));
+}
+
+TEST(ChatTemplate, TheDocumentationListsWhatIsKnown) {
+  const std::string page = read_file(REPRISE_SOURCE_DIR "/docs/chat-templates.md");
+  const auto row = [&](const std::string& part) {
+    const size_t begin = page.find("| " + part + " | ");
+    EXPECT_NE(begin, std::string::npos) << part;
+    const std::string line = page.substr(begin, page.find('\n', begin) - begin);
+    return line.substr(part.size() + 4);
+  };
+  const auto expect_names = [](const std::string& text, std::vector<std::string> names) {
+    for (const std::string& name : names)
+      EXPECT_THAT(text, testing::ContainsRegex("(^|[ (])" + name + "([,;. )]|$)"));
+  };
+  std::vector<std::string> methods, container_methods;
+  for (const jinja::Method& method : jinja::string_methods()) methods.emplace_back(method.name);
+  for (auto group : {jinja::sequence_methods(), jinja::dict_methods()})
+    for (const jinja::Method& method : group) container_methods.emplace_back(method.name);
+  expect_names(row("filters"), jinja::filter_names());
+  expect_names(row("tests"), jinja::test_names());
+  expect_names(row("methods of text"), methods);
+  expect_names(row("methods of lists and dicts"), container_methods);
 }
 
 TEST(ChatTemplate, BadInputIsAnError) {
