@@ -32,7 +32,7 @@ enum class ExprKind : uint8_t {
   kConcat,
   kCompare,      // items[0] op items[1] op ...
   kConditional,  // items: test, then, else (may be null)
-  kAttribute,    // items[0].name
+  kAttribute,    // items[0].constant
   kItem,         // items[0][items[1]]
   kSlice,        // items[0][items[1]:items[2]:items[3]], bounds may be null
   kCall,         // items[0](...)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tokenizer/template/compare.h"
 #include "tokenizer/template/operators.h"
 #include "tokenizer/template/text.h"
 
@@ -88,14 +89,14 @@ std::optional<Value> find_method(Runtime& runtime, std::span<const Method> metho
   return std::nullopt;
 }
 
-Value get_attribute(Runtime& runtime, const Value& object, std::string_view name) {
+Value get_attribute(Runtime& runtime, const Value& object, const Value& name, bool or_item) {
   runtime.step();
   // A dict's own methods are few; its items are what templates ask for.
-  if (auto found = safe_attribute(runtime, object, name)) return *found;
-  if (object.is(Kind::kDict)) {
-    if (const Value* item = object.dict().find(name)) return *item;
+  if (auto found = safe_attribute(runtime, object, name.text())) return *found;
+  if (or_item && object.is(Kind::kDict)) {
+    if (const Value* item = dict_find(runtime, object.dict(), name)) return *item;
   }
-  return no_attribute(runtime, object, runtime.string(std::string(name)));
+  return no_attribute(runtime, object, name);
 }
 
 Value get_item(Runtime& runtime, const Value& object, const Value& key) {
@@ -106,11 +107,6 @@ Value get_item(Runtime& runtime, const Value& object, const Value& key) {
     if (auto found = safe_attribute(runtime, object, key.text())) return *found;
   }
   return no_attribute(runtime, object, key);
-}
-
-Value get_attribute_only(Runtime& runtime, const Value& object, std::string_view name) {
-  if (auto found = safe_attribute(runtime, object, name)) return *found;
-  return no_attribute(runtime, object, runtime.string(std::string(name)));
 }
 
 }  // namespace reprise::tokenizer::jinja

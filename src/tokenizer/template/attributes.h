@@ -9,10 +9,9 @@
 
 namespace reprise::tokenizer::jinja {
 
-Value get_attribute(Runtime& runtime, const Value& object, std::string_view name);
+// `name` is a string. Without `or_item`, items of a dict are not looked at (the filter `attr`).
+Value get_attribute(Runtime& runtime, const Value& object, const Value& name, bool or_item = true);
 Value get_item(Runtime& runtime, const Value& object, const Value& key);
-// The attribute alone (the filter `attr`): undefined instead of falling back to items.
-Value get_attribute_only(Runtime& runtime, const Value& object, std::string_view name);
 
 // A function written in C++; `self` is the object it is bound to, or missing.
 using NativeFunction = Value (*)(Runtime& runtime, const Value& self, Arguments& arguments);

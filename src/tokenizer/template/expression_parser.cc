@@ -378,7 +378,7 @@ ExprPtr ExpressionParser::parse_subscript(ExprPtr node) {
     const Token& token = next();
     if (token.is(TokenKind::kName)) {
       ExprPtr attribute = make(ExprKind::kAttribute, line, only(std::move(node)));
-      attribute->name = token.text;
+      attribute->constant = constant_string(token.text);
       return attribute;
     }
     if (!token.is(TokenKind::kInteger)) fail_at(token.line, "expected name or number after '.'");

@@ -114,7 +114,8 @@ Value select(Runtime& runtime, Arguments& arguments) {
 
 Value attr(Runtime& runtime, Arguments& arguments) {
   Bound bound(runtime, "attr", arguments, {"/obj", "name"}, 2);
-  return get_attribute_only(runtime, bound[0], bound.text(1));
+  bound.text(1);
+  return get_attribute(runtime, bound[0], bound[1], false);
 }
 
 constexpr Filter kFilters[] = {{"attr", attr},

@@ -49,7 +49,7 @@ Value Interpreter::evaluate(const Expr& node, const FramePtr& frame) {
     case ExprKind::kAttribute: {
       Value object = evaluate(*node.items[0], frame);
       line = node.line;
-      return get_attribute(*this, object, node.name);
+      return get_attribute(*this, object, node.constant);
     }
     case ExprKind::kItem: {
       Value object = evaluate(*node.items[0], frame);

@@ -291,8 +291,7 @@ Value subscript(Runtime& runtime, const Value& object, const Value& key) {
   if (object.is_undefined()) runtime.fail("{}", object.text());
   if (object.is(Kind::kDict)) {
     if (!hashable(runtime, key)) return Value();
-    const Value* found =
-        key.is_string() ? object.dict().find(key.text()) : dict_find(runtime, object.dict(), key);
+    const Value* found = dict_find(runtime, object.dict(), key);
     return found ? *found : Value();
   }
   if (!object.is_string() && !object.is_sequence() && !object.is(Kind::kRange)) return Value();

@@ -290,17 +290,8 @@ bool Cursor::next(Value& item) {
       const auto& entries = iterable_.view().dict.dict().entries;
       if (position_ >= entries.size()) return false;
       const auto& [key, value] = entries[position_++];
-      switch (iterable_.view().view) {
-        case ViewKind::kKeys:
-          item = key;
-          break;
-        case ViewKind::kValues:
-          item = value;
-          break;
-        case ViewKind::kItems:
-          item = runtime_.tuple({key, value});
-          break;
-      }
+      ViewKind kind = iterable_.view().view;
+      item = kind == ViewKind::kKeys ? key : kind == ViewKind::kValues ? value : runtime_.tuple({key, value});
       return true;
     }
     case Kind::kRange: {

@@ -1,6 +1,5 @@
 #include "tokenizer/template/value.h"
 
-#include "core/seeded_hash.h"
 #include "tokenizer/template/runtime.h"
 #include "tokenizer/template/unicode.h"
 
@@ -34,20 +33,6 @@ bool truthy(const Value& value) {
   if (value.is(Kind::kFloat)) return value.as_double() != 0.0;
   if (value.is(Kind::kMissing) || value.is(Kind::kNone)) return false;
   return length_of(value).value_or(1) != 0;
-}
-
-const Value* DictObject::find(std::string_view key) const {
-  if (index.empty()) {
-    for (const auto& [name, value] : entries)
-      if (name.is_string() && name.text() == key) return &value;
-    return nullptr;
-  }
-  auto [begin, end] = index.equal_range(SeededHash()(key));
-  for (auto it = begin; it != end; ++it) {
-    const auto& [name, value] = entries[it->second];
-    if (name.is_string() && name.text() == key) return &value;
-  }
-  return nullptr;
 }
 
 MarkedText HostObject::repr(Runtime&) const {

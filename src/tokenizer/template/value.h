@@ -126,8 +126,6 @@ struct ListObject : HeapObject {
 // Insertion-ordered, keys by Python's equality (1 == 1.0 == True).
 struct DictObject : HeapObject {
   std::vector<std::pair<Value, Value>> entries;
-
-  const Value* find(std::string_view key) const;
   std::unordered_multimap<size_t, uint32_t>
       index;  // hash to entry; filled by DictBuilder beyond a few entries
 };
