@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes src/tokenizer/template/unicode_tables.inc: where Python's str knows more than Unicode's categories: digits
+"""Writes src/tokenizer/jinja/unicode_tables.inc: where Python's str knows more than Unicode's categories: digits
 that are not decimal, letters that are numbers, Other_Lowercase and Other_Uppercase.
 
-Run: tools/make_template_unicode.py > src/tokenizer/template/unicode_tables.inc
+Run: tools/make_template_unicode.py > src/tokenizer/jinja/unicode_tables.inc
 """
 import unicodedata
 
