@@ -1,4 +1,5 @@
-// The parsed template. Nodes mirror jinja2.nodes; after parsing, resolve() (scope.h) fills in the scopes and slots, and from then on the tree never changes, so that many threads may render it.
+// The parsed template. Nodes mirror jinja2.nodes; after parsing, resolve() (scope.h) fills in the scopes and
+// slots, and from then on the tree never changes, so that many threads may render it.
 #pragma once
 
 #include <memory>
@@ -81,8 +82,8 @@ enum class StmtKind : uint8_t {
   kContinue,
 };
 
-// The names that a scope mentions, one slot each in the frame of that scope. Frames are chained like the scopes
-// that they belong to; those of macros to the frame that the macro was defined in.
+// The names that a scope mentions, one slot each in the frame of that scope. Frames are chained like the
+// scopes that they belong to; those of macros to the frame that the macro was defined in.
 struct Scope {
   struct Name {
     enum class From : uint8_t {

@@ -3,10 +3,10 @@
 // tojson, raise_exception, strftime_now). Output is byte for byte that of Python's jinja2 3.1;
 // tools/oracle/template_oracle.py compares.
 //
-// Supported: what chat templates use, of which docs/chat-templates.md has the list. Differences, all of them errors
-// here that name what is missing: arithmetic beyond 64 bits, complex numbers, bytes, lone surrogates; tags that
-// read other files; filters, tests, methods and formats that are not in the list. `safe` gives its text unchanged,
-// where jinja2 then escapes the text that + and % join to it.
+// Supported: what chat templates use, of which docs/chat-templates.md has the list. Differences, all of them
+// errors here that name what is missing: arithmetic beyond 64 bits, complex numbers, bytes, lone surrogates;
+// tags that read other files; filters, tests, methods and formats that are not in the list. `safe` gives its
+// text unchanged, where jinja2 then escapes the text that + and % join to it.
 #pragma once
 
 #include <atomic>

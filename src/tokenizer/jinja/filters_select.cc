@@ -25,8 +25,8 @@ Arguments with_item(const Arguments& arguments, size_t first) {
 // Takes the next item from the cursor; false at the end.
 using Step = std::function<bool(Cursor&, Value&)>;
 
-// A generator over the first argument. `prepare` sees the arguments when the first item is asked for, so that its
-// errors come as late as Python's.
+// A generator over the first argument. `prepare` sees the arguments when the first item is asked for, so that
+// its errors come as late as Python's.
 Value lazily(Runtime& runtime, const Arguments& arguments, Step (*prepare)(Runtime&, const Arguments&)) {
   std::vector<Value> sources = arguments.positional;
   for (const auto& [name, value] : arguments.named) sources.push_back(value);

@@ -10,8 +10,8 @@
 namespace reprise::tokenizer::jinja {
 namespace {
 
-// What Python's int() and float() read of a text: without white space around it and single underscores between
-// digits; absent where an underscore stands elsewhere.
+// What Python's int() and float() read of a text: without white space around it and single underscores
+// between digits; absent where an underscore stands elsewhere.
 std::optional<std::string> number_text(std::string_view text) {
   text = strip(text, nullptr, true, true);
   auto is_digit_at = [&](size_t i) { return i < text.size() && text[i] >= '0' && text[i] <= '9'; };

@@ -1,7 +1,7 @@
-// Python's two ways to format text, as far as chat templates use them: "%5.2f %s" % (x, y) and
-// "{} {0:>8} {name!r}".format(...). The types are s, d, f, x and X (and, behind a percent sign, r and i); fields
-// hold plain positions and names. Everything else is an error that says so. What a marked part of a format makes
-// is marked as a whole.
+// Python's two ways to format text, as far as chat templates use them:
+//   "%5.2f %s" % (x, y)    types s, r, d, i, f, x and X
+//   "{} {0:>8} {name!r}".format(...)    plain positions and names; types s, d, f, x and X
+// Everything else is an error that says so. What a marked part of a format makes is marked as a whole.
 #pragma once
 
 #include "tokenizer/jinja/runtime.h"

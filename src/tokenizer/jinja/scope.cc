@@ -18,8 +18,8 @@ class Builder {
   bool in_loop() const { return in_loop_; }
 
   int parameter(const std::string& name) { return slot(name, From::kParameter); }
-  // A name that is read first, or stored on some paths only, may come from the caller's variables; one that is
-  // stored first hides them.
+  // A name that is read first, or stored on some paths only, may come from the caller's variables; one that
+  // is stored first hides them.
   int load(const std::string& name) { return slot(name, From::kContext); }
   int store(const std::string& name) { return slot(name, branches > 0 ? From::kContext : From::kUnset); }
 

@@ -1,5 +1,5 @@
-// String work that methods of str, filters and the lexer share. `limit` counts splits or replacements; negative is
-// unlimited for `replace`, callers of the splits pass INT64_MAX.
+// String work that methods of str, filters and the lexer share. `limit` counts splits or replacements;
+// negative is unlimited for `replace`, callers of the splits pass INT64_MAX.
 #pragma once
 
 #include "tokenizer/jinja/runtime.h"

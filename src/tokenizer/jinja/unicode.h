@@ -1,7 +1,7 @@
-// Character classes and case mappings with the answers of Python's str. UTF-8 itself and Unicode's categories are
-// those of tokenizer/utf8.h and utf8proc; unicode_tables.inc holds what Python adds to the categories (written by
-// tools/make_template_unicode.py). Text is valid UTF-8 throughout: the parser and the JSON reader have refused
-// anything else. All functions are pure.
+// Character classes and case mappings with the answers of Python's str. UTF-8 itself and Unicode's categories
+// are those of tokenizer/utf8.h and utf8proc; unicode_tables.inc holds what Python adds to the categories
+// (written by tools/make_template_unicode.py). Text is valid UTF-8 throughout: the parser and the JSON reader
+// have refused anything else. All functions are pure.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +28,8 @@ size_t byte_offset(std::string_view text, size_t index);
 size_t find_text(std::string_view text, std::string_view pattern, size_t from = 0);
 size_t rfind_text(std::string_view text, std::string_view pattern);
 
-// str.isspace, isalpha and so on, of one character. (Python's white space is not Unicode's: it has U+001C..1F.)
+// str.isspace, isalpha and so on, of one character. (Python's white space is not Unicode's: it has
+// U+001C..1F.)
 bool is_space(char32_t point);
 bool is_line_break(char32_t point);  // of str.splitlines
 bool is_alpha(char32_t point);
