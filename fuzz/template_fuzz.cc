@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "core/error.h"
-#include "tokenizer/template/chat_template.h"
+#include "tokenizer/jinja/chat_template.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace reprise;

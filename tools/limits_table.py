@@ -184,8 +184,6 @@ def rows(inputs: Inputs, shared: str) -> list:
     bodies = {
         "`strip`": "{% set x = s.strip() %}",
         "`removeprefix`": "{% set x = s.removeprefix('a') %}",
-        "`truncate`": "{% set x = s|truncate(999990) %}",
-        "`e`": "{% set x = s|e %}",
         "`%`": "{% set x = '%s' % s %}",
         "`tojson`": "{% set x = s|tojson %}",
         "`replace`": "{% set x = s|replace('a', 'b') %}",

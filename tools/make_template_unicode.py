@@ -1,13 +1,11 @@
 #!/usr/bin/env python3
-"""Writes src/tokenizer/template/unicode_tables.inc: where Python's str knows more than utf8proc's categories and simple
-case mappings (digits that are not decimal, letters that are numbers, Other_Lowercase, multi-character mappings, ...).
+"""Writes src/tokenizer/jinja/unicode_tables.inc: where Python's str knows more than Unicode's categories: digits
+that are not decimal, letters that are numbers, Other_Lowercase and Other_Uppercase.
 
-Run: tools/make_template_unicode.py > src/tokenizer/template/unicode_tables.inc   (needs libutf8proc.so.2)
+Run: tools/make_template_unicode.py > src/tokenizer/jinja/unicode_tables.inc
 """
-import ctypes
 import unicodedata
 
-utf8proc = ctypes.CDLL("libutf8proc.so.2")
 POINTS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000 and unicodedata.category(chr(c)) != "Cn"]
 category = unicodedata.category
 
@@ -35,24 +33,8 @@ def ranges(name, comment, predicate):
     pack([f"{{0x{first:X}, 0x{last:X}}}" for first, last in found])
 
 
-def mappings(name, method):
-    simple = getattr(utf8proc, f"utf8proc_to{method}")
-    print(f"// str.{method} where it differs from utf8proc_to{method}.\nconstexpr CaseMapping k{name}[] = {{")
-    found = [(c, getattr(chr(c), method)()) for c in POINTS]
-    pack([f"{{0x{c:X}, {{{', '.join(f'0x{ord(m):X}' for m in mapped)}}}}}" for c, mapped in found if mapped != chr(simple(c))])
-
-
-def skipped(char):
-    # str.lower makes a sigma final at a word's end. A character it looks through leaves "aΣ." final and "aΣ.a" medial.
-    return ("aΣ" + char + "a").lower()[1] == "σ" and ("aΣ" + char).lower()[1] == "ς"
-
-
 print(f"// Written by tools/make_template_unicode.py from Python's Unicode {unicodedata.unidata_version}.")
 ranges("Digit", "str.isdigit beyond category Nd.", lambda c: c.isdigit() and category(c) != "Nd")
 ranges("Numeric", "str.isnumeric beyond categories N*.", lambda c: c.isnumeric() and category(c)[0] != "N")
 ranges("OtherLower", "str.islower beyond category Ll.", lambda c: c.islower() and category(c) != "Ll")
 ranges("OtherUpper", "str.isupper beyond category Lu.", lambda c: c.isupper() and category(c) != "Lu")
-ranges("CaseIgnorable", "Characters that Final_Sigma looks through.", skipped)
-mappings("Upper", "upper")
-mappings("Lower", "lower")
-mappings("Title", "title")

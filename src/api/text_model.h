@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/json.h"
-#include "tokenizer/template/chat_template.h"
+#include "tokenizer/jinja/chat_template.h"
 #include "tokenizer/tokenizer.h"
 
 namespace reprise::api {

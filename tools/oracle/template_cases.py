@@ -1,4 +1,4 @@
-"""Small templates, one feature each, for template_oracle.py and (with jinja2's output) tests/tokenizer/template. They
+"""Small templates, one feature each, for template_oracle.py and (with jinja2's output) tests/tokenizer/jinja. They
 stand in template_cases.json: the context they see, expressions (each is printed), and whole templates by topic."""
 import json
 from pathlib import Path

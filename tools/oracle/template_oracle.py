@@ -2,8 +2,8 @@
 """Compares the chat-template engine byte for byte with Python's jinja2, set up by transformers' own code.
 
   template_oracle.py --reprise build/release/reprise     # through `reprise tokenizer --chat-template F --batch L`
-  template_oracle.py --driver BUILD/tests/tokenizer/template/template_render_lines    # faster: one process
-  template_oracle.py --write-cases                       # writes the goldens of tests/tokenizer/template
+  template_oracle.py --driver BUILD/tests/tokenizer/jinja/template_render_lines    # faster: one process
+  template_oracle.py --write-cases                       # writes the goldens of tests/tokenizer/jinja
 
 Three parts: every template of ../shared/data/chat-templates with the conversations below; the feature templates of
 template_cases.py; and random templates (--random N, --seed S). Where jinja2 raises, the engine must raise.
@@ -330,8 +330,8 @@ def main():
     options = parser.parse_args()
     templates = options.shared / "data/chat-templates"
     if options.write_cases:
-        write_cases(ROOT / "tests/tokenizer/template/cases.json")
-        write_shared(templates, ROOT / "tests/tokenizer/template/shared_templates.json")
+        write_cases(ROOT / "tests/tokenizer/jinja/cases.json")
+        write_shared(templates, ROOT / "tests/tokenizer/jinja/shared_templates.json")
         return 0
     if not options.driver and not options.reprise:
         parser.error("give --driver, --reprise or --write-cases")
