@@ -4,28 +4,19 @@
 #include <iterator>
 #include <vector>
 
-#include "api/json_value.h"
 #include "api/sampling_check.h"
 #include "core/error.h"
+#include "core/json_fields.h"
 #include "tokenizer/streaming_decoder.h"
 
 namespace reprise::api {
 namespace {
 
 std::vector<int32_t> ids_of(const Json& value) {
-  if (!value.is_array()) throw Error("[token_ids] is {}, expected a list of token ids", shown(value));
-  std::vector<int32_t> ids;
-  for (const Json& id : value) {
-    ids.push_back(static_cast<int32_t>(integer_of(id, 0, INT32_MAX, "[token_ids] holds")));
-  }
-  return ids;
-}
-
-bool flag_of(const Json& line, const char* name, bool fallback) {
-  const auto found = line.find(name);
-  if (found == line.end() || found->is_null()) return fallback;
-  if (!found->is_boolean()) throw Error("[{}] is {}, expected true or false", name, shown(*found));
-  return found->get<bool>();
+  const JsonValue list(value, "[token_ids]");
+  if (!value.is_array()) list.fail("a list of token ids");
+  const std::vector<int64_t> wide = list.integers(0, INT32_MAX);
+  return {wide.begin(), wide.end()};
 }
 
 // What a stream of these tokens gives out after each of them, and at its end.
@@ -39,11 +30,11 @@ Json stream_pieces(const tokenizer::Tokenizer& tokenizer, const std::vector<int3
 }
 
 // Null where absent.
-Json list_of(const Json& request, const char* name) {
-  const auto found = request.find(name);
-  if (found == request.end() || found->is_null()) return nullptr;
-  if (!found->is_array()) throw Error("[{}] is {}, expected a list", name, shown(*found));
-  return *found;
+Json list_of(const JsonFields& request, const char* name) {
+  const std::optional<JsonValue> found = request.value(name);
+  if (!found) return nullptr;
+  if (!found->json().is_array()) found->fail("a list");
+  return found->json();
 }
 
 Json parse_part(const std::string& text, const char* name) {
@@ -63,19 +54,19 @@ bool is_chat_field(std::string_view name) {
 }
 
 ChatRequest parse_chat_request(const Json& request, bool add_generation_prompt) {
+  const JsonFields fields(request, "request", FieldNames::request);
   ChatRequest chat;
-  chat.messages = list_of(request, "messages");
+  chat.messages = list_of(fields, "messages");
   if (chat.messages.is_null()) throw Error("[messages] is missing or null, expected a list");
   if (chat.messages.size() > kMaxMessages)
     throw Error("[messages] has {} entries, at most {} are served; shorten it", chat.messages.size(),
                 kMaxMessages);
-  chat.tools = list_of(request, "tools");
-  chat.documents = list_of(request, "documents");
-  chat.add_generation_prompt = flag_of(request, "add_generation_prompt", add_generation_prompt);
-  const auto kwargs = request.find("chat_template_kwargs");
-  if (kwargs != request.end() && !kwargs->is_null()) {
-    if (!kwargs->is_object()) throw Error("[chat_template_kwargs] is {}, expected an object", shown(*kwargs));
-    chat.kwargs = *kwargs;
+  chat.tools = list_of(fields, "tools");
+  chat.documents = list_of(fields, "documents");
+  chat.add_generation_prompt = fields.boolean("add_generation_prompt").value_or(add_generation_prompt);
+  if (const auto kwargs = fields.value("chat_template_kwargs")) {
+    if (!kwargs->json().is_object()) kwargs->fail("an object");
+    chat.kwargs = kwargs->json();
   }
   return chat;
 }
@@ -106,23 +97,23 @@ void set_chat(Prompt& prompt, const ChatRequest& chat) {
 Json answer_tokenizer_line(const TextModel& text, const std::string& raw) {
   const Json line = parse_json(raw, "batch line", kRequestJson);
   if (!line.is_object()) throw Error("[batch line] is no object; expected text, token_ids or messages");
-  if (line.contains("messages")) {
+  const JsonFields fields(line, "batch line", FieldNames::request);
+  if (fields.present("messages")) {
     const ChatPrompt prompt = text.render_chat(parse_chat_request(line, false));
     Json result = {{"prompt", prompt.text}};
     if (text.has_tokenizer()) result["token_ids"] = text.encode_chat(prompt);
     return result;
   }
-  if (line.contains("token_ids")) {
+  if (fields.present("token_ids")) {
     const std::vector<int32_t> ids = ids_of(line.at("token_ids"));
-    const bool skip = flag_of(line, "skip_special_tokens", true);
-    if (flag_of(line, "stream", false)) return {{"pieces", stream_pieces(text.tokenizer(), ids, skip)}};
+    const bool skip = fields.boolean("skip_special_tokens").value_or(true);
+    if (fields.boolean("stream").value_or(false))
+      return {{"pieces", stream_pieces(text.tokenizer(), ids, skip)}};
     return {{"text", text.tokenizer().decode(ids, skip)}};
   }
-  if (line.contains("text")) {
-    if (!line.at("text").is_string()) throw Error("[text] is {}, expected a string", shown(line.at("text")));
-    return {{"token_ids", text.tokenizer().encode(line.at("text").get<std::string>(),
-                                                  flag_of(line, "add_special_tokens", true))}};
-  }
+  if (fields.present("text"))
+    return {{"token_ids", text.tokenizer().encode(JsonValue(line.at("text"), "[text]").string(),
+                                                  fields.boolean("add_special_tokens").value_or(true))}};
   throw Error("[batch line] has none of text, token_ids and messages");
 }
 

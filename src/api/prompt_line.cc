@@ -4,21 +4,19 @@
 #include <vector>
 
 #include "api/chat_fields.h"
-#include "api/json_value.h"
 #include "api/sampling_check.h"
 #include "api/sampling_fields.h"
 #include "core/error.h"
+#include "core/json_fields.h"
 
 namespace reprise::api {
 namespace {
 
 std::vector<int32_t> token_ids(const Json& value) {
-  std::vector<int32_t> ids;
-  if (!value.is_array()) throw Error("[prompt_token_ids] is {}, expected a list of token ids", shown(value));
-  ids.reserve(value.size());
-  for (const Json& id : value)
-    ids.push_back(static_cast<int32_t>(integer_of(id, INT32_MIN, INT32_MAX, "[prompt_token_ids] holds")));
-  return ids;
+  const JsonValue list(value, "[prompt_token_ids]");
+  if (!value.is_array()) list.fail("a list of token ids");
+  const std::vector<int64_t> wide = list.integers(INT32_MIN, INT32_MAX);
+  return {wide.begin(), wide.end()};
 }
 
 }  // namespace
@@ -31,7 +29,8 @@ Prompt parse_prompt_line(const std::string& line, const Sampling& defaults) {
     prompt.text = json.get<std::string>();
     return prompt;
   }
-  if (!json.is_object()) throw Error("[prompt line] is {}, expected a string or an object", shown(json));
+  if (!json.is_object())
+    throw Error("[prompt line] is {}, expected a string or an object", short_json_text(json));
   int sources = 0;
   bool chat = false;
   std::string chat_only;  // a field that only a chat has

@@ -8,197 +8,173 @@
 #include <utility>
 
 #include "api/field_text.h"
-#include "api/json_value.h"
 #include "api/sampling_check.h"
 #include "core/error.h"
+#include "core/json_fields.h"
 
 namespace reprise::api {
 namespace {
 
 using Engine = engine::SamplingParams;
 
-[[noreturn]] void wrong(const Json& value, const char* expected) {
-  throw Error("is {}, expected {}", shown(value), expected);
+float real(const JsonValue& value, float least, float most, const char* expected) {
+  const double number = value.json().is_number() ? value.json().get<double>() : NAN;
+  if (!(number >= double{least} && number <= double{most})) value.fail(expected);
+  return value.json().get<float>();
 }
 
-float real(const Json& value, float least, float most, const char* expected) {
-  const float number = value.is_number() ? float_of(value, "is") : NAN;
-  if (!(number >= least && number <= most)) wrong(value, expected);
-  return number;
-}
-
-int integer(const Json& value, int least, int most) {
-  return static_cast<int>(integer_of(value, least, most, "is"));
-}
-
-bool boolean(const Json& value) {
-  if (!value.is_boolean()) wrong(value, "true or false");
-  return value.get<bool>();
+int integer(const JsonValue& value, int least, int most) {
+  return static_cast<int>(value.integer(least, most));
 }
 
 // Counted before anything is copied.
-void require_count(size_t count, size_t most) {
-  if (count > most) throw Error("has {} entries, expected at most {}", count, most);
+void require_count(const JsonValue& value, size_t most) {
+  if (value.json().size() > most)
+    throw Error("{} has {} entries, expected at most {}", value.name(), value.json().size(), most);
 }
 
-std::vector<std::string> strings(const Json& value, size_t most, size_t most_bytes) {
-  constexpr const char* kExpected = "a string or a list of strings";
-  if (!value.is_string() && !value.is_array()) wrong(value, kExpected);
-  require_count(value.is_string() ? 1 : value.size(), most);
-  std::vector<std::string> list;
+std::vector<std::string> strings(const JsonValue& value, size_t most, size_t most_bytes) {
+  require_count(value, most);
   size_t bytes = 0;
-  const auto add = [&](const Json& item) {
-    if (!item.is_string()) wrong(value, kExpected);
-    const auto& text = item.get_ref<const std::string&>();
-    bytes += text.size();
-    if (bytes > most_bytes) throw Error("has more than {} bytes in all, expected at most those", most_bytes);
-    list.push_back(text);
-  };
-  if (value.is_string())
-    add(value);
-  else
-    for (const Json& item : value) add(item);
-  return list;
+  for (const Json& item : value.json())
+    if (item.is_string()) bytes += item.get_ref<const std::string&>().size();
+  if (bytes > most_bytes)
+    throw Error("{} has more than {} bytes in all, expected at most those", value.name(), most_bytes);
+  return value.strings();
 }
 
-int32_t token_id(const Json& value) {
-  return static_cast<int32_t>(integer_of(value, 0, INT32_MAX, "holds"));
+std::vector<int32_t> ids(const JsonValue& value, size_t most) {
+  if (!value.json().is_array()) value.fail("a list of token ids");
+  require_count(value, most);
+  const std::vector<int64_t> wide = value.integers(0, INT32_MAX);
+  return {wide.begin(), wide.end()};
 }
 
-std::vector<int32_t> ids(const Json& value, size_t most) {
-  if (!value.is_array()) wrong(value, "a list of token ids");
-  require_count(value.size(), most);
-  std::vector<int32_t> list;
-  for (const Json& item : value) list.push_back(token_id(item));
-  return list;
-}
-
-std::vector<std::pair<int32_t, float>> biases(const Json& value) {
-  if (!value.is_object()) wrong(value, "an object of token ids and numbers, such as {\"5\": -1}");
-  require_count(value.size(), Engine::kMaxLogitBias);
+std::vector<std::pair<int32_t, float>> biases(const JsonValue& value) {
+  if (!value.json().is_object()) value.fail("an object of token ids and numbers, such as {\"5\": -1}");
+  require_count(value, Engine::kMaxLogitBias);
   std::vector<std::pair<int32_t, float>> list;
-  for (const auto& [key, bias] : value.items()) {
+  for (const auto& [key, bias] : value.json().items()) {
+    int32_t token = 0;
     try {
-      list.emplace_back(static_cast<int32_t>(parse_integer(key, 0, INT32_MAX)), 0.0f);
+      token = static_cast<int32_t>(parse_integer(key, 0, INT32_MAX));
     } catch (const Error&) {
-      throw Error("has the member {}, expected a token id", shown(key));
+      throw Error("{} has the member {}, expected a token id", value.name(), short_json_text(key));
     }
-    if (!bias.is_number())
-      throw Error("of token {} is {}, expected a number from -100 to 100", key, shown(bias));
-    list.back().second = real(bias, -100, 100, "a number from -100 to 100");
+    const JsonValue named(bias, fmt::format("{} of token {}", value.name(), key));
+    list.emplace_back(token, real(named, -100, 100, "a number from -100 to 100"));
   }
   return list;
 }
 
-std::vector<std::vector<int32_t>> id_lists(const Json& value) {
-  if (!value.is_array()) wrong(value, "a list of lists of token ids");
-  require_count(value.size(), Engine::kMaxBadWords);
+std::vector<std::vector<int32_t>> id_lists(const JsonValue& value) {
+  if (!value.json().is_array()) value.fail("a list of lists of token ids");
+  require_count(value, Engine::kMaxBadWords);
   std::vector<std::vector<int32_t>> list;
   size_t left = kMaxBadWordIds;
-  for (const Json& item : value) {
+  for (const JsonValue& item : value.items()) {
     // A flat list means single tokens, as FastDeploy has it.
-    list.push_back(item.is_array() ? ids(item, left) : std::vector<int32_t>{token_id(item)});
+    if (item.json().is_array())
+      list.push_back(ids(item, left));
+    else
+      list.push_back({integer(item, 0, INT32_MAX)});
     left -= std::min(left, list.back().size());
   }
   return list;
 }
 
 // The completions API has a number, the chat API a boolean with top_logprobs beside it.
-std::optional<int> logprob_count(const Json& value) {
-  if (value.is_boolean()) return value.get<bool>() ? std::optional<int>(0) : std::nullopt;
+std::optional<int> logprob_count(const JsonValue& value) {
+  if (value.json().is_boolean()) return value.boolean() ? std::optional<int>(0) : std::nullopt;
   return integer(value, -1, INT_MAX);
 }
 
 // Numbers without sign up to 2^64 - 1; negative ones count from there downwards.
-uint64_t seed(const Json& value) {
-  if (!value.is_number_integer())
-    wrong(value, "an integer from -9223372036854775808 to 18446744073709551615");
-  return value.is_number_unsigned() ? value.get<uint64_t>() : static_cast<uint64_t>(value.get<int64_t>());
+uint64_t seed(const JsonValue& value) {
+  const Json& json = value.json();
+  if (!json.is_number_integer()) value.fail("an integer from -9223372036854775808 to 18446744073709551615");
+  return json.is_number_unsigned() ? json.get<uint64_t>() : static_cast<uint64_t>(json.get<int64_t>());
 }
 
 constexpr float kMost = std::numeric_limits<float>::max();
 constexpr const char* kPenalty = "a number from -2 to 2";
 
-constexpr auto kSetMaxTokens = [](Sampling& s, const Json& v) { s.max_tokens = integer(v, 0, INT_MAX); };
+constexpr auto kSetMaxTokens = [](Sampling& s, const JsonValue& v) { s.max_tokens = integer(v, 0, INT_MAX); };
 
 // The numbers of the ranges are those of SamplingParams::validate(), which checks them again for callers of
 // the C++ API; tests/api/sampling_fields_test.cc compares the two at every edge.
 const SamplingField kFields[] = {
     {"temperature", FieldForm::number, "0 or more (1)",
      "0 or more: randomness; 0 takes the most likely token",
-     [](Sampling& s, const Json& v) { s.temperature = real(v, 0, kMost, "a number, 0 or more"); }},
+     [](Sampling& s, const JsonValue& v) { s.temperature = real(v, 0, kMost, "a number, 0 or more"); }},
     {"top_k", FieldForm::number, "-1 or more (0)", "choose among the K most likely tokens; 0 or -1: all",
-     [](Sampling& s, const Json& v) { s.top_k = integer(v, -1, INT_MAX); }},
+     [](Sampling& s, const JsonValue& v) { s.top_k = integer(v, -1, INT_MAX); }},
     {"top_p", FieldForm::number, "0 to 1 (1)",
      "0 to 1: choose among the most likely tokens that together have this probability",
-     [](Sampling& s, const Json& v) { s.top_p = real(v, 0, 1, "a number from 0 to 1"); }},
+     [](Sampling& s, const JsonValue& v) { s.top_p = real(v, 0, 1, "a number from 0 to 1"); }},
     {"min_p", FieldForm::number, "0 to 1 (0)",
      "0 to 1: choose among tokens with at least this share of the best one's probability",
-     [](Sampling& s, const Json& v) { s.min_p = real(v, 0, 1, "a number from 0 to 1"); }},
+     [](Sampling& s, const JsonValue& v) { s.min_p = real(v, 0, 1, "a number from 0 to 1"); }},
     {"repetition_penalty", FieldForm::number, "more than 0 (1)",
      "more than 0: above 1 discourages tokens of prompt and output",
-     [](Sampling& s, const Json& v) {
+     [](Sampling& s, const JsonValue& v) {
        s.repetition_penalty = real(v, std::numeric_limits<float>::denorm_min(), kMost, "a number above 0");
      }},
     {"presence_penalty", FieldForm::number, "-2 to 2 (0)",
      "-2 to 2: above 0 discourages tokens that were said",
-     [](Sampling& s, const Json& v) { s.presence_penalty = real(v, -2, 2, kPenalty); }},
+     [](Sampling& s, const JsonValue& v) { s.presence_penalty = real(v, -2, 2, kPenalty); }},
     {"frequency_penalty", FieldForm::number, "-2 to 2 (0)",
      "-2 to 2: above 0 discourages tokens by how often they were said",
-     [](Sampling& s, const Json& v) { s.frequency_penalty = real(v, -2, 2, kPenalty); }},
+     [](Sampling& s, const JsonValue& v) { s.frequency_penalty = real(v, -2, 2, kPenalty); }},
     {"logit_bias", FieldForm::json, "up to 1024 entries, -100 to 100 each (none)",
      "{\"token id\": bias, ...}, up to 1024, each -100 to 100",
-     [](Sampling& s, const Json& v) { s.logit_bias = biases(v); }},
+     [](Sampling& s, const JsonValue& v) { s.logit_bias = biases(v); }},
     {"seed", FieldForm::number, "64 bits (the model's seed plus the request's number)",
-     "the same seed gives the same tokens", [](Sampling& s, const Json& v) { s.seed = seed(v); }},
+     "the same seed gives the same tokens", [](Sampling& s, const JsonValue& v) { s.seed = seed(v); }},
     {"max_tokens", FieldForm::number, "0 or more (as far as max_model_len goes)",
      "at most so many new tokens, 0 or more", kSetMaxTokens},
     {"max_completion_tokens", FieldForm::number, "0 or more (as far as max_model_len goes)",
      "the same as --max-tokens", kSetMaxTokens},
     {"min_tokens", FieldForm::number, "0 or more, at most max_tokens (0)",
      "no stop string, stop id or end of text ends the output before so many new tokens",
-     [](Sampling& s, const Json& v) { s.min_tokens = integer(v, 0, INT_MAX); }},
+     [](Sampling& s, const JsonValue& v) { s.min_tokens = integer(v, 0, INT_MAX); }},
     {"n", FieldForm::number, "1 to 128 (1)", "1 to 128: outputs for a prompt",
-     [](Sampling& s, const Json& v) { s.n = integer(v, 1, Engine::kMaxOutputs); }},
+     [](Sampling& s, const JsonValue& v) { s.n = integer(v, 1, Engine::kMaxOutputs); }},
     {"stop", FieldForm::text_list, "up to 128 strings, 65536 bytes in all (none)",
      "a string that ends the text; up to 128 by repeating the flag",
-     [](Sampling& s, const Json& v) { s.stop = strings(v, kMaxStopStrings, kMaxStopBytes); }},
+     [](Sampling& s, const JsonValue& v) { s.stop = strings(v, kMaxStopStrings, kMaxStopBytes); }},
     {"stop_token_ids", FieldForm::json, "up to 256 ids (none)", "[id, ...] that end the text, up to 256",
-     [](Sampling& s, const Json& v) { s.stop_token_ids = ids(v, Engine::kMaxStopTokens); }},
+     [](Sampling& s, const JsonValue& v) { s.stop_token_ids = ids(v, Engine::kMaxStopTokens); }},
     {"include_stop_str_in_output", FieldForm::flag, "true or false (false)",
      "keep the stop string in the text",
-     [](Sampling& s, const Json& v) { s.include_stop_str_in_output = boolean(v); }},
+     [](Sampling& s, const JsonValue& v) { s.include_stop_str_in_output = v.boolean(); }},
     {"bad_words", FieldForm::text_list, "up to 256 words, 65536 bytes in all (none)",
      "a word never to say; up to 256 by repeating the flag",
-     [](Sampling& s, const Json& v) { s.bad_words = strings(v, kMaxBadWords, kMaxBadWordBytes); }},
+     [](Sampling& s, const JsonValue& v) { s.bad_words = strings(v, kMaxBadWords, kMaxBadWordBytes); }},
     {"bad_words_token_ids", FieldForm::json, "up to 512 lists, 65536 ids in all (none)",
      "[[id, ...], ...] never to say, up to 512",
-     [](Sampling& s, const Json& v) { s.bad_words_token_ids = id_lists(v); }},
+     [](Sampling& s, const JsonValue& v) { s.bad_words_token_ids = id_lists(v); }},
     {"ignore_eos", FieldForm::flag, "true or false (false)", "go on after the end of text",
-     [](Sampling& s, const Json& v) { s.ignore_eos = boolean(v); }},
+     [](Sampling& s, const JsonValue& v) { s.ignore_eos = v.boolean(); }},
     {"echo", FieldForm::flag, "true or false (false)", "the text begins with the prompt",
-     [](Sampling& s, const Json& v) { s.echo = boolean(v); }},
+     [](Sampling& s, const JsonValue& v) { s.echo = v.boolean(); }},
     {"skip_special_tokens", FieldForm::json, "true or false (true)",
      "true or false (true): leave special tokens out of the text",
-     [](Sampling& s, const Json& v) { s.skip_special_tokens = boolean(v); }},
+     [](Sampling& s, const JsonValue& v) { s.skip_special_tokens = v.boolean(); }},
     {"logprobs", FieldForm::number, "-1 to max_logprobs (none)",
      "log-probabilities of each token and of the K best; 0: of the token alone, -1: of the whole vocabulary",
-     [](Sampling& s, const Json& v) { s.logprobs = logprob_count(v); }},
+     [](Sampling& s, const JsonValue& v) { s.logprobs = logprob_count(v); }},
     {"top_logprobs", FieldForm::number, "-1 to max_logprobs (none)", "the same K, as the chat API writes it",
-     [](Sampling& s, const Json& v) { s.logprobs = integer(v, -1, INT_MAX); }},
+     [](Sampling& s, const JsonValue& v) { s.logprobs = integer(v, -1, INT_MAX); }},
     {"prompt_logprobs", FieldForm::number, "-1 to max_logprobs (none)", "the same for the prompt's tokens",
-     [](Sampling& s, const Json& v) { s.prompt_logprobs = integer(v, -1, INT_MAX); }},
+     [](Sampling& s, const JsonValue& v) { s.prompt_logprobs = integer(v, -1, INT_MAX); }},
 };
 
 }  // namespace
 
 void set_field(const SamplingField& field, Sampling& sampling, const Json& value,
                const std::string& shown_name) {
-  try {
-    field.set(sampling, value);
-  } catch (const Error& e) {
-    throw Error("[{}] {}", shown_name, e.what());
-  }
+  field.set(sampling, JsonValue(value, fmt::format("[{}]", shown_name)));
 }
 
 void set_field_from_text(const SamplingField& field, Sampling& sampling,

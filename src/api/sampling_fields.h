@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_fields.h"
 #include "reprise/reprise.h"
 
 namespace reprise::api {
@@ -17,9 +17,9 @@ enum class FieldForm { number, flag, text_list, json };
 struct SamplingField {
   const char* name;  // of the API, "top_p"
   FieldForm form;
-  const char* range;                    // values and default, "0 to 1 (1)"
-  const char* help;                     // one line: the range, then what it does
-  void (*set)(Sampling&, const Json&);  // throws on a value of the wrong type; use set_field
+  const char* range;                         // values and default, "0 to 1 (1)"
+  const char* help;                          // one line: the range, then what it does
+  void (*set)(Sampling&, const JsonValue&);  // throws Error on a wrong value; use set_field
 };
 std::span<const SamplingField> sampling_fields();
 

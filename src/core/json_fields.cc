@@ -100,8 +100,12 @@ std::vector<int64_t> JsonValue::integers(int64_t least, int64_t most, size_t mos
   if (value_->size() > most_items) fail(fmt::format("a list of at most {} integers", most_items));
   std::vector<int64_t> integers;
   integers.reserve(value_->size());
-  for (const Json& item : *value_)
-    integers.push_back(JsonValue(item, element_name(name_, integers.size())).integer(least, most));
+  for (const Json& item : *value_) {
+    const auto number = as_integer(item);
+    if (!number || *number < least || *number > most)
+      JsonValue(item, element_name(name_, integers.size())).fail(range_text("an integer", least, most));
+    integers.push_back(*number);
+  }
   return integers;
 }
 

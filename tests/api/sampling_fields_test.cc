@@ -68,7 +68,7 @@ TEST(SamplingFields, WrongValuesNameFieldValueAndRange) {
            {"top_p", "1.5", "1.5", "from 0 to 1"},
            {"presence_penalty", "false", "false", "from -2 to 2"},
            {"repetition_penalty", "0", "0", "above 0"},
-           {"stop", "[1]", "[1]", "a list of strings"},
+           {"stop", "[1]", "[0] is 1", "a string"},
            {"stop", "{}", "{}", "a list of strings"},
            {"stop_token_ids", "3", "3", "a list of token ids"},
            {"stop_token_ids", "[-1]", "-1", "from 0"},
