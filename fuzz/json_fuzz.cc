@@ -1,5 +1,5 @@
-// Any text as JSON: accepted exactly where nlohmann's parser accepts it, with the same value, and the text written
-// from it reads back. With the extensions for checkpoints: an Error or a value.
+// Any text as JSON: accepted exactly where nlohmann's parser accepts it, with the same value, and the text
+// written from it reads back. With the extensions for checkpoints: an Error or a value.
 #include <cstdint>
 #include <string>
 #include <string_view>

@@ -1,6 +1,6 @@
-// Any ids and any text through tokenizers of the usual kinds of decoder: streamed text equals decoded text (where
-// byte tokens are not valid UTF-8, that of a naive reference), is valid UTF-8 part by part, holds back no more than
-// an unfinished character, and a byte-level tokenizer gives back the text it was given.
+// Any ids and any text through tokenizers of the usual kinds of decoder: streamed text equals decoded text
+// (where byte tokens are not valid UTF-8, that of a naive reference), is valid UTF-8 part by part, holds back
+// no more than an unfinished character, and a byte-level tokenizer gives back the text it was given.
 #include <cstdint>
 #include <cstdlib>
 #include <string>

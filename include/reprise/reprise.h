@@ -260,9 +260,9 @@ class LanguageModel {
   // The same for prompts that come one by one; results go to options.on_result.
   void generate_from(const PromptSource& source, const GenerateOptions& options);
 
-  // Text to ids and back. Throw where the model has no tokenizer. decode() is exactly the text that the tokenizers
-  // library gives. The text of outputs is the same, but where byte tokens (<0xE2>) are not valid UTF-8: outputs
-  // have a U+FFFD for each bad byte, decode() for each byte of all byte tokens in a row.
+  // Text to ids and back. Throw where the model has no tokenizer. decode() is exactly the text that the
+  // tokenizers library gives. The text of outputs is the same, but where byte tokens (<0xE2>) are not valid
+  // UTF-8: outputs have a U+FFFD for each bad byte, decode() for each byte of all byte tokens in a row.
   std::vector<int32_t> encode(const std::string& text, bool add_special_tokens = true) const;
   std::string decode(const std::vector<int32_t>& token_ids, bool skip_special_tokens = true) const;
   bool has_tokenizer() const;

@@ -19,15 +19,15 @@ ChatRequest parse_chat_request(const Json& request, bool add_generation_prompt);
 // The names of these members; parse_chat_request() reads all of them.
 bool is_chat_field(std::string_view name);
 
-// The same request read from a Prompt, whose parts are JSON text; throws as parse_chat_request() and on malformed
-// JSON. set_chat() writes a request into a Prompt.
+// The same request read from a Prompt, whose parts are JSON text; throws as parse_chat_request() and on
+// malformed JSON. set_chat() writes a request into a Prompt.
 ChatRequest chat_request_of(const Prompt& prompt);
 void set_chat(Prompt& prompt, const ChatRequest& chat);
 
-// Answers one line of `reprise tokenizer --batch`: {"text": ..} with {"token_ids": [..]}, {"token_ids": [..]} with
-// {"text": ..} or, with "stream": true, {"pieces": [..]} (what a stream gives out after each token and at its end),
-// {"messages": [..]} with {"prompt": .., "token_ids": [..]} (no token_ids without a tokenizer). Throws
-// Error that names what is wrong with the line.
+// Answers one line of `reprise tokenizer --batch`: {"text": ..} with {"token_ids": [..]}, {"token_ids": [..]}
+// with {"text": ..} or, with "stream": true, {"pieces": [..]} (what a stream gives out after each token and
+// at its end), {"messages": [..]} with {"prompt": .., "token_ids": [..]} (no token_ids without a tokenizer).
+// Throws Error that names what is wrong with the line.
 Json answer_tokenizer_line(const TextModel& text, const std::string& line);
 
 }  // namespace reprise::api

@@ -8,7 +8,8 @@
 namespace reprise::api {
 namespace {
 
-// 9 significant digits give back the exact float. JSON has no infinity; -9999 is what OpenAI's API puts there.
+// 9 significant digits give back the exact float. JSON has no infinity; -9999 is what OpenAI's API puts
+// there.
 Json exact(float value) {
   if (std::isinf(value)) return -9999.0;
   return parse_json(fmt::format("{:.9g}", value), "logprob");

@@ -112,8 +112,8 @@ ChatPrompt TextModel::render_chat(const ChatRequest& request, const std::atomic<
   context["add_generation_prompt"] = request.add_generation_prompt;
   for (const auto& [role, token] : config_.special_tokens)
     if (!request.kwargs.contains(role)) context[role] = token;
-  // Their names differ from each other and from those above, so nothing is searched: `context[name]` would look
-  // through all names before it.
+  // Their names differ from each other and from those above, so nothing is searched: `context[name]` would
+  // look through all names before it.
   Json::object_t::Container& variables = context.get_ref<Json::object_t&>();
   for (const auto& [name, value] : request.kwargs.items()) variables.emplace_back(name, value);
   tokenizer::RenderedChat rendered = chat_template.render_chat(context, cancel);

@@ -63,7 +63,7 @@ class Command {
   // A paragraph below the help.
   void note(const std::string& text);
 
-  // The general form. `names`: "--seed", or "-o,--output"; `type` stands in the help: "INT", "TEXT".
+  // The general form. `names`: "--seed", or "-o,--output"; `type` is shown in the help: "INT", "TEXT".
   Flag& add(const std::string& names, const std::string& type, Flag::Take take, const std::string& help);
 
   Flag& text(const std::string& names, std::string& value, const std::string& help,

@@ -31,7 +31,7 @@ LanguageModel load_model(const LoadOptions& options);
 void report_graphs(const LanguageModel& model, const LoadOptions& options);
 
 // For commands that look at a model without running it. Prints warnings like load_model(). --graph-opt auto
-// is measured at start only, so the candidate that needs most memory stands for it.
+// is measured at start only, so the candidate that needs most memory is shown.
 api::ModelSetup set_up_to_look(const LoadOptions& options);
 // The weights of the checkpoint, or random ones (--load-choices dummy).
 std::unique_ptr<const models::Model> load_weights(const api::ModelSetup& setup, const LoadOptions& options,

@@ -1,9 +1,9 @@
-// Where tensors get their memory, and how many bytes of it. `StepArena` holds the intermediates of one step in
-// one reserved range; `HeapStore` holds what lives long (weights, inputs, KV cache). Besides tensors only the
-// scratch of a Stream (core/launch.h) takes device memory, which on this engine is that of the CPU.
+// Where tensors get their memory, and how many bytes of it. `StepArena` holds the intermediates of one step
+// in one reserved range; `HeapStore` holds what lives long (weights, inputs, KV cache). Besides tensors only
+// the scratch of a Stream (core/launch.h) takes device memory, which on this engine is that of the CPU.
 //
-// Both can be made dry: they only count. No memory is taken and tensors have null addresses. So the memory of a
-// model is known before any of it is taken.
+// Both can be made dry: they only count. No memory is taken and tensors have null addresses. So the memory of
+// a model is known before any of it is taken.
 #pragma once
 
 #include <cstddef>
@@ -80,12 +80,12 @@ class StepArena final : public BufferOwner {
   std::vector<Range> free_;  // sorted by offset, no two adjacent
   std::deque<Buffer> nodes_;
   std::vector<Buffer*> spare_nodes_;
-  size_t used_ = 0;  // bytes handed out, alignment included
-  size_t peak_ = 0;  // highest end of a range handed out
+  size_t used_ = 0;  // bytes of live tensors, alignment included
+  size_t peak_ = 0;  // highest end of a tensor
 };
 
-// Long-lived tensors: each large one in a mapping of its own, small ones together in slabs. All memory is freed
-// with the store, which must outlive its tensors. One thread.
+// Long-lived tensors: each large one in a mapping of its own, small ones together in slabs. All memory is
+// freed with the store, which must outlive its tensors. One thread.
 class HeapStore final : public BufferOwner {
  public:
   // `dry`: tensors have null addresses; bytes() counts all the same.

@@ -1,6 +1,6 @@
-// Memory that launches refer to. A buffer knows what it is (a place in the arena, a weight, an input ...), so a
-// recording can hold (kind, id, offset into the buffer) instead of a raw address; it can then be checked, printed
-// and given new addresses.
+// Memory that launches refer to. A buffer knows what it is (a place in the arena, a weight, an input ...), so
+// a recording can hold (kind, id, offset into the buffer) instead of a raw address; it can then be checked,
+// printed and given new addresses.
 #pragma once
 
 #include <cstddef>

@@ -62,7 +62,8 @@ enum class FieldNames {
 // from.
 class JsonFields {
  public:
-  // `what`: the document, flag or request, or the name of the value that the object is. Throws Error when `json` is not an object.
+  // `what`: the document, flag or request, or the name of the value that the object is. Throws Error when
+  // `json` is not an object.
   JsonFields(const Json& json, std::string_view what, FieldNames names = FieldNames::document);
 
   // nullptr and nullopt when absent or null. A look-up takes time linear in the number of keys.

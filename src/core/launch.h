@@ -1,8 +1,8 @@
 // Every piece of device work (kernel, copy, fill) goes through `Stream::launch`. Kernels get raw pointers,
 // the step's sizes and a plain struct of scalars; the stream runs a launch at once or, while it records,
 // appends it to a recording, which is replayed later (capture/). A launch declares what it reads and writes,
-// from which a replay derives what must wait for what. The device is the CPU. T and S: tokens and sequences of
-// the step; sizes that depend on them are Dims (core/shape.h).
+// from which a replay derives what must wait for what. The device is the CPU. T and S: tokens and sequences
+// of the step; sizes that depend on them are Dims (core/shape.h).
 #pragma once
 
 #include <array>
@@ -128,14 +128,15 @@ class Stream {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  // The step's T and S, for every kernel that runs from now on. A recording keeps none: a replay gets its own.
+  // The step's T and S, for every kernel that runs from now on. A recording keeps none: a replay gets its
+  // own.
   void set_sizes(StepSizes sizes) { sizes_ = sizes; }
   StepSizes sizes() const { return sizes_; }
 
   // Runs the kernel over the team, or records it. `scalars` are copied into a recording as bytes and
   // recordings are compared byte by byte, so they must not have padding: name such bytes by an `Unused<N>`
-  // field (no_padding.h). At most kMaxBuffers buffers, whose extents lie within their memory: not checked here
-  // (the op checks its arguments). Kernels may not throw.
+  // field (no_padding.h). At most kMaxBuffers buffers, whose extents lie within their memory: not checked
+  // here (the op checks its arguments). Kernels may not throw.
   template <typename Scalars>
   void launch(const Kernel& kernel, LaunchDims dims, std::span<const BufferArg> buffers,
               const Scalars& scalars) {
@@ -162,16 +163,17 @@ class Stream {
   void copy(const Tensor& from, const Tensor& to);
   void fill_bytes(const Tensor& tensor, uint8_t value);
 
-  // Result of earlier launches for the host; valid as long as the tensor. Throws CaptureError while recording:
-  // the recording would keep the value seen now, and every replay would go on with it.
+  // Result of earlier launches for the host; valid as long as the tensor. Throws CaptureError while
+  // recording: the recording would keep the value seen now, and every replay would go on with it.
   const std::byte* read_back(const Tensor& tensor) const;
 
   // Returns when all earlier launches are complete; on the CPU they always are. Throws CaptureError while
   // recording.
   void synchronize() const;
 
-  // Between begin and end, on one thread, every launch goes to the sink and nothing runs. A second begin throws
-  // Error; end_recording() without a begin does nothing. After an exception the caller ends the recording.
+  // Between begin and end, on one thread, every launch goes to the sink and nothing runs. A second begin
+  // throws Error; end_recording() without a begin does nothing. After an exception the caller ends the
+  // recording.
   void begin_recording(LaunchSink& sink);
   void end_recording();
   bool recording() const { return sink_ != nullptr; }

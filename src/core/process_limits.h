@@ -30,8 +30,8 @@ double cpu_quota(const std::string& root = "");
 
 inline constexpr int kMostThreads = 1024;  // largest size of a thread team
 
-// The default number of threads: the logical CPUs of the calling thread's affinity mask, at most the CPU quota
-// rounded up (1.5 CPUs: 2 threads, or half a CPU would never be used). 1 to kMostThreads.
+// The default number of threads: the logical CPUs of the calling thread's affinity mask, at most the CPU
+// quota rounded up (1.5 CPUs: 2 threads, or half a CPU would never be used). 1 to kMostThreads.
 int usable_cores(const std::string& root = "");
 
 }  // namespace reprise

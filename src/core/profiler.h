@@ -1,6 +1,6 @@
 // Collects the times of what ran: phases of the engine's step, launches, and, for a launch of a replay, when
-// each worker worked on it. Gives a table of sums by kernel, and a Chrome trace (chrome://tracing, Perfetto) of
-// every event.
+// each worker worked on it. Gives a table of sums by kernel, and a Chrome trace (chrome://tracing, Perfetto)
+// of every event.
 #pragma once
 
 #include <chrono>
@@ -15,9 +15,9 @@
 
 namespace reprise {
 
-// One thread: that of the stream. Every event is kept, so memory grows with the run; nothing is cleared. Names
-// are not copied: they must outlive the profiler. Whoever times inside of workers keeps the times in memory of
-// its own and adds them afterwards (capture/replay.h).
+// One thread: that of the stream. Every event is kept, so memory grows with the run; nothing is cleared.
+// Names are not copied: they must outlive the profiler. Whoever times inside of workers keeps the times in
+// memory of its own and adds them afterwards (capture/replay.h).
 class Profiler {
  public:
   using Clock = std::chrono::steady_clock;
@@ -39,16 +39,16 @@ class Profiler {
     Clock::time_point end;
   };
 
-  // A phase is added when it ends, after the launches in it. Phases may not overlap: host_us_per_decode_step()
-  // would count their time twice.
+  // A phase is added when it ends, after the launches in it. Phases may not overlap:
+  // host_us_per_decode_step() would count their time twice.
   void add(const Event& event) { events_.push_back(event); }
   // A launch whose workers were timed one by one; `shares` may not be empty: without
-  // them the launch would stand on the track of the whole team.
+  // them the launch would be shown on the track of the whole team.
   void add(const Event& launch, std::span<const Share> shares);
   const std::vector<Event>& events() const { return events_; }
 
-  // {"traceEvents": [...]}, times in microseconds since the earliest begin. Tracks: 0 the phases of the step, 1
-  // the launches that run one at a time on the whole team, 2 + w what worker w did in replays. The file is
+  // {"traceEvents": [...]}, times in microseconds since the earliest begin. Tracks: 0 the phases of the step,
+  // 1 the launches that run one at a time on the whole team, 2 + w what worker w did in replays. The file is
   // replaced whole or not at all. Throws Error when it can't be written.
   void write_chrome_trace(const std::filesystem::path& path) const;
 
@@ -57,8 +57,9 @@ class Profiler {
   // doesn't count.
   double host_us_per_decode_step() const;
 
-  // Lines "kernel  calls  total ms  share", longest first; share: percent of the sum of all launches. The time of a launch is that from its first work
-  // item to its last; launches of a replay may overlap, so that the sum may exceed the step's time.
+  // Lines "kernel  calls  total ms  share", longest first; share: percent of the sum of all launches. The
+  // time of a launch is that from its first work item to its last; launches of a replay may overlap, so that
+  // the sum may exceed the step's time.
   std::string summary() const;
 
  private:

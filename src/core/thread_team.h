@@ -108,7 +108,7 @@ class ThreadTeam {
     std::atomic<int64_t> grain{1};
   };
 
-  // What fork() hands out, copied word by word for the same reason.
+  // What fork() gives to the workers, copied word by word for the same reason.
   static constexpr size_t kForkWords = 6;
   using Enter = void (*)(const void* job, int worker);
   struct alignas(64) Fork {

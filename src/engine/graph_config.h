@@ -74,7 +74,7 @@ struct GraphLimits {
 // list.
 struct ResolvedGraph {
   GraphConfig config = {};
-  SizeList decode = {};                    // steps of one token a sequence
+  SizeList decode = {};                    // steps of one token for each sequence
   SizeList prefill = {};                   // steps with longer pieces of prompts
   std::vector<std::string> warnings = {};  // one line each
 

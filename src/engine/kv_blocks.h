@@ -29,8 +29,8 @@ class BlockPool {
   // Adds a reference to `block`, which must have one.
   void share(BlockId block);
   int32_t references(BlockId block) const;
-  // Takes one reference from each block; one whose last reference goes is free again. Allocates nothing. A block
-  // without a reference is a fault of the caller and throws InternalError.
+  // Takes one reference from each block; one whose last reference goes is free again. Allocates nothing. A
+  // block without a reference is a fault of the caller and throws InternalError.
   void release(std::span<const BlockId> blocks);
   // Makes every block free, whatever its references.
   void reset() noexcept;

@@ -89,7 +89,7 @@ struct OutputEvent {
   RequestId request = 0;
   int32_t output = 0;                   // 0 .. n-1
   std::vector<int32_t> token_ids = {};  // new ones; an ending stop id is among them
-  std::vector<TokenScore> scores = {};  // one a token where logprobs were asked for
+  std::vector<TokenScore> scores = {};  // one for each token where logprobs were asked for
   // Of prompt tokens 1, 2 ... (the first token has none): in one event of output 0, where they were asked
   // for.
   std::vector<TokenScore> prompt_scores = {};

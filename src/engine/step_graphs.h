@@ -31,7 +31,7 @@ struct StepGraphOptions {
 };
 
 // What the host fills before a step and what survives it: the tensors as they are now. `found` is
-// overwritten; nothing is allocated where it has the room.
+// overwritten; nothing is allocated where its capacity suffices.
 void collect_inputs(const models::ForwardInput& input, const ops::SampleBuffers& samples,
                     std::vector<const Tensor*>& found);
 // The same in the same order, by name: token_ids, positions, ..., keys.0, values.0,

@@ -13,7 +13,7 @@ Tensor matmul(const Tensor& x, const Tensor& weight, const Tensor& bias, DType o
 extern const OpSchema kMatmul;
 
 // Fused, made by passes: one pass over x for several weights. (x, weight0, bias0 .. weight3, bias3) {out} ->
-// one output for each weight that is there, matmul(x, weight, bias, out). Those absent stand at the end; any
+// one output for each weight that is there, matmul(x, weight, bias, out). Those absent are the last ones; any
 // bias may be absent.
 extern const OpSchema kMatmulGroup;
 

@@ -1,6 +1,6 @@
-// A trie over bytes: finds the keys that a text begins with, in one step for each byte. Used by Unigram (all tokens
-// that are prefixes of a text) and for added tokens (the longest one). Nodes are in breadth-first order, so the
-// children of a node are neighbours and are searched by a short scan. Immutable, thread-safe.
+// A trie over bytes: finds the keys that a text begins with, in one step for each byte. Used by Unigram (all
+// tokens that are prefixes of a text) and for added tokens (the longest one). Nodes are in breadth-first
+// order, so the children of a node are neighbours and are searched by a short scan. Immutable, thread-safe.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// The stages of tokenizer.json: its "normalizer", "pre_tokenizer", "post_processor" and "decoder" sections. Each
-// function throws Error, which names the value, for what is not supported or not right.
+// The stages of tokenizer.json: its "normalizer", "pre_tokenizer", "post_processor" and "decoder" sections.
+// Each function throws Error, which names the value, for what is not supported or not right.
 #pragma once
 
 #include <functional>

@@ -1,6 +1,6 @@
-// A literal text that is looked for in a text which comes in fragments (Knuth, Morris and Pratt, 1977): each byte
-// is looked at once, and no more is held back than the longest beginning of the literal that the text so far ends
-// with. Matches are those of a search from left to right and do not overlap.
+// A literal text that is looked for in a text which comes in fragments (Knuth, Morris and Pratt, 1977): each
+// byte is looked at once, and no more is held back than the longest beginning of the literal that the text so
+// far ends with. Matches are those of a search from left to right and do not overlap.
 #pragma once
 
 #include <algorithm>

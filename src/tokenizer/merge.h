@@ -53,7 +53,7 @@ void merge_by_heap(std::vector<Symbol>& symbols, const Lookup& lookup) {
     uint32_t rank;
     uint32_t at;
     int32_t id;
-    bool operator<(const Entry& other) const {  // the queue hands out the largest
+    bool operator<(const Entry& other) const {  // the queue pops the largest
       return rank != other.rank ? rank > other.rank : at > other.at;
     }
   };

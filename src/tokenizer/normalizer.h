@@ -1,7 +1,7 @@
 // Normalizers: what tokenizer.json does to a text before it is cut into words.
 //
-// A normalizer changes a text in place. It also keeps track of whether the first character comes from the first
-// character of the whole input, which Metaspace needs (prepend_scheme "first").
+// A normalizer changes a text in place. It also keeps track of whether the first character comes from the
+// first character of the whole input, which Metaspace needs (prepend_scheme "first").
 #pragma once
 
 #include <memory>

@@ -1,7 +1,7 @@
 // Pre-tokenizers: cut a normalized text into the pieces ("words") that the model encodes one by one.
 //
-// They form a chain: each passes its pieces to the next as it finds them, through a sink. No list of pieces is kept
-// in between, so memory does not grow with the text.
+// They form a chain: each passes its pieces to the next as it finds them, through a sink. No list of pieces
+// is kept in between, so memory does not grow with the text.
 #pragma once
 
 #include <memory>

@@ -48,8 +48,8 @@ class Tokenizer {
     return encode(text, EncodeOptions{.add_special_tokens = add_special_tokens});
   }
 
-  // Valid UTF-8, whatever the ids; ids that no token has are left out. Throws Error for a negative id. Streamed
-  // text differs where byte tokens are not valid UTF-8 (streaming_decoder.h).
+  // Valid UTF-8, whatever the ids; ids that no token has are left out. Throws Error for a negative id.
+  // Streamed text differs where byte tokens are not valid UTF-8 (streaming_decoder.h).
   std::string decode(std::span<const int32_t> ids, bool skip_special_tokens = true) const;
 
   // One above the largest id, added tokens included.

@@ -22,7 +22,7 @@ struct Tokenizer::Impl {
     WordCache& cache;
     size_t most_ids;
     size_t max_tokens;      // as the caller gave it, for the error
-    bool in_plain = false;  // the section at hand overlaps a plain range
+    bool in_plain = false;  // the current section overlaps a plain range
     std::vector<int32_t> ids = {};
     void push(int32_t id);  // throws TooManyTokens
     void check() const;

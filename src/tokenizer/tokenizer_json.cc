@@ -1,6 +1,7 @@
-// Reads tokenizer.json: the model with its vocabulary, the added tokens, and the whole. Vocabularies and merges are
-// checked in full: ids must be 0..n-1 without a hole or a duplicate, merges must name known tokens. They are millions
-// of bytes and read with simdjson as they are; everything else is read by core/json_fields.h.
+// Reads tokenizer.json: the model with its vocabulary, the added tokens, and the whole. Vocabularies and
+// merges are checked in full: ids must be 0..n-1 without a hole or a duplicate, merges must name known
+// tokens. They are millions of bytes and read with simdjson as they are; everything else is read by
+// core/json_fields.h.
 #include <simdjson.h>
 
 #include <algorithm>

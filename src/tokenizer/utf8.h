@@ -1,8 +1,9 @@
 // UTF-8 and character classes for the tokenizer.
 //
-// Invalid UTF-8 is replaced once, before anything else: `replace_invalid_utf8` turns each maximal invalid subpart
-// into U+FFFD, the policy of Unicode chapter 3.9, of Python's errors="replace" and of Rust's from_utf8_lossy. All
-// other functions need valid UTF-8, but classify_utf8 and is_valid_utf8. All functions are pure.
+// Invalid UTF-8 is replaced once, before anything else: `replace_invalid_utf8` turns each maximal invalid
+// subpart into U+FFFD, the policy of Unicode chapter 3.9, of Python's errors="replace" and of Rust's
+// from_utf8_lossy. All other functions need valid UTF-8, but classify_utf8 and is_valid_utf8. All functions
+// are pure.
 #pragma once
 
 #include <cstddef>

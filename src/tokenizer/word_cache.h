@@ -1,6 +1,7 @@
-// Ids of recent words: most words of a text occurred before, and a look-up is ten times cheaper than the merges.
-// Each thread has a table of 1 MB for each of the tokenizers that it used last, so no locks are taken. A word is in
-// one of two neighbouring slots of 64 bytes; words of more than kMostBytes bytes or more than 7 ids are not kept.
+// Ids of recent words: most words of a text occurred before, and a look-up is ten times cheaper than the
+// merges. Each thread has a table of 1 MB for each of the tokenizers that it used last, so no locks are
+// taken. A word is in one of two neighbouring slots of 64 bytes; words of more than kMostBytes bytes or more
+// than 7 ids are not kept.
 #pragma once
 
 #include <cstdint>

@@ -14,7 +14,8 @@ namespace reprise::weights {
 // Shapes are row-major, the last dimension contiguous, whatever order the file lists them in: the weight of a
 // linear layer is [out features, in features].
 //
-// The members don't check: a reader first asks stored_bytes(), which refuses negative and too large dimensions.
+// The members don't check: a reader first asks stored_bytes(), which refuses negative and too large
+// dimensions.
 struct TensorInfo {
   StoredType type = StoredType::f32;
   std::vector<int64_t> shape;
@@ -29,8 +30,8 @@ struct TensorInfo {
 // "[512, 64]"
 std::string shape_text(std::span<const int64_t> shape);
 
-// Bytes of `shape` stored as `type`; -1 for a negative dimension, for more than 2^62 bytes, and where a row is
-// not a whole number of blocks (the unit of a quantised type, stored_type.h).
+// Bytes of `shape` stored as `type`; -1 for a negative dimension, for more than 2^62 bytes, and where a row
+// is not a whole number of blocks (the unit of a quantised type, stored_type.h).
 int64_t stored_bytes(StoredType type, std::span<const int64_t> shape);
 
 // A tensor inside a mapped file.

@@ -149,8 +149,8 @@ TEST(OutputText, FindsAStopStringThatIsNotShown) {
   }
 }
 
-// Vocabularies with byte fallback: a stop string made of byte tokens is found with its last byte, and characters are
-// given out with theirs.
+// Vocabularies with byte fallback: a stop string made of byte tokens is found with its last byte, and
+// characters are given out with theirs.
 TEST(OutputText, FindsAStopStringOfByteTokensWhereItCompletes) {
   const Tokenizer tokenizer = Tokenizer::load(REPRISE_SOURCE_DIR "/tests/tokenizer/golden/sentencepiece");
   const auto pieces = [&](const std::string& stop, const std::string& bytes) {

@@ -1,5 +1,5 @@
-// What may not happen in the middle of a recording is refused, and the message names op, layer, rule and
-// mend.
+// What may not happen in the middle of a recording is refused, and the message names op, layer, rule and how
+// to fix it.
 #include <gmock/gmock.h>
 
 #include "core/capture_rules.h"
@@ -95,8 +95,8 @@ TEST_F(Rules, EveryRuleHasANameAndAMend) {
     EXPECT_THAT(error.what(), Not(testing::EndsWith("; ")));
     EXPECT_NE(name_of(static_cast<CaptureRule>(rule)), "unknown");
   }
-  EXPECT_THAT(CaptureError(CaptureRule::collective, "", "", "found", "mend it").what(),
-              testing::EndsWith("; mend it"));
+  EXPECT_THAT(CaptureError(CaptureRule::collective, "", "", "found", "copy it before").what(),
+              testing::EndsWith("; copy it before"));
 }
 
 // The eager dispatcher names the op of each launch.

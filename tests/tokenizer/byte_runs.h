@@ -1,6 +1,6 @@
-// The naive reference for streamed text of vocabularies with byte fallback: where a run of byte tokens is not valid
-// UTF-8, each bad byte is replaced by the three byte tokens of U+FFFD. Decoding those ids as a whole gives what the
-// streaming decoder must give for the ids as they were. Also used by the fuzzers.
+// The naive reference for streamed text of vocabularies with byte fallback: where a run of byte tokens is not
+// valid UTF-8, each bad byte is replaced by the three byte tokens of U+FFFD. Decoding those ids as a whole
+// gives what the streaming decoder must give for the ids as they were. Also used by the fuzzers.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,8 @@ struct ByteRuns {
   size_t unfinished = 0;     // bytes at the end that may still become a character; not among the ids
 };
 
-// `tokenizer` has all 256 byte tokens, or none. `more_follows`: an unfinished character at the end is not bad.
+// `tokenizer` has all 256 byte tokens, or none. `more_follows`: an unfinished character at the end is not
+// bad.
 inline ByteRuns repair_byte_runs(const Tokenizer& tokenizer, const std::vector<int32_t>& ids,
                                  bool skip_special_tokens, bool more_follows = false) {
   ByteRuns runs;

@@ -1,4 +1,5 @@
-// The hashes of vocabularies and merges are seeded: words that are made to collide without a seed do not with one.
+// The hashes of vocabularies and merges are seeded: words that are made to collide without a seed do not with
+// one.
 #include "tokenizer/hash.h"
 
 #include <gtest/gtest.h>
@@ -20,8 +21,8 @@ TEST(TokenizerHash, EachProcessDrawsASeed) {
 
 constexpr uint64_t kLowBits = (1 << 12) - 1;
 constexpr size_t kWords = 4096;
-// At random 4096 words fill 2589 of 4096 buckets. How they spread depends on the seed: in 20,000 seeds, 2048 words
-// never filled fewer than 190. Without a seed all are in one.
+// At random 4096 words fill 2589 of 4096 buckets. How they spread depends on the seed: in 20,000 seeds, 2048
+// words never filled fewer than 190. Without a seed all are in one.
 constexpr size_t kLeastBuckets = 64;
 
 // hash_bytes of a word of 4 to 7 bytes, as an attacker knows it: with the seed 0.

@@ -26,7 +26,8 @@ TEST(ScratchScope, FreesWhatGrewBeyondItsLimit) {
   EXPECT_EQ(list.capacity(), 0u);
 }
 
-// Bytes in use, of all threads. Sanitizers have an allocator of their own, and this is 0: the test above is for them.
+// Bytes in use, of all threads. Sanitizers have an allocator of their own, and this is 0: the test above is
+// for them.
 size_t bytes_in_use() {
   const struct mallinfo2 info = mallinfo2();
   return info.uordblks + info.hblkhd;

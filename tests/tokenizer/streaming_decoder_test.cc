@@ -1,4 +1,5 @@
-// The streaming decoder: what comes out after each token, stage by stage; and that all of it is the decoded text.
+// The streaming decoder: what comes out after each token, stage by stage; and that all of it is the decoded
+// text.
 #include "tokenizer/streaming_decoder.h"
 
 #include <gmock/gmock.h>
@@ -108,8 +109,8 @@ TEST(StreamingDecoder, ASpecialTokenThatIsLeftOutEndsNoRun) {
   EXPECT_EQ(pieces(tokenizer, {"<0xC3>", "</s>", "<0xA9>"}, false), (Pieces{"", "\uFFFD</s>", "\uFFFD", ""}));
 }
 
-// Streamed text is decoded text where runs are valid, and what the naive reference says where they are not; after
-// each token nothing is held back but an unfinished character.
+// Streamed text is decoded text where runs are valid, and what the naive reference says where they are not;
+// after each token nothing is held back but an unfinished character.
 TEST(StreamingDecoder, ByteFallbackEqualsANaiveReferenceOnRandomTokens) {
   const std::string decoders[] = {kLlama, sequence(BYTE_FALLBACK "," METASPACE),
                                   sequence(METASPACE_TO_SPACE "," BYTE_FALLBACK "," FUSE), BYTE_FALLBACK,
@@ -223,7 +224,8 @@ TEST(StreamingDecoder, NoStageHoldsBackMoreThanItMust) {
   }
 }
 
-// Replace behind Fuse, against a search in the whole text; what is held is the longest end that may become a match.
+// Replace behind Fuse, against a search in the whole text; what is held is the longest end that may become a
+// match.
 TEST(StreamingDecoder, ReplaceOfALiteralEqualsASearchInTheWholeText) {
   std::mt19937 random(3);
   const auto below = [&](size_t limit) { return static_cast<size_t>(random() % limit); };

@@ -1,4 +1,5 @@
-// Bodies of attention.h for one level of the ISA: which rows a range of work items stands for.
+// Implementation of the kernels that attention.h declares (buffers, items and scalars are listed there).
+// Compiled once for each level of the ISA. Here: the rows of attention that belong to a range of work items.
 #pragma once
 
 #include "kernels/cpu/attention_rows_inl.h"

@@ -27,7 +27,7 @@ class AttentionRows {
     rows_ = 0;
     upcoming_.table = nullptr;
   }
-  // The set after this one, whose first tile is drawn into the cache during the last of this one.
+  // The set after this one, whose first tile is fetched into the CPU's cache during the last of this one.
   void announce(const int32_t* block_table, int64_t kv_head, int64_t first_key, int64_t last_key) {
     upcoming_ = {block_table, kv_head, first_key / kAttentionTile * kAttentionTile, last_key};
   }
@@ -218,8 +218,8 @@ class AttentionRows {
     panel<kTake, false, kAhead>(call, group.end - group.begin, last - first);
   }
 
-  // The first lines of a chunk of the next tile's V, if there is such a chunk: during softmax memory would
-  // stand still otherwise, which decode feels.
+  // The first lines of a chunk of the next tile's V, if there is such a chunk: otherwise memory
+  // would be idle during softmax, which slows decode.
   void fetch_values(int chunk) const {
     if (chunk >= kTileChunks) return;
 #pragma GCC unroll 16

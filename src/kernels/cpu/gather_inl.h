@@ -1,4 +1,5 @@
-// Body of gather.h.
+// Implementation of the kernels that gather.h declares (buffers, items and scalars are listed there).
+// Compiled once for each level of the ISA.
 #pragma once
 
 #include "kernels/cpu/gather.h"

@@ -1,5 +1,5 @@
-// Body of kv_write.h. Consecutive items are tokens of one head, so that the columns of a K block fill up in
-// cache.
+// Implementation of the kernel that kv_write.h declares, compiled once for each level of the ISA. Consecutive
+// items are tokens of one head, so that the columns of a K block fill up in cache.
 #pragma once
 
 #include "kernels/cpu/kv_write.h"

@@ -42,7 +42,7 @@ struct TileRows {
   const unsigned char* x;     // row 0
   int64_t stride;             // bytes
   int64_t whole_blocks;       // of 32 k, read from x
-  const unsigned char* tail;  // row 0 of the copies, 64 bytes a row; null where k is a multiple of 32
+  const unsigned char* tail;  // row 0 of the copies, 64 bytes for each row; null where k is a multiple of 32
 };
 
 inline constexpr int64_t kTileFetchAhead = 6144;  // bytes of weights, into the L2 cache

@@ -1,4 +1,5 @@
-// Bodies of norm.h for one level of the ISA.
+// Implementation of the kernels that norm.h declares (buffers, items and scalars are listed there). Compiled
+// once for each level of the ISA.
 #pragma once
 
 #include "kernels/cpu/norm.h"

@@ -1,4 +1,5 @@
-// Bodies of rotary.h for one level of the ISA.
+// Implementation of the kernels that rotary.h declares (buffers, items and scalars are listed there).
+// Compiled once for each level of the ISA.
 #pragma once
 
 #include <type_traits>
@@ -69,7 +70,7 @@ REPRISE_VEC_INLINE void rotate_runs(const E* a, const E* b, const float* cos, co
   }
 }
 
-// x and y: one head, y may be x. cos and sin: the token's rows. pairs: room for rot_dim elements.
+// x and y: one head, y may be x. cos and sin: the token's rows. pairs: scratch of rot_dim elements.
 template <typename E, bool kRound>
 REPRISE_VEC_INLINE void rotate_head(const E* x, const float* cos, const float* sin, E* y, int64_t head_dim,
                                     int64_t rot_dim, bool interleaved, E* pairs) {

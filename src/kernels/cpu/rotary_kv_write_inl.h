@@ -1,5 +1,5 @@
 // Implementation of the kernel that rotary_kv_write.h declares (buffers, items and scalars are listed there),
-// made of the bodies of norm.h, rotary.h and kv_write.h. Compiled once for each level of the ISA.
+// made of the functions of norm.h, rotary.h and kv_write.h. Compiled once for each level of the ISA.
 #pragma once
 
 #include "kernels/cpu/kv_write_inl.h"

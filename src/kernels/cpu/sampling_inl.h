@@ -1,4 +1,4 @@
-// Bodies of sampling_bodies.h for one level of the ISA.
+// Implementation of what sampling_bodies.h declares, compiled once for each level of the ISA.
 #pragma once
 
 #include "kernels/cpu/math_inl.h"

@@ -1,4 +1,5 @@
-// Bodies of softmax.h for one level of the ISA.
+// Implementation of the kernels that softmax.h declares (buffers, items and scalars are listed there).
+// Compiled once for each level of the ISA.
 #pragma once
 
 #include "kernels/cpu/math64_inl.h"

@@ -1,4 +1,4 @@
-// Fills vec_table.h for the level that the including file stands for: REPRISE_VEC_NAME is its name as a
+// Fills vec_table.h for the level of the including file: REPRISE_VEC_NAME is its name as a
 // string.
 #pragma once
 

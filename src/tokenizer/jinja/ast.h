@@ -59,7 +59,7 @@ struct Expr {
   Value constant;
   std::vector<ExprPtr> items;
   CallArguments arguments;
-  int slot = 0;                     // kName, kNamespaceRef: in the frame of the scope it stands in
+  int slot = 0;                     // kName, kNamespaceRef: in the frame of its scope
   FilterFunction filter = nullptr;  // null: unknown, which fails only when it is reached
   TestFunction test = nullptr;
 };

@@ -31,7 +31,7 @@ class ExpressionParser {
   // Fails when `node` can't be assigned.
   static void check_target(const Expr& node);
 
-  // Items between commas, of which one may stand at the end, up to and including `close`.
+  // Items between commas, of which the last may be followed by one, up to and including `close`.
   template <typename ParseItem>
   void parse_until(std::string_view close, ParseItem parse_item) {
     for (bool first = true; !skip_operator(close); first = false) {

@@ -33,8 +33,8 @@ class Runtime {
   }
 
   // Counts work; fails once a limit is passed: steps, processor time, or the caller's cancel flag. Reading
-  // `bytes` of text costs a fraction of a step. Every loop over foreign data counts, so that nothing runs for
-  // long between two looks at the clock.
+  // `bytes` of text costs a fraction of a step. Every loop over data from outside counts, so that nothing
+  // runs for long between two looks at the clock.
   void step(uint64_t count = 1) {
     steps_ += count;
     if (steps_ >= next_check_) [[unlikely]]
