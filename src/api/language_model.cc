@@ -42,8 +42,7 @@ class LanguageModel::Impl::Running {
     if (impl_.running.exchange(true, std::memory_order_acquire))
       throw Error(
           "[{}] called while generate() is in progress, from a callback or from another thread; wait until "
-          "it "
-          "returns",
+          "it returns",
           what);
   }
   ~Running() {

@@ -148,8 +148,7 @@ int run_throughput(BenchFlags flags) {
   else
     TextOutput::standard().print(
         "{} prompts of {} tokens, {} new each, {} at a time: {:.2f} requests/s, {:.1f} tokens/s, of them "
-        "{:.1f} "
-        "new\n",
+        "{:.1f} new\n",
         flags.num_prompts, flags.input_len, flags.output_len, flags.load.max_num_seqs, median_of(requests),
         median_of(tokens), median_of(output_tokens));
   return 0;

@@ -35,8 +35,7 @@ engine::StepShape shape_of(const Flags& flags, const engine::EngineConfig& confi
   if (shape.tokens() > *config.max_num_batched_tokens)
     throw UsageError(
         "[explain] --batch {} and --prefill {} are {} tokens, which exceeds --max-num-batched-tokens {}; "
-        "raise "
-        "--max-num-batched-tokens or lower --prefill",
+        "raise --max-num-batched-tokens or lower --prefill",
         shape.decode_tokens, shape.prefill_tokens, shape.tokens(), *config.max_num_batched_tokens);
   return shape;
 }

@@ -74,8 +74,7 @@ std::string wrong_file_text(std::string_view head, uint64_t size) {
       head.starts_with("version https://hawser.github.com/spec/"))
     return fmt::format(
         "a Git LFS pointer, not the file{} itself; run `git lfs install` and `git lfs pull` in its folder, "
-        "or "
-        "download the file",
+        "or download the file",
         lfs_size(head));
   for (const Magic& magic : kMagics)
     if (matches(magic, head)) return fmt::format("{}{}", magic.is, kSafetensorsOrGguf);

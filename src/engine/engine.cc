@@ -205,8 +205,7 @@ class Engine::Impl {
     if (const int64_t held = table_.pool().total() * config_.block_size; length > held)
       throw Error(
           "[request] the prompt has {} tokens, the whole KV cache holds {}; shorten it or give the cache "
-          "more "
-          "(--kv-cache-memory)",
+          "more (--kv-cache-memory)",
           length, held);
   }
 

@@ -36,8 +36,7 @@ EngineConfig EngineConfig::resolved() const {
   if (!enable_chunked_prefill && *out.max_num_batched_tokens < max_model_len)
     throw Error(
         "[config] --max-num-batched-tokens is {}, less than --max-model-len {}, while prompts are not "
-        "chunked; "
-        "raise it or enable chunked prefill",
+        "chunked; raise it or enable chunked prefill",
         *out.max_num_batched_tokens, max_model_len);
   require(max_num_partial_prefills >= 1, "max-num-partial-prefills", max_num_partial_prefills, "1 or more");
   require(max_long_partial_prefills >= 1 && max_long_partial_prefills <= max_num_partial_prefills,

@@ -240,8 +240,7 @@ ResolvedGraph resolve_graph(const GraphConfig& config, const GraphLimits& limits
   if (config.graph_opt_level == 0 && !config.full_cuda_graph)
     throw Error(
         "[{}] \"full_cuda_graph\" is false at graph_opt_level 0, where there is no static graph to split; "
-        "set "
-        "\"graph_opt_level\": 1 or leave it out",
+        "set \"graph_opt_level\": 1 or leave it out",
         kWhere);
   ResolvedGraph out{.config = config};
   warn_of_idle_keys(config, out.warnings);

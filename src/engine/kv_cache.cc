@@ -34,8 +34,7 @@ int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t 
   if (fitting < blocks_per_sequence(config))
     throw DoesNotFit(
         "[kv cache] one sequence of {} tokens takes {} bytes, {} are free for the cache beside {} of "
-        "weights, arena "
-        "and all else",
+        "weights, arena and all else",
         config.max_model_len, static_cast<size_t>(blocks_per_sequence(config) + 1) * block_bytes, room,
         reserved);
   return std::min(fitting, useful);

@@ -41,10 +41,8 @@ Tensor WeightLoader::tied_matrix(const std::string& embedding, const std::string
   if (!same_numbers(*source_, embedding, head, n, k))
     throw Error(
         "{}: the config says that '{}' and '{}' are tied (\"tie_word_embeddings\" is true or left out), but "
-        "both are "
-        "stored and differ; set it to false to use both (as transformers 5 does), or remove '{}' to use the "
-        "embedding "
-        "for both (as vLLM does)",
+        "both are stored and differ; set it to false to use both (as transformers 5 does), or remove '{}' "
+        "to use the embedding for both",
         source_->description(), embedding, head, head);
   source_->release(head);
   return load_matrix(embedding, embedding, n, k);
@@ -54,8 +52,7 @@ Tensor WeightLoader::head_matrix(const std::string& head, int64_t n, int64_t k) 
   if (source_ != nullptr && !source_->has(head))
     throw Error(
         "{}: no tensor '{}', though the config says that the head is not tied to the embedding; fetch the "
-        "whole "
-        "checkpoint, or set \"tie_word_embeddings\": true if the model is tied",
+        "whole checkpoint, or set \"tie_word_embeddings\": true if the model is tied",
         source_->description(), head);
   return matrix(head, n, k);
 }

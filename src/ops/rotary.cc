@@ -45,8 +45,7 @@ void infer_rotary(const OpCall& call, OutputSpecs& outputs) {
       cos != call.input(2).shape || cos[0] != x.shape[0] || cos[1].constant * 2 > head_dim)
     throw Error(
         "[rotary] x {}, cos {}, sin {} with heads of {}; expected [T, heads * head_dim] and twice [T, at "
-        "most "
-        "head_dim / 2]",
+        "most head_dim / 2]",
         to_string(x.shape), to_string(cos), to_string(call.input(2).shape), head_dim);
   outputs.add(x.dtype, x.shape);
 }

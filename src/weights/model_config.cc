@@ -124,8 +124,7 @@ ModelConfig parse_model_config(const Json& json, std::string_view what) {
   if (const Json* quantised = fields.find("quantization_config"); quantised && !quantised->empty())
     throw Error(
         "{}: the weights are quantised ('quantization_config' is {}), which is not read from safetensors "
-        "files; use "
-        "the original checkpoint or a GGUF file",
+        "files; use the original checkpoint or a GGUF file",
         what, short_json_text(*quantised));
 
   config.vocab_size = fields.size("vocab_size", kMaxVocab);

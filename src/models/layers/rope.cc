@@ -89,8 +89,7 @@ Rope make_rope(const weights::RopeConfig& config, int64_t head_dim, int64_t max_
   if (dim < 2 || dim % 2 != 0 || config.theta <= 0)
     throw Error(
         "[rope] {} rotary dimensions of a head of {} and theta {}; the dimensions must be even and at least "
-        "2, "
-        "theta positive",
+        "2, theta positive",
         dim, head_dim, config.theta);
   Rope rope{.inv_freq = default_frequencies(config.theta, dim),
             .params = {.rot_dim = dim, .base = config.theta}};

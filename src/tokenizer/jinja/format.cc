@@ -247,8 +247,7 @@ FormatSpec parse_spec(Runtime& runtime, std::string_view text) {
   if (i < text.size() || (spec.type && std::string_view("sdfxX").find(spec.type) == std::string_view::npos))
     runtime.fail(
         "the format {} is not supported, chat templates know [[fill]align][sign][0][width][.precision] and "
-        "the "
-        "types s, d, f, x and X",
+        "the types s, d, f, x and X",
         quote(text));
   return spec;
 }

@@ -154,8 +154,7 @@ TEST(TemplateLimits, CirclesAreFreed) {
               "{% set n.g = [n]|map('string') %}{% for x in [1, 2] if n %}{% set n.i = loop %}{% endfor %}"
               "{% call(a) m() %}{% endcall %}"),
       "[chat template] line 1: macro 'm' was invoked with two values for the special caller argument. This "
-      "is "
-      "most likely a bug.");
+      "is most likely a bug.");
 }
 
 }  // namespace
