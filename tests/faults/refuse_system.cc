@@ -33,11 +33,18 @@ extern "C" void* __wrap_mmap(void* address, size_t length, int protection, int f
   return __real_mmap(address, length, protection, flags, fd, offset);
 }
 
+// Clang's AddressSanitizer is linked into the program, so its own pthread_create is not the next one of that
+// name.
+extern "C" int __interceptor_pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
+                                            void* (*start)(void*), void* argument) __attribute__((weak));
+
 // std::thread calls this one from within libstdc++, so it is replaced by its name.
 extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*),
                               void* argument) {
   using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
-  static const auto create = reinterpret_cast<Create>(dlsym(RTLD_NEXT, "pthread_create"));
+  static const Create create = __interceptor_pthread_create != nullptr
+                                   ? __interceptor_pthread_create
+                                   : reinterpret_cast<Create>(dlsym(RTLD_NEXT, "pthread_create"));
   if (reprise::refuse_call()) return EAGAIN;
   return create(thread, attributes, start, argument);
 }
