@@ -160,7 +160,7 @@ std::vector<Folder> cgroup_folders(const std::string& root, std::string_view con
   const auto add = [&](const Mount& mount) {
     std::string group = below(mount.version == Version::v2 ? of.v2 : of.v1, mount.group);
     while (true) {
-      folders.push_back({root + mount.point + group, mount.version});
+      folders.push_back({std::string(root).append(mount.point).append(group), mount.version});
       if (group.empty()) return;
       group.resize(group.rfind('/'));
     }

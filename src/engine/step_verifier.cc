@@ -1,6 +1,7 @@
 #include "engine/step_verifier.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <tuple>
 
@@ -21,7 +22,7 @@ bool same_bits(std::span<const float> a, std::span<const float> b) {
 // Row of the first difference.
 size_t first_row(std::span<const float> a, std::span<const float> b, int64_t columns) {
   size_t i = 0;
-  while (i < a.size() && std::memcmp(&a[i], &b[i], sizeof(float)) == 0) ++i;
+  while (i < a.size() && std::bit_cast<uint32_t>(a[i]) == std::bit_cast<uint32_t>(b[i])) ++i;
   return i / static_cast<size_t>(columns);
 }
 

@@ -231,7 +231,7 @@ class Verifier {
 
   void check_share(NodeId id, size_t output, const Uses& uses) {
     const Node& node = graph_.node(id);
-    const int input = node.shares[output];
+    const auto input = node.shares[output];
     if (static_cast<int>(output) >= computed_outputs(node) || input < 0 ||
         static_cast<size_t>(input) >= node.inputs.size() ||
         node.inputs[static_cast<size_t>(input)] == kNone) {

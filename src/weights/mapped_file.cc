@@ -67,8 +67,8 @@ void MappedFile::release(std::span<const std::byte> range) const {
   const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
   const uintptr_t begin = reinterpret_cast<uintptr_t>(range.data()) / page * page;
   const uintptr_t end = (reinterpret_cast<uintptr_t>(range.data()) + range.size() + page - 1) / page * page;
-  ::madvise(reinterpret_cast<void*>(begin), end - begin,
-            MADV_DONTNEED);  // advice: a refusal costs only memory
+  ::madvise(reinterpret_cast<void*>(begin), end - begin,  // NOLINT(performance-no-int-to-ptr)
+            MADV_DONTNEED);                               // advice: a refusal costs only memory
 }
 
 }  // namespace reprise::weights

@@ -49,8 +49,9 @@ void on_sigbus(int signal, siginfo_t* info, void* context) {
     if (range->end.load() != end) continue;  // it changed hands between the two
     // All that follows is lost too where the file shrank; a page more or less doesn't matter after this.
     const uintptr_t page = address / page_size * page_size;
-    void* zeros = ::mmap(reinterpret_cast<void*>(page), end - page, PROT_READ,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    void* zeros =
+        ::mmap(reinterpret_cast<void*>(page), end - page, PROT_READ,  // NOLINT(performance-no-int-to-ptr)
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     if (zeros == MAP_FAILED) break;
     range->lost.store(true);
     errno = saved_errno;

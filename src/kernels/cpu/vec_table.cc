@@ -40,7 +40,7 @@ const Kernel& pick(const KernelPair& pair, DType dtype) {
 
 const Kernel& pick(const Kernel& kernel, DType dtype) {
   REPRISE_CHECK(dtype == DType::f32, "{} works on f32 only", kernel.name);
-  return kernel;
+  return kernel;  // of a static table. NOLINT(bugprone-return-const-ref-from-parameter)
 }
 
 }  // namespace
