@@ -91,8 +91,8 @@ class HeapStore final : public BufferOwner {
   // `dry`: tensors have null addresses; bytes() counts all the same.
   explicit HeapStore(BufferKind kind, bool dry = false) : kind_(kind), dry_(dry) {}
 
-  // Zero-filled, 64-byte aligned. Throws Error when memory runs out or the shape depends on T or S,
-  // CaptureError while this thread records.
+  // Zero-filled, 64-byte aligned. Throws Error when memory runs out, InternalError when the shape depends on
+  // T or S, CaptureError while this thread records.
   Tensor allocate(DType dtype, const Shape& shape, Layout layout = Layout::row_major);
   // The same, with `bytes` of storage for a tensor whose bytes don't follow from shape and dtype (packed
   // weights).

@@ -1,7 +1,7 @@
 // JSON for configurations, requests and reports. Reading is safe on text from outside: size, nesting and keys
 // of an object are limited, and time and memory are linear in the text. Errors name the document. Any thread.
-// Large documents whose form is fixed (tokenizer.json, headers of safetensors files) are read with simdjson
-// where they are used.
+// Large documents whose form is fixed (vocabulary and merges of tokenizer.json, headers of safetensors files)
+// are read with simdjson where they are used.
 //
 // Looking a key up in a `Json` object compares it with the keys one by one: a fixed number of look-ups is
 // fine, one for every key of an object from outside is quadratic. Go through items() instead, or use a

@@ -172,8 +172,8 @@ class Stream {
   void synchronize() const;
 
   // Between begin and end, on one thread, every launch goes to the sink and nothing runs. A second begin
-  // throws Error; end_recording() without a begin does nothing. After an exception the caller ends the
-  // recording.
+  // throws InternalError; end_recording() without a begin does nothing. After an exception the caller ends
+  // the recording.
   void begin_recording(LaunchSink& sink);
   void end_recording();
   bool recording() const { return sink_ != nullptr; }

@@ -7,7 +7,8 @@
 // and /proc/self/mountinfo, and at the usual places below /sys/fs/cgroup as well.
 //
 // `root` is put before the path of each file that is read, for tests; resource limits and affinity are always
-// the real ones. Nothing is cached: files are read anew by each call. Any thread. Nothing throws.
+// the real ones. Nothing is cached: files are read anew by each call. Any thread. Throws nothing but
+// std::bad_alloc.
 #pragma once
 
 #include <cstddef>
