@@ -60,7 +60,7 @@ BENCHMARK(parse_graph)->Unit(benchmark::kMicrosecond);
 void measure_and_plan(benchmark::State& state) {
   size_t live = 0, bytes = 0;
   for (auto _ : state) {
-    const MemoryPlan plan =
+    const MemoryPrediction plan =
         plan_memory(model().graph, kLargest, measure_workspaces(model().graph, kLargest, model().stream));
     live = live_bytes(plan);
     bytes = plan.bytes;
@@ -79,7 +79,7 @@ void everything(benchmark::State& state) {
     PassContext context{.folder = &folder, .max_model_len = kLargest.tokens};
     run_passes(graph, context);
     nodes = graph.nodes.size();
-    MemoryPlan plan = plan_memory(graph, kLargest, measure_workspaces(graph, kLargest, model().stream));
+    MemoryPrediction plan = plan_memory(graph, kLargest, measure_workspaces(graph, kLargest, model().stream));
     benchmark::DoNotOptimize(Executor(std::move(graph), std::move(plan), nullptr, model().stream));
   }
   state.counters["nodes"] = static_cast<double>(nodes);
@@ -87,7 +87,7 @@ void everything(benchmark::State& state) {
 BENCHMARK(everything)->Unit(benchmark::kMicrosecond);
 
 void prepare_executor(benchmark::State& state) {
-  const MemoryPlan plan = plan_memory(model().graph, kLargest, {});
+  const MemoryPrediction plan = plan_memory(model().graph, kLargest, {});
   for (auto _ : state) benchmark::DoNotOptimize(Executor(model().graph, plan, nullptr, model().stream));
 }
 BENCHMARK(prepare_executor)->Unit(benchmark::kMicrosecond);

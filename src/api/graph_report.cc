@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "engine/graph_backend.h"
-#include "engine/step_path.h"
-#include "engine/step_verifier.h"
+#include "engine/replay/graph_backend.h"
+#include "engine/replay/step_path.h"
+#include "engine/verify/step_verifier.h"
 
 namespace reprise {
 namespace api {

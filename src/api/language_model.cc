@@ -12,7 +12,7 @@
 #include "core/profiler.h"
 #include "core/thread_team.h"
 #include "engine/engine.h"
-#include "engine/graph_auto.h"
+#include "engine/runner/graph_auto.h"
 #include "models/load_model.h"
 #include "ops/packed_weight.h"
 #include "reprise/reprise.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "engine/graph_config.h"
+#include "engine/config/graph_config.h"
 #include "kernels/cpu/isa_select.h"
 #include "weights/gguf.h"
 

@@ -8,7 +8,7 @@
 
 #include "core/dtype.h"
 #include "core/isa.h"
-#include "engine/engine_config.h"
+#include "engine/config/engine_config.h"
 #include "models/registry.h"
 #include "reprise/reprise.h"
 #include "weights/generation_defaults.h"

@@ -4,7 +4,7 @@
 
 #include <cstddef>
 
-#include "engine/sampling_params.h"
+#include "engine/scheduling/sampling_params.h"
 #include "reprise/reprise.h"
 
 namespace reprise::api {

@@ -7,7 +7,7 @@
 #include "core/json.h"
 #include "core/text_output.h"
 #include "core/thread_team.h"
-#include "engine/capture_lint.h"
+#include "engine/verify/capture_lint.h"
 #include "models/load_model.h"
 
 namespace reprise::cli {

@@ -7,7 +7,7 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "core/text_output.h"
-#include "engine/step_path.h"
+#include "engine/replay/step_path.h"
 
 namespace reprise::cli {
 namespace {
@@ -51,7 +51,7 @@ int run(const Flags& flags) {
   const std::string reason =
       fmt::format("{}: {}", path.replayed() ? "replayed" : engine::code_of(path.reason),
                   engine::explain(graph, shape, path));
-  const Json report = {{"path", engine::name_of(path.path)},
+  const Json report = {{"path", engine::name_of(path.mode)},
                        {"captured_size", path.captured_size},
                        {"padding", path.padding},
                        {"reason", reason}};

@@ -8,7 +8,7 @@
 #include "cli/say.h"
 #include "core/error.h"
 #include "core/isa.h"
-#include "engine/graph_config.h"
+#include "engine/config/graph_config.h"
 #include "models/load_model.h"
 #include "weights/checkpoint.h"
 

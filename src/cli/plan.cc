@@ -14,10 +14,10 @@
 #include "core/process_limits.h"
 #include "core/text_output.h"
 #include "core/thread_team.h"
-#include "engine/graph_config.h"
-#include "engine/kv_cache.h"
-#include "engine/memory_advice.h"
-#include "engine/runner.h"
+#include "engine/config/graph_config.h"
+#include "engine/kv/kv_store.h"
+#include "engine/runner/memory_advice.h"
+#include "engine/runner/runner.h"
 #include "models/load_model.h"
 
 namespace reprise::cli {
@@ -65,7 +65,7 @@ Json report_json(const engine::MemoryReport& report) {
           {"num_kv_blocks", report.num_kv_blocks},           {"total_bytes", report.total()}};
 }
 
-void print_json(const engine::MemoryPlan& plan, const CaptureSizes& sizes,
+void print_json(const engine::MemoryPrediction& plan, const CaptureSizes& sizes,
                 const std::vector<std::string>& advice, const Actual* actual) {
   Json out = report_json(plan.report);
   out["capture_sizes"] = sizes.sizes;
@@ -79,7 +79,7 @@ void print_json(const engine::MemoryPlan& plan, const CaptureSizes& sizes,
   TextOutput::standard().print("{}\n", to_json_text(out));
 }
 
-void print_table(const engine::MemoryPlan& plan, const CaptureSizes& sizes,
+void print_table(const engine::MemoryPrediction& plan, const CaptureSizes& sizes,
                  const std::vector<std::string>& advice, const Actual* actual) {
   TextOutput& out = TextOutput::standard();
   const auto row = [&](std::string_view name, const auto& predicted, const auto& held,
@@ -108,7 +108,7 @@ int run(const Flags& flags) {
   const api::ModelSetup setup = set_up_to_look(flags.load);
   const size_t memory = flags.memory > 0 ? flags.memory : available_memory();
   ThreadTeam team(flags.load.threads);
-  engine::MemoryPlan plan;
+  engine::MemoryPrediction plan;
   std::vector<std::string> advice;
   {
     const std::unique_ptr<const models::Model> model = models::model_skeleton(setup.config, setup.dtype);

@@ -8,15 +8,15 @@
 #include <variant>
 
 #include "core/error.h"
+#include "core/failure.h"
 #include "core/process_limits.h"
 #include "core/thread_team.h"
-#include "engine/failure.h"
-#include "engine/kv_cache.h"
-#include "engine/memory_advice.h"
-#include "engine/phase.h"
-#include "engine/request_table.h"
-#include "engine/runner.h"
-#include "engine/sequence.h"
+#include "engine/kv/kv_store.h"
+#include "engine/runner/memory_advice.h"
+#include "engine/runner/runner.h"
+#include "engine/scheduling/request_table.h"
+#include "engine/scheduling/sequence.h"
+#include "engine/step/phase.h"
 #include "models/model.h"
 
 namespace reprise::engine {

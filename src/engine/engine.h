@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "core/isa.h"
-#include "engine/engine_config.h"
-#include "engine/memory_report.h"
-#include "engine/request.h"
+#include "engine/config/engine_config.h"
+#include "engine/runner/memory_report.h"
+#include "engine/scheduling/request.h"
 
 namespace reprise {
 class Profiler;

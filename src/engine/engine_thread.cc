@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "core/error.h"
-#include "engine/failure.h"
+#include "core/failure.h"
 
 namespace reprise::engine {
 

@@ -42,7 +42,7 @@ const OpSchema kSample{.name = "sample",
                        .infer = infer,
                        .launch = launch};
 
-void sample(const Tensor& logits, const SampleBuffers& b, Where where) {
+void sample(const Tensor& logits, const SampleTensors& b, Where where) {
   dispatch(OpCall(
       kSample, {&logits, &b.plan, &b.biases, &b.counts, &b.tokens, &b.logprobs, &b.top_ids, &b.top_logprobs},
       {}, where));

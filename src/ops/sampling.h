@@ -8,7 +8,7 @@ namespace reprise::ops {
 
 // Persistent buffers of the sampler; rows are those of the step's sequences. Meaning of the entries:
 // kernels/cpu/sampling.h.
-struct SampleBuffers {
+struct SampleTensors {
   Tensor plan;          // i8 [S, sizeof(SampleRow)], input
   Tensor biases;        // i32 [slots, 2 * max_biases], input: TokenBias
   Tensor counts;        // i32 [slots, 2 * max_counts], input: TokenCount
@@ -19,7 +19,7 @@ struct SampleBuffers {
 };
 
 // logits f32 [S, vocab]
-void sample(const Tensor& logits, const SampleBuffers& buffers, Where where = Where::current());
+void sample(const Tensor& logits, const SampleTensors& buffers, Where where = Where::current());
 
 extern const OpSchema kSample;
 

@@ -1,7 +1,7 @@
 // A steady step allocates nothing on the heap, whichever way steps run.
 #include <gtest/gtest.h>
 
-#include "engine/graph_backend.h"
+#include "engine/replay/graph_backend.h"
 #include "tests/count_new.h"
 #include "tests/engine/ways_to_run.h"
 

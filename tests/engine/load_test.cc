@@ -7,7 +7,7 @@
 #include <random>
 #include <set>
 
-#include "engine/request_table.h"
+#include "engine/scheduling/request_table.h"
 #include "kernels/cpu/isa_select.h"
 #include "tests/engine/small_model.h"
 

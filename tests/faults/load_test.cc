@@ -2,7 +2,7 @@
 // says so, or it went without what it did not get and then computes the same bits.
 #include <gtest/gtest.h>
 
-#include "engine/graph_backend.h"
+#include "engine/replay/graph_backend.h"
 #include "reprise/reprise.h"
 #include "source_dir.h"
 #include "tests/engine/small_model.h"

@@ -7,7 +7,7 @@
 namespace reprise::models {
 
 Attention::Attention(WeightLoader& loader, const std::string& prefix, const weights::ModelConfig& config,
-                     const AttentionOptions& options, int64_t window)
+                     const AttentionTraits& options, int64_t window)
     : options_(options),
       eps_(config.rms_norm_eps),
       params_{.heads = config.num_heads,

@@ -11,7 +11,7 @@
 
 namespace reprise::models {
 
-struct AttentionOptions {
+struct AttentionTraits {
   bool qkv_bias = false;
   bool output_bias = false;
   bool qk_norm = false;  // RMS norm of every head of q and k before the rotation
@@ -22,7 +22,7 @@ struct AttentionOptions {
 class Attention {
  public:
   Attention(WeightLoader& loader, const std::string& prefix, const weights::ModelConfig& config,
-            const AttentionOptions& options, int64_t window);
+            const AttentionTraits& options, int64_t window);
 
   // x [T, hidden] -> [T, hidden]; writes this layer's keys and values.
   Tensor operator()(const Tensor& x, const ops::RotaryAngles& angles, const ForwardInput& input,
@@ -31,7 +31,7 @@ class Attention {
  private:
   Tensor turned(const Tensor& x, const Tensor& norm, const ops::RotaryAngles& angles) const;
 
-  AttentionOptions options_;
+  AttentionTraits options_;
   double eps_;
   ops::AttentionParams params_;
   Linear q_, k_, v_, output_;

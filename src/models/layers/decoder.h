@@ -13,7 +13,7 @@
 namespace reprise::models {
 
 struct DecoderOptions {
-  AttentionOptions attention;
+  AttentionTraits attention;
   bool mlp_bias = false;
 };
 

@@ -1,0 +1,323 @@
+#include "engine/runner/runner.h"
+
+#include <algorithm>
+
+#include "core/failure.h"
+#include "core/recording_scope.h"
+#include "engine/step/phase.h"
+#include "ops/op.h"
+
+namespace reprise::engine {
+namespace {
+
+// Asks a model's ops for memory without running one, as graph::measure_workspaces() does. Code that looks at
+// a value sees zeros, and an op that breaks a rule of captures is asked no further: what they take then, only
+// a run can tell; the spare half of the arena is for them.
+class MeasuringDispatcher final : public ops::Dispatcher, private ops::WorkspaceAllocator {
+ public:
+  MeasuringDispatcher(Stream& stream, StepArena& arena) : stream_(stream), arena_(arena) {}
+
+  ops::Outputs dispatch(const ops::OpCall& call) override {
+    ops::OutputSpecs specs;
+    call.schema.infer(call, specs);
+    ops::Outputs outputs;
+    for (; outputs.count < specs.count; ++outputs.count) {
+      const ops::OutputSpec& spec = specs.specs[static_cast<size_t>(outputs.count)];
+      outputs.tensors[static_cast<size_t>(outputs.count)] = arena_.allocate(spec.dtype, spec.shape);
+    }
+    if (call.schema.plan_workspace != nullptr) {
+      call.schema.plan_workspace(call, *this);
+      return outputs;
+    }
+    if (!call.schema.capturable) return outputs;
+    const OpScope scope(call.schema.name);
+    try {
+      call.schema.launch(call, stream_, {outputs.tensors.data(), static_cast<size_t>(outputs.count)}, *this);
+    } catch (const CaptureError&) {
+    }
+    return outputs;
+  }
+  const std::byte* read(const Tensor& tensor) override {
+    zeros_.resize(std::max(zeros_.size(), static_cast<size_t>(tensor.extent().eval(stream_.sizes()))));
+    return zeros_.data();
+  }
+
+ private:
+  Tensor workspace(DType dtype, const Shape& shape) override { return arena_.allocate(dtype, shape); }
+
+  Stream& stream_;
+  StepArena& arena_;
+  std::vector<std::byte> zeros_;
+};
+
+// The arena is address space: pages that no step touches cost nothing. Twice the peak keeps the free range at
+// its end larger than any hole, as it is in the dry run, so that both lay out alike.
+size_t arena_capacity(size_t peak) {
+  return 2 * peak + (size_t{1} << 20);
+}
+
+Tensor score_rows(HeapStore& store, int64_t rows) {
+  Tensor tensor = store.allocate(DType::i32, Shape{rows});
+  tensor.shape = Shape{kSeqs};
+  return tensor;
+}
+
+StepShape shape_of(std::span<const BatchItem> items) {
+  StepShape shape;
+  for (const BatchItem& item : items) {
+    (item.tokens == 1 ? shape.decode_tokens : shape.prefill_tokens) += item.tokens;
+    shape.scores_prompt = shape.scores_prompt || item.sequence->wants_prompt_scores();
+  }
+  return shape;
+}
+
+}  // namespace
+
+// What runs launch by launch: at level 0 (and for checks) whole steps, else only the scoring of prompt
+// tokens.
+void Runner::lay_out_eagerly(StepArena& arena) {
+  HeapStore nowhere(BufferKind::arena, /*dry=*/true);
+  Tensor hidden;
+  if (!eager_steps_) {
+    hidden = nowhere.allocate(backend_.hidden_type().dtype, {1});
+    hidden.shape = backend_.hidden_type().shape;
+  }
+  DiscardingSink sink;
+  const RecordingScope recording(stream_, sink);
+  MeasuringDispatcher dispatcher(stream_, arena);
+  const ops::DispatchScope scope(dispatcher);
+  for (const int64_t tokens : {limits_.rows, limits_.tokens}) {
+    const StepSizes sizes = class_of({.tokens = tokens, .seqs = limits_.rows}, limits_);
+    arena.set_sizing(sizes);
+    stream_.set_sizes(sizes);
+    models::ForwardOutput output;
+    if (eager_steps_) output = model_.forward(inputs_.forward());
+    ops::sample(model_.logits(eager_steps_ ? output.hidden : hidden, score_rows_), samples_.tensors());
+    if (eager_steps_) ops::sample(output.logits, samples_.tensors());
+  }
+}
+
+size_t Runner::eager_peak() {
+  StepArena dry(0);
+  lay_out_eagerly(dry);
+  return dry.peak();
+}
+
+Runner::Runner(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config,
+               size_t memory, bool dry)
+    : model_(model),
+      limits_(step_limits(config)),
+      level_(config.graph.graph_opt_level),
+      eager_steps_(level_ == 0 || config.graph.verify != GraphVerify{}),
+      verify_sample_(config.graph.verify.sample),
+      stream_(team, isa),
+      block_bytes_(kv_block_bytes(model.config(), model.dtype(), config.block_size)),
+      score_rows_(score_rows(score_store_, limits_.rows)),
+      samples_(limits_.rows, config.max_model_len, logprob_columns(config, model.config().vocab_size)),
+      cache_(model.config(), model.dtype(), config),
+      inputs_(limits_.tokens, limits_.rows, cache_.view()),
+      backend_(model, stream_, config, limits_, inputs_, samples_),
+      eager_peak_(eager_peak()),
+      // At level 0 captured steps and the model's own code never run at once and share the memory. Above,
+      // hidden states lie in the graph's arena while their prompt is scored beside it.
+      arena_(dry           ? 0
+             : level_ == 0 ? std::max(arena_capacity(eager_peak_), backend_.arena_bytes())
+                           : backend_.arena_bytes() + arena_capacity(eager_peak_)),
+      eager_arena_(dry ? nullptr : arena_.data() + (level_ == 0 ? 0 : backend_.arena_bytes()),
+                   arena_capacity(eager_peak_)) {
+  planned_ = {.weights_bytes = model.weight_bytes() + backend_.constant_bytes(),
+              .workspace_bytes = stream_.scratch_bytes(),
+              .input_buffer_bytes = score_store_.bytes() + samples_.bytes() + inputs_.bytes(),
+              .arena_bytes = level_ == 0 ? std::max(eager_peak_, backend_.arena_bytes())
+                                         : backend_.arena_bytes() + eager_peak_,
+              .graph_object_bytes = backend_.graph_object_bytes(),
+              .kv_block_bytes = block_bytes_,
+              .num_kv_blocks = 0,
+              .kv_bytes = 0};
+  planned_.arena_bytes += backend_.private_bytes();
+  planned_.num_kv_blocks = choose_kv_blocks(config, block_bytes_, memory, planned_.total());
+  cache_.allocate(planned_.num_kv_blocks, dry);
+  planned_.kv_bytes = cache_.bytes();
+  if (!dry) backend_.start(arena_.data());
+}
+
+void Runner::set_profiler(Profiler* profiler) {
+  profiler_ = profiler;
+  stream_.set_profiler(profiler);
+}
+
+void Runner::plan_inputs(std::span<const BatchItem> items) {
+  inputs_.clear();
+  for (const auto& [sequence, tokens] : items)
+    inputs_.add(sequence->tokens, sequence->computed, sequence->computed + tokens, sequence->prompt_length,
+                sequence->blocks);
+}
+
+void Runner::plan_samples(std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids) {
+  for (size_t i = 0; i < items.size(); ++i) {
+    const Sequence& sequence = *items[i].sequence;
+    const auto row = static_cast<int64_t>(i);
+    // A prompt that goes on has no next token yet; one that only asks for its scores needs none.
+    const bool whole = sequence.computed + items[i].tokens == sequence.length();
+    if (whole && sequence.length() < sequence.max_length)
+      samples_.plan_choice(row, sequence, eos_token_ids);
+    else
+      samples_.plan_skip(row);
+  }
+}
+
+void Runner::score_prompt(const BatchItem& item, int64_t first_row, const Tensor& hidden) {
+  Sequence& sequence = *item.sequence;
+  const StepSizes step = inputs_.sizes();
+  const int64_t end = std::min(sequence.computed + item.tokens, sequence.prompt_length - 1);
+  // Position p predicts token p + 1; those before prompt_scored were done before a preemption.
+  for (int64_t begin = std::max(sequence.computed, sequence.prompt_scored); begin < end;
+       begin = sequence.prompt_scored) {
+    const int64_t rows = std::min(limits_.rows, end - begin);
+    for (int64_t i = 0; i < rows; ++i) {
+      score_rows_.as<int32_t>()[i] = static_cast<int32_t>(first_row + begin - sequence.computed + i);
+      samples_.plan_score(i, sequence.tokens[static_cast<size_t>(begin + i + 1)],
+                          *sequence.sampling().prompt_logprobs);
+    }
+    stream_.set_sizes({.tokens = step.tokens, .seqs = rows});
+    ops::sample(model_.logits(hidden, score_rows_), samples_.tensors());
+    for (int64_t i = 0; i < rows; ++i) {
+      if (samples_.token(i) < 0 && sequence.nan_at < 0) sequence.nan_at = begin + i;
+      sequence.prompt_scores.push_back(samples_.score(i));
+    }
+    sequence.prompt_scored = begin + rows;
+  }
+}
+
+void Runner::run(std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids,
+                 StepCounts& counts) {
+  const StepShape shape = shape_of(items);
+  StepPath path;
+  {
+    const PhaseScope phase(profiler_, "plan");
+    plan_inputs(items);
+    path = backend_.choose(shape);
+    count(path, counts);
+    // The rows of a step that scores its prompt are used for that first.
+    if (!shape.scores_prompt) plan_samples(items, eos_token_ids);
+  }
+  if (shape.scores_prompt) {
+    run_scoring(path, items, eos_token_ids);
+    return;
+  }
+  forward_and_sample(path, shape);
+  if (verify_sample_ > 0 && ++steps_ % verify_sample_ == 0) verify(path, shape);
+}
+
+void Runner::forward_and_sample(const StepPath& path, const StepShape& shape) {
+  const PhaseScope phase(profiler_, "forward");
+  if (path.mode != RunMode::eager) {
+    backend_.run(path, shape, profiler_);
+    return;
+  }
+  ops::EagerDispatcher dispatcher(stream_, eager_arena_);
+  const ops::DispatchScope scope(dispatcher);
+  set_eager_sizes();
+  ops::sample(model_.forward(inputs_.forward()).logits, samples_.tensors());
+}
+
+void Runner::run_scoring(const StepPath& path, std::span<const BatchItem> items,
+                         std::span<const int32_t> eos_token_ids) {
+  ops::EagerDispatcher dispatcher(stream_, eager_arena_);
+  const ops::DispatchScope scope(dispatcher);
+  models::ForwardOutput output;
+  {
+    const PhaseScope phase(profiler_, "forward");
+    set_eager_sizes();
+    output = path.mode == RunMode::eager ? model_.forward(inputs_.forward()) : backend_.run_scores();
+  }
+  const PhaseScope phase(profiler_, "sample");
+  int64_t first_row = 0;
+  for (const BatchItem& item : items) {
+    if (item.sequence->wants_prompt_scores()) score_prompt(item, first_row, output.hidden);
+    first_row += item.tokens;
+  }
+  stream_.set_sizes(inputs_.sizes());
+  plan_samples(items, eos_token_ids);
+  ops::sample(output.logits, samples_.tensors());
+}
+
+void Runner::set_eager_sizes() {
+  eager_arena_.set_sizing(class_of(inputs_.sizes(), limits_));
+  stream_.set_sizes(inputs_.sizes());
+}
+
+StepVerifier Runner::verifier() {
+  return StepVerifier({.model = model_,
+                       .stream = stream_,
+                       .limits = limits_,
+                       .inputs = inputs_,
+                       .samples = samples_,
+                       .cache = cache_,
+                       .kv_blocks = planned_.num_kv_blocks,
+                       .backend = backend_,
+                       .eager_arena = eager_arena_});
+}
+
+std::vector<std::string> Runner::verify_captures() {
+  return verifier().check_captures();
+}
+
+void Runner::verify(const StepPath& path, const StepShape& shape) {
+  if (path.mode == RunMode::eager) return;
+  ++verified_.checked;
+  try {
+    if (std::optional<std::string> problem = verifier().check_step(path, shape)) {
+      ++verified_.differing;
+      verified_.last = std::move(*problem);
+    }
+    return;
+  } catch (...) {
+    ++verified_.failed;
+    verified_.last = current_failure("verify");
+  }
+  // The check was left half way, so the keys, values and choices of this step may be anything: again by the
+  // model's own code. Where that throws too, the step fails.
+  forward_and_sample({.mode = RunMode::eager, .reason = NotReplayed::cudagraph_off}, shape);
+}
+
+void Runner::run_idle(int64_t batch) {
+  const int32_t token = 0;
+  inputs_.clear();
+  for (int64_t row = 0; row < batch; ++row) {
+    const auto block = static_cast<BlockId>(1 + row % planned_.num_kv_blocks);
+    inputs_.add({&token, 1}, 0, 1, 1, {&block, 1});
+    samples_.plan_skip(row);
+  }
+  const StepShape shape{.decode_tokens = batch};
+  forward_and_sample(backend_.choose(shape), shape);
+}
+
+MemoryReport Runner::memory() const {
+  MemoryReport held = planned_;
+  held.graph_object_bytes = backend_.held_object_bytes();
+  held.kv_bytes = cache_.bytes();
+  return held;
+}
+
+MemoryReport Runner::touch() {
+  eager_arena_.reset_peak();
+  lay_out_eagerly(eager_arena_);
+  const size_t eager = eager_arena_.peak(), graphs = backend_.arena_bytes();
+  const size_t shared = level_ == 0 ? std::max(eager, graphs) : graphs + eager;
+  touch_pages(arena_.data(), shared);
+  backend_.touch_private();
+  touch_pages(stream_.scratch(0), stream_.scratch_bytes());
+  score_store_.touch();
+  samples_.touch();
+  inputs_.touch();
+  cache_.touch();
+  MemoryReport held = memory();
+  held.weights_bytes = model_.weight_bytes() + backend_.constant_bytes();
+  held.workspace_bytes = stream_.scratch_bytes();
+  held.input_buffer_bytes = score_store_.bytes() + samples_.bytes() + inputs_.bytes();
+  held.arena_bytes = shared + backend_.held_private_bytes();
+  return held;
+}
+
+}  // namespace reprise::engine

@@ -1,0 +1,101 @@
+// Runs one step of the model over a batch of sequences: fills the step's input buffers, runs the forward
+// pass (the model's code, the static graph or a replay, as the graph backend chooses), computes log-
+// probabilities of prompt tokens where asked, and samples. Owns all memory of a step: input buffers,
+// arena, KV cache.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "core/launch.h"
+#include "engine/config/engine_config.h"
+#include "engine/kv/kv_store.h"
+#include "engine/replay/graph_backend.h"
+#include "engine/runner/memory_report.h"
+#include "engine/step/sample_buffers.h"
+#include "engine/step/step_inputs.h"
+#include "engine/verify/step_verifier.h"
+#include "models/model.h"
+
+namespace reprise {
+class Profiler;
+}
+
+namespace reprise::engine {
+
+struct BatchItem {
+  Sequence* sequence;
+  int64_t tokens;  // computed by this step, from sequence->computed on
+};
+
+// Thread of the engine only.
+class Runner {
+ public:
+  // Finds the size of everything by dry runs, gives the KV cache what is left of `memory` (bytes that
+  // this process may use in all, weights among them), then allocates. `dry`: allocates no memory for
+  // steps and can't run; planned() says what it would take. Throws DoesNotFit where `memory` does not
+  // hold one sequence of max_model_len, Error where the system refuses memory. `model` and `team` outlive
+  // the runner.
+  Runner(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config, size_t memory,
+         bool dry = false);
+
+  // One step. Results are in samples() until the next one: row i belongs to items[i]. Log-probabilities
+  // of prompt tokens go to their sequences. Counts the step in `counts` by the path that it took. Throws
+  // whatever the model's code throws; the next step can run then.
+  void run(std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids, StepCounts& counts);
+
+  // For timing: a decode step of `batch` made-up sequences of one token. Overwrites KV blocks 1 to
+  // `batch`.
+  void run_idle(int64_t batch);
+
+  // Compares every capture with the model's own code, with NaN in its padding (step_verifier.h). One that
+  // differs is no longer used and described in the result. No request may hold KV blocks.
+  std::vector<std::string> verify_captures();
+  const VerifyStats& verified() const { return verified_; }  // of steps sampled while serving
+
+  const SampleBuffers& samples() const { return samples_; }
+  void set_profiler(Profiler* profiler);
+  MemoryReport planned() const { return planned_; }
+  MemoryReport memory() const;  // what the allocators hold
+  // For tests of the plan: makes every page resident that the largest step would use, without running it,
+  // and returns what each allocator then holds, to be compared with planned().
+  MemoryReport touch();
+  GraphBackend& graph() { return backend_; }
+  const GraphBackend& graph() const { return backend_; }
+
+ private:
+  void plan_inputs(std::span<const BatchItem> items);
+  void plan_samples(std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids);
+  void forward_and_sample(const StepPath& path, const StepShape& shape);
+  void run_scoring(const StepPath& path, std::span<const BatchItem> items,
+                   std::span<const int32_t> eos_token_ids);
+  void set_eager_sizes();
+  StepVerifier verifier();
+  void verify(const StepPath& path, const StepShape& shape);
+  void score_prompt(const BatchItem& item, int64_t first_row, const Tensor& hidden);
+  void lay_out_eagerly(StepArena& arena);
+  size_t eager_peak();
+
+  const models::Model& model_;
+  StepLimits limits_;
+  int level_;
+  bool eager_steps_;  // whole steps may run by the model's own code (level 0, --graph-verify)
+  int64_t verify_sample_;
+  int64_t steps_ = 0;
+  VerifyStats verified_;
+  Stream stream_;
+  Profiler* profiler_ = nullptr;
+  size_t block_bytes_;
+  HeapStore score_store_{BufferKind::input};
+  Tensor score_rows_;  // [S] i32, rows of hidden states
+  SampleBuffers samples_;
+  KvStore cache_;
+  StepInputs inputs_;
+  GraphBackend backend_;
+  size_t eager_peak_;  // arena bytes of what runs launch by launch, found by a dry run
+  MappedMemory arena_;
+  StepArena eager_arena_;
+  MemoryReport planned_;
+};
+
+}  // namespace reprise::engine

@@ -1,0 +1,79 @@
+// The requests that are not finished, the two queues of their outputs (running, waiting) and the KV blocks
+// that these hold: the part of the engine's state that must stay consistent whatever throws.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/kv/kv_blocks.h"
+#include "engine/scheduling/sequence.h"
+
+namespace reprise::engine {
+
+// Outputs that wait to be admitted, by id. A list through the sequences themselves (Sequence::next_waiting),
+// so that no change allocates or fails and taking one out of 10,000 costs what taking one out of ten does.
+class WaitingList {
+ public:
+  Sequence* first() const { return first_; }
+  int64_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+
+  // O(1) for the highest id and O(sequences before it) otherwise: who returns after a preemption belongs to
+  // the front.
+  void insert(Sequence& sequence) noexcept;
+  void erase(Sequence& sequence) noexcept;  // nothing where it does not wait
+
+ private:
+  Sequence* first_ = nullptr;
+  Sequence* last_ = nullptr;
+  int64_t size_ = 0;
+};
+
+// Thread of the engine only. Only add() and allocate_for() allocate memory; where they throw, nothing has
+// changed.
+class RequestTable {
+ public:
+  RequestTable(int64_t kv_blocks, int64_t max_num_seqs);
+  RequestTable(const RequestTable&) = delete;
+  RequestTable& operator=(const RequestTable&) = delete;
+
+  // Takes the request over; its outputs wait.
+  void add(std::unique_ptr<RequestState> request);
+  RequestState* find(RequestId id) noexcept;  // null: unknown or finished
+  Sequence& sequence(uint64_t id);            // throws std::out_of_range for an unknown one
+
+  const std::vector<Sequence*>& running() const { return running_; }  // by id
+  const WaitingList& waiting() const { return waiting_; }
+  const BlockPool& pool() const { return pool_; }
+  const std::unordered_map<RequestId, std::unique_ptr<RequestState>>& requests() const { return requests_; }
+
+  // From waiting to running, and back without its blocks.
+  void admit(Sequence& sequence) noexcept;
+  void preempt(Sequence& sequence);
+  // `count` more blocks, of which there are so many free.
+  void allocate_for(Sequence& sequence, int64_t count);
+
+  // Frees the sequence, its blocks and, with its last output, the request (an abandoned one stays until
+  // sweep()).
+  void remove(Sequence& sequence);
+  // Marks a request whose events nobody takes any more; sweep() removes what was marked, when no pointer to
+  // its sequences is in use.
+  void abandon(RequestState& request) noexcept;
+  void sweep();
+  // Forgets everything; all blocks are free.
+  void clear() noexcept;
+
+ private:
+  void release_blocks(Sequence& sequence);
+
+  BlockPool pool_;
+  std::unordered_map<RequestId, std::unique_ptr<RequestState>> requests_;
+  std::vector<Sequence*> running_;
+  WaitingList waiting_;
+  RequestState* abandoned_ = nullptr;  // a list through RequestState::next_abandoned
+};
+
+}  // namespace reprise::engine

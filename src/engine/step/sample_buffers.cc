@@ -1,0 +1,107 @@
+#include "engine/step/sample_buffers.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/error.h"
+
+namespace reprise::engine {
+namespace {
+
+using kernels::cpu::SampleMode;
+using kernels::cpu::SampleRow;
+using kernels::cpu::TokenBias;
+using kernels::cpu::TokenCount;
+
+constexpr float kForbidden = -std::numeric_limits<float>::infinity();
+
+// A buffer for `rows` rows, seen as a tensor of the step's rows.
+Tensor allocate(HeapStore& store, DType dtype, int64_t rows, int64_t columns) {
+  Tensor tensor = store.allocate(dtype, Shape{rows, columns});
+  tensor.shape = Shape{kSeqs, columns};
+  return tensor;
+}
+
+// Would the next token complete `word`? Its beginning may lie in the prompt.
+bool leads_to_last(std::span<const int32_t> tokens, const std::vector<int32_t>& word) {
+  const size_t before = word.size() - 1;
+  return tokens.size() >= before &&
+         std::equal(word.begin(), word.end() - 1, tokens.end() - static_cast<std::ptrdiff_t>(before));
+}
+
+}  // namespace
+
+SampleBuffers::SampleBuffers(int64_t max_rows, int64_t max_model_len, int64_t max_top)
+    : max_model_len_(max_model_len), max_top_(std::max<int64_t>(1, max_top)) {
+  tensors_ = {.plan = allocate(inputs_, DType::i8, max_rows, sizeof(SampleRow)),
+              .biases = allocate(inputs_, DType::i32, max_rows, 2 * kMaxBiases),
+              .counts = allocate(inputs_, DType::i32, max_rows, 2 * max_model_len),
+              .tokens = allocate(state_, DType::i32, max_rows, 1),
+              .logprobs = allocate(state_, DType::f32, max_rows, 1),
+              .top_ids = allocate(state_, DType::i32, max_rows, max_top_),
+              .top_logprobs = allocate(state_, DType::f32, max_rows, max_top_)};
+}
+
+void SampleBuffers::plan_skip(int64_t row) {
+  plan(row) = SampleRow{};
+}
+
+int32_t SampleBuffers::plan_biases(int64_t row, const Sequence& sequence,
+                                   std::span<const int32_t> eos_token_ids) {
+  const SamplingParams& sampling = sequence.sampling();
+  TokenBias* const begin = tensors_.biases.as<TokenBias>() + row * kMaxBiases;
+  TokenBias* next = begin;
+  for (const auto& [token, bias] : sampling.logit_bias) *next++ = {token, bias};
+  for (const std::vector<int32_t>& word : sampling.bad_words_token_ids)
+    if (leads_to_last(sequence.tokens, word)) *next++ = {word.back(), kForbidden};
+  if (sequence.output_length() < sampling.min_tokens) {
+    for (int32_t token : sampling.stop_token_ids) *next++ = {token, kForbidden};
+    if (!sampling.ignore_eos)
+      for (int32_t token : eos_token_ids) *next++ = {token, kForbidden};
+  }
+  return static_cast<int32_t>(next - begin);
+}
+
+void SampleBuffers::plan_choice(int64_t row, const Sequence& sequence,
+                                std::span<const int32_t> eos_token_ids) {
+  const SamplingParams& sampling = sequence.sampling();
+  const std::span<const TokenCount> counts = sequence.counts.entries();
+  REPRISE_CHECK(static_cast<int64_t>(counts.size()) <= max_model_len_, "{} distinct tokens", counts.size());
+  std::copy(counts.begin(), counts.end(), tensors_.counts.as<TokenCount>() + row * max_model_len_);
+  plan(row) = {.seed = sequence.seed,
+               .position = static_cast<uint64_t>(sequence.output_length()),
+               .mode = SampleMode::choose,
+               .slot = static_cast<int32_t>(row),
+               .bias_count = plan_biases(row, sequence, eos_token_ids),
+               .count_count = static_cast<int32_t>(counts.size()),
+               .top = !sampling.logprobs.has_value() ? -1
+                      : *sampling.logprobs < 0       ? static_cast<int32_t>(max_top_)
+                                                     : *sampling.logprobs,
+               .temperature = sampling.temperature,
+               .top_k = sampling.top_k,
+               .top_p = sampling.top_p,
+               .min_p = sampling.min_p,
+               .repetition_penalty = sampling.repetition_penalty,
+               .presence_penalty = sampling.presence_penalty,
+               .frequency_penalty = sampling.frequency_penalty,
+               .stream = sequence.stream};
+}
+
+void SampleBuffers::plan_score(int64_t row, int32_t token, int64_t top) {
+  plan(row) = {
+      .mode = SampleMode::score, .given_token = token, .top = static_cast<int32_t>(top < 0 ? max_top_ : top)};
+}
+
+TokenScore SampleBuffers::score(int64_t row) const {
+  TokenScore score{.token_id = token(row), .logprob = tensors_.logprobs.as<float>()[row]};
+  const int64_t top = tensors_.plan.as<SampleRow>()[row].top;
+  score.top.reserve(static_cast<size_t>(std::max<int64_t>(0, top)));
+  for (int64_t i = 0; i < top; ++i) {
+    const int32_t id = tensors_.top_ids.as<int32_t>()[row * max_top_ + i];
+    if (id < 0) break;
+    score.top.push_back({id, tensors_.top_logprobs.as<float>()[row * max_top_ + i]});
+  }
+  return score;
+}
+
+}  // namespace reprise::engine

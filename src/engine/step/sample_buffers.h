@@ -1,0 +1,53 @@
+// The sampler's buffers, whose addresses never change so that a recording may name them, and the code
+// that fills them before a step: one plan (kernels::cpu::SampleRow) for each row of logits. Thread of the
+// engine only.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "core/arena.h"
+#include "engine/scheduling/sequence.h"
+#include "ops/sampling.h"
+
+namespace reprise::engine {
+
+class SampleBuffers {
+ public:
+  static constexpr size_t kMaxEos = 256;
+  static constexpr int64_t kMaxBiases =
+      SamplingParams::kMaxLogitBias + SamplingParams::kMaxStopTokens + SamplingParams::kMaxBadWords + kMaxEos;
+
+  // `max_top`: the most log-probabilities a row may list.
+  SampleBuffers(int64_t max_rows, int64_t max_model_len, int64_t max_top);
+
+  void plan_skip(int64_t row);
+  // The next token of `sequence`.
+  void plan_choice(int64_t row, const Sequence& sequence, std::span<const int32_t> eos_token_ids);
+  // The log-probability of a given token, and the `top` best beside it.
+  void plan_score(int64_t row, int32_t token, int64_t top);
+
+  // After the step: the row's token, or SampleRow::kNothingToChoose or kNotANumber, both below 0.
+  int32_t token(int64_t row) const { return tensors_.tokens.as<int32_t>()[row]; }
+  // Of a row whose plan asked for log-probabilities.
+  TokenScore score(int64_t row) const;
+
+  const ops::SampleTensors& tensors() const { return tensors_; }
+  size_t bytes() const { return inputs_.bytes() + state_.bytes(); }
+  void touch() {
+    inputs_.touch();
+    state_.touch();
+  }
+
+ private:
+  kernels::cpu::SampleRow& plan(int64_t row) { return tensors_.plan.as<kernels::cpu::SampleRow>()[row]; }
+  int32_t plan_biases(int64_t row, const Sequence& sequence, std::span<const int32_t> eos_token_ids);
+
+  HeapStore inputs_{BufferKind::input};
+  HeapStore state_{BufferKind::state};
+  int64_t max_model_len_;
+  int64_t max_top_;
+  ops::SampleTensors tensors_;
+};
+
+}  // namespace reprise::engine

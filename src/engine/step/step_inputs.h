@@ -1,0 +1,44 @@
+// The input buffers of a step's forward pass (token ids, positions, slots of the KV cache, block tables),
+// filled by the host before each step. Their addresses never change, so that a recording may name them.
+// Thread of the engine only.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "core/arena.h"
+#include "engine/kv/kv_blocks.h"
+#include "models/model.h"
+
+namespace reprise::engine {
+
+class StepInputs {
+ public:
+  // For steps of at most `max_tokens` tokens in `max_rows` sequences. `kv` outlives this.
+  StepInputs(int64_t max_tokens, int64_t max_rows, const models::PagedKvView& kv);
+
+  void clear() { sizes_ = {}; }
+  // Appends tokens [begin, end) of a sequence as the step's next rows. `tokens` are all of the sequence;
+  // `blocks` cover [0, end).
+  void add(std::span<const int32_t> tokens, int64_t begin, int64_t end, int64_t prompt_length,
+           std::span<const BlockId> blocks);
+
+  // Rows of padding up to these sizes: id 0 at position 0, no slot, no sequence. They don't count in sizes().
+  void pad(const StepSizes& padded);
+
+  StepSizes sizes() const { return sizes_; }
+  const models::ForwardInput& forward() const { return forward_; }
+  size_t bytes() const { return store_.bytes(); }
+  void touch() { store_.touch(); }
+
+ private:
+  Tensor allocate(const Shape& capacity, const Shape& shape);
+
+  HeapStore store_{BufferKind::input};
+  int64_t max_tokens_;
+  int64_t max_rows_;
+  StepSizes sizes_;
+  models::ForwardInput forward_;
+};
+
+}  // namespace reprise::engine

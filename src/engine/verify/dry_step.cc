@@ -1,0 +1,31 @@
+#include "engine/verify/dry_step.h"
+
+#include "engine/step/step_contents.h"
+
+namespace reprise::engine {
+
+DryStep::DryStep(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config)
+    : model_(model),
+      max_model_len_(config.max_model_len),
+      limits_(step_limits(config)),
+      stream_(team, isa),
+      cache_(model.config(), model.dtype(), config),
+      samples_(limits_.rows, config.max_model_len, logprob_columns(config, model.config().vocab_size)),
+      inputs_(limits_.tokens, limits_.rows, cache_.view()),
+      folder_(stream_) {}
+
+StepGraphs DryStep::trace(int level, const graph::PassOptions& passes) {
+  return build_step_graphs(
+      model_, inputs_.forward(), samples_.tensors(),
+      {.level = level, .max_model_len = max_model_len_, .folder = &folder_, .passes = passes});
+}
+
+graph::MemoryPlan DryStep::lay_out(const graph::Graph& graph, const StepSizes& largest) {
+  return graph::plan_memory(graph, largest, graph::measure_workspaces(graph, largest, stream_));
+}
+
+void DryStep::fill(int content) {
+  fill_step(inputs_.forward(), samples_, limits_, model_.config().vocab_size, content);
+}
+
+}  // namespace reprise::engine
