@@ -40,11 +40,26 @@ endif()
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
 
+# Unity builds: files of one library are compiled several at a time, so that headers are read once for all of them. A
+# folder whose files use the same names for different things stays apart (SEPARATE). Off, each file must include what it
+# uses: the builds by clang are made that way.
+option(REPRISE_UNITY "Compile the files of a library together" ON)
+function(reprise_unity target)
+  if(REPRISE_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 14)
+    # Types of an unnamed namespace are fine in a .cc file, which gcc does not see that these are.
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  endif()
+endfunction()
+
 # reprise_library(core SOURCES a.cc b.cc DEPS fmt::fmt PRIVATE_DEPS x)  ->  target reprise_core
 function(reprise_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "SEPARATE" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
   set(target reprise_${name})
   add_library(${target} STATIC ${ARG_SOURCES})
+  if(NOT ARG_SEPARATE)
+    reprise_unity(${target})
+  endif()
   target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>
                                               $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
   target_link_libraries(${target} PUBLIC ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "weights/generation_defaults.h"
 #include "weights/model_config.h"
 

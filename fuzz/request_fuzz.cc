@@ -6,6 +6,7 @@
 #include "api/prompt_line.h"
 #include "api/sampling_fields.h"
 #include "core/error.h"
+#include "core/json.h"
 #include "fuzz/amplify.h"
 #include "fuzz/attempt.h"
 

@@ -6,6 +6,7 @@
 
 #include "api/sampling_check.h"
 #include "core/error.h"
+#include "core/json.h"
 #include "core/json_fields.h"
 #include "tokenizer/streaming_decoder.h"
 

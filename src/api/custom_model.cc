@@ -1,10 +1,13 @@
 // Families from outside the tree: include/reprise/model.h over models::Model and the registry of families.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 #include <utility>
 
 #include "api/model_access.h"
 #include "core/error.h"
+#include "core/json.h"
 #include "core/json_fields.h"
 #include "models/registry.h"
 #include "weights/model_config.h"
@@ -12,7 +15,7 @@
 namespace reprise {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, Tensor models::ForwardInput::*>, 7> kInputs = {{
+constexpr std::array<std::pair<std::string_view, Tensor models::ForwardInput::*>, 7> kStepInputs = {{
     {"token_ids", &models::ForwardInput::token_ids},
     {"positions", &models::ForwardInput::positions},
     {"rope_lengths", &models::ForwardInput::rope_lengths},
@@ -24,10 +27,10 @@ constexpr std::array<std::pair<std::string_view, Tensor models::ForwardInput::*>
 
 // Throws Error, listing the names, when there is no such input.
 Tensor models::ForwardInput::*find_input(std::string_view architecture, std::string_view name) {
-  for (const auto& [known, member] : kInputs)
+  for (const auto& [known, member] : kStepInputs)
     if (known == name) return member;
-  std::array<std::string_view, kInputs.size()> names;
-  std::transform(kInputs.begin(), kInputs.end(), names.begin(),
+  std::array<std::string_view, kStepInputs.size()> names;
+  std::transform(kStepInputs.begin(), kStepInputs.end(), names.begin(),
                  [](const auto& input) { return input.first; });
   throw Error("[model {}] there is no input '{}'; inputs are {}", architecture, name, fmt::join(names, ", "));
 }
@@ -48,7 +51,7 @@ ModelShape shape_of(const weights::ModelConfig& config) {
           .attention_bias = config.attention_bias,
           .mlp_bias = config.mlp_bias,
           .config = ConfigFields(std::make_shared<ConfigFields::Impl>(
-              ConfigFields::Impl{config.document.is_null() ? Json::object() : config.document,
+              ConfigFields::Impl{config.document == nullptr ? Json::object() : *config.document,
                                  "config.json of " + config.architecture}))};
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 using RowFunction = void (*)(const float*, float*, int64_t, int64_t) noexcept;
 
-constexpr std::string_view kInputs[] = {"x"};
+constexpr std::string_view kOpInputs[] = {"x"};
 // Above the rows of any step: work that is no larger than its grain is one call on one thread.
 constexpr int64_t kWholeStep = int64_t{1} << 40;
 
@@ -84,7 +84,7 @@ Op register_op(CustomOp op) {
   schema.run = op.run;
   schema.name = schema.own_name;
   schema.kind = ops::OpKind::opaque;
-  schema.input_names = kInputs;
+  schema.input_names = kOpInputs;
   schema.row_wise = true;
   schema.capturable = op.capturable;
   schema.infer = infer;

@@ -1,5 +1,7 @@
 #include "api/graph_report.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
 #include "core/error.h"

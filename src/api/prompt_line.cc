@@ -7,6 +7,7 @@
 #include "api/sampling_check.h"
 #include "api/sampling_fields.h"
 #include "core/error.h"
+#include "core/json.h"
 #include "core/json_fields.h"
 
 namespace reprise::api {

@@ -1,9 +1,12 @@
 #include "api/result_json.h"
 
+#include <fmt/core.h>
+
 #include <cmath>
 #include <utility>
 
 #include "core/error.h"
+#include "core/json.h"
 
 namespace reprise::api {
 namespace {

@@ -10,7 +10,7 @@
 
 #include <cstddef>
 
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "reprise/reprise.h"
 
 namespace reprise::api {

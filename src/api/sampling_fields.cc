@@ -10,6 +10,7 @@
 #include "api/field_text.h"
 #include "api/sampling_check.h"
 #include "core/error.h"
+#include "core/json.h"
 #include "core/json_fields.h"
 
 namespace reprise::api {

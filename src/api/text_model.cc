@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "weights/gguf.h"
 #include "weights/gguf_vocab.h"
 

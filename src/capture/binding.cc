@@ -1,6 +1,10 @@
 #include "capture/binding.h"
 
+#include <fmt/format.h>
+
+#include "core/capture_error.h"
 #include "core/capture_rules.h"
+#include "core/error.h"
 
 namespace reprise::capture {
 namespace {

@@ -1,5 +1,7 @@
 #include "capture/recording.h"
 
+#include "core/error.h"
+
 #include <cstring>
 
 namespace reprise::capture {

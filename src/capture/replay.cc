@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "capture/replay_plan.h"
+#include "core/error.h"
 #include "core/fault.h"
 #include "core/profiler.h"
 #include "core/spin_wait.h"

@@ -1,6 +1,7 @@
 #include "capture/replay_plan.h"
 
 #include "capture/dependencies.h"
+#include "core/error.h"
 #include "core/fault.h"
 
 namespace reprise::capture {

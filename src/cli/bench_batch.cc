@@ -5,6 +5,7 @@
 
 #include "cli/command_line.h"
 #include "core/error.h"
+#include "core/json.h"
 
 namespace reprise::cli {
 

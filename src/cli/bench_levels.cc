@@ -9,7 +9,10 @@
 #include "cli/machine.h"
 #include "cli/model_flags.h"
 #include "core/error.h"
+#include "core/json.h"
 #include "core/text_output.h"
+
+#include <fmt/core.h>
 
 namespace reprise::cli {
 namespace {

@@ -22,7 +22,7 @@
 namespace reprise::cli {
 namespace {
 
-struct Flags {
+struct ConversationFlags {
   LoadOptions load;
   std::vector<std::string> prompts;
   std::string system;
@@ -31,7 +31,7 @@ struct Flags {
 
 class Conversation {
  public:
-  Conversation(LanguageModel& model, const Flags& flags, const Sampling& sampling)
+  Conversation(LanguageModel& model, const ConversationFlags& flags, const Sampling& sampling)
       : model_(model), flags_(flags), sampling_(sampling) {
     clear();
   }
@@ -82,7 +82,7 @@ class Conversation {
   }
 
   LanguageModel& model_;
-  const Flags& flags_;
+  const ConversationFlags& flags_;
   Sampling sampling_;
   std::vector<Message> messages_;
 };
@@ -105,7 +105,7 @@ void print_model(const ModelInfo& info) {
                info.threads, info.load_s);
 }
 
-int run(const Flags& flags, const SamplingFlags& sampling_flags) {
+int run_chat(const ConversationFlags& flags, const SamplingFlags& sampling_flags) {
   const bool terminal = isatty(STDIN_FILENO) != 0;
   LanguageModel model = load_model(flags.load);
   print_model(model.info());
@@ -144,13 +144,13 @@ int run(const Flags& flags, const SamplingFlags& sampling_flags) {
 
 void add_chat(Command& program) {
   Command& command = program.add_command("chat", "Talk to a model in the terminal");
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ConversationFlags>();
   add_model_flags(command, flags->load);
   command.texts("--prompt", flags->prompts, "ask this first; may be repeated");
   command.text("--system", flags->system, "system message");
   flags->chat.add(command);
   auto sampling = std::make_shared<SamplingFlags>(command);
-  command.action([flags, sampling] { return run(*flags, *sampling); });
+  command.action([flags, sampling] { return run_chat(*flags, *sampling); });
 }
 
 }  // namespace reprise::cli

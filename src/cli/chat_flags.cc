@@ -1,6 +1,7 @@
 #include "cli/chat_flags.h"
 
 #include "cli/command_line.h"
+#include "core/error.h"
 #include "core/json.h"
 
 namespace reprise::cli {

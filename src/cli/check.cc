@@ -10,10 +10,12 @@
 #include "engine/verify/capture_lint.h"
 #include "models/load_model.h"
 
+#include <fmt/core.h>
+
 namespace reprise::cli {
 namespace {
 
-struct Flags {
+struct CheckFlags {
   LoadOptions load;
   bool json = false;
 };
@@ -22,7 +24,7 @@ constexpr const char* kWhySafe =
     "the number of partitions always follows max_model_len, so launches are the same at every length; the "
     "two-capture diff below tries it";
 
-int run(const Flags& flags) {
+int run_check(const CheckFlags& flags) {
   const api::ModelSetup setup = set_up_to_look(flags.load);
   const engine::EngineConfig config = setup.engine.resolved();
   const int64_t quotient = (config.max_model_len + config.max_partition_size - 1) / config.max_partition_size;
@@ -83,10 +85,10 @@ int run(const Flags& flags) {
 void add_check(Command& program) {
   Command& command =
       program.add_command("check", "What this model and these settings may not do; no weights are read");
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<CheckFlags>();
   add_model_flags(command, flags->load);
   command.on_off("--json", flags->json, "as one line of JSON");
-  command.action([flags] { return run(*flags); });
+  command.action([flags] { return run_check(*flags); });
 }
 
 }  // namespace reprise::cli

@@ -14,7 +14,7 @@
 namespace reprise::cli {
 namespace {
 
-int run(bool json) {
+int run_collect_env(bool json) {
   Json isas = Json::array();
   for (const Isa isa : kernels::cpu::available_isas()) isas.push_back(name_of(isa));
   const double quota = cpu_quota();  // of the cgroups
@@ -54,7 +54,7 @@ void add_collect_env(Command& program) {
       program.add_command("collect-env", "What machine and build this is, for reports of problems");
   auto json = std::make_shared<bool>(false);
   command.on_off("--json", *json, "as one line of JSON");
-  command.action([json] { return run(*json); });
+  command.action([json] { return run_collect_env(*json); });
 }
 
 }  // namespace reprise::cli

@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "api/field_text.h"
+#include "core/error.h"
 #include "core/nearest.h"
 #include "core/text_output.h"
 

@@ -9,19 +9,21 @@
 #include "core/text_output.h"
 #include "engine/replay/step_path.h"
 
+#include <fmt/core.h>
+
 namespace reprise::cli {
 namespace {
 
-struct Flags {
+struct ExplainFlags {
   LoadOptions load;
   int64_t batch = -1;  // not given
   int64_t prefill = 0;
   bool json = false;
 };
 
-constexpr int64_t kMostTokens = int64_t{1} << 24;  // of a step, as the engine has it
+constexpr int64_t kMostStepTokens = int64_t{1} << 24;  // of a step, as the engine has it
 
-engine::StepShape shape_of(const Flags& flags, const engine::EngineConfig& config) {
+engine::StepShape shape_of(const ExplainFlags& flags, const engine::EngineConfig& config) {
   const engine::StepShape shape{.decode_tokens = flags.batch >= 0 ? flags.batch : (flags.prefill > 0 ? 0 : 1),
                                 .prefill_tokens = flags.prefill};
   if (shape.tokens() == 0)
@@ -40,7 +42,7 @@ engine::StepShape shape_of(const Flags& flags, const engine::EngineConfig& confi
   return shape;
 }
 
-int run(const Flags& flags) {
+int run_explain(const ExplainFlags& flags) {
   const engine::EngineConfig config = set_up_to_look(flags.load).engine.resolved();
   const engine::StepShape shape = shape_of(flags, config);
   const engine::ResolvedGraph graph = engine::resolve_graph(config.graph, config.graph_limits(false));
@@ -63,14 +65,14 @@ int run(const Flags& flags) {
 
 void add_explain(Command& program) {
   Command& command = program.add_command("explain", "By which path a step of these sizes runs, and why");
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ExplainFlags>();
   add_model_flags(command, flags->load);
-  command.integer("--batch", flags->batch, 0, kMostTokens,
+  command.integer("--batch", flags->batch, 0, kMostStepTokens,
                   "sequences that decode, a token each (1, or 0 with --prefill)");
-  command.integer("--prefill", flags->prefill, 0, kMostTokens,
+  command.integer("--prefill", flags->prefill, 0, kMostStepTokens,
                   "tokens of a prompt in the step; with --batch: a mixed step");
   command.on_off("--json", flags->json, "as one line of JSON");
-  command.action([flags] { return run(*flags); });
+  command.action([flags] { return run_explain(*flags); });
 }
 
 }  // namespace reprise::cli

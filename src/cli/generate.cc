@@ -25,7 +25,7 @@
 namespace reprise::cli {
 namespace {
 
-struct Flags {
+struct GenerateFlags {
   LoadOptions load;
   PromptFlags prompts;
   std::string trace;
@@ -154,7 +154,7 @@ class Generation {
   bool failed_ = false;
 };
 
-int run(const Flags& flags, const SamplingFlags& sampling_flags) {
+int run_generate(const GenerateFlags& flags, const SamplingFlags& sampling_flags) {
   // Files that can't be opened are found before the model is loaded.
   if (!flags.trace.empty()) TextOutput(flags.trace, "--trace");
   PromptReader prompts(flags.prompts);
@@ -183,7 +183,7 @@ void add_generate(Command& program) {
       program.add_command("generate", "Run prompts as one batch and print what the model says");
   command.note(
       "Without --seed the seed is 0: the same command prints the same again. chat draws a random seed.");
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<GenerateFlags>();
   add_model_flags(command, flags->load);
   command.texts("--prompt", flags->prompts.prompts, "text; may be repeated");
   command.add(
@@ -207,7 +207,7 @@ void add_generate(Command& program) {
     if (prompts.prompts.empty() && prompts.prompt_ids.empty() && prompts.prompts_file.empty())
       throw Error("[generate] has no prompt; give --prompt, --prompt-ids or --prompts-file");
   });
-  command.action([flags, sampling] { return run(*flags, *sampling); });
+  command.action([flags, sampling] { return run_generate(*flags, *sampling); });
 }
 
 }  // namespace reprise::cli

@@ -28,7 +28,7 @@
 namespace reprise::cli {
 namespace {
 
-struct Flags {
+struct GraphFlags {
   LoadOptions load;
   std::string pass;
   std::string format = "text";
@@ -107,7 +107,7 @@ void write(const std::string& text, const std::string& path) {
   file.close();
 }
 
-int run_report(const Flags& flags, const api::ModelSetup& setup) {
+int run_report(const GraphFlags& flags, const api::ModelSetup& setup) {
   const engine::EngineConfig config = setup.engine.resolved();
   ThreadTeam team(1);
   const std::unique_ptr<const models::Model> model = models::model_skeleton(setup.config, setup.dtype);
@@ -141,7 +141,7 @@ int run_report(const Flags& flags, const api::ModelSetup& setup) {
 }
 
 // One decode step by the path that it takes once captured, on the workers that serve such steps.
-int run_trace(const Flags& flags, const api::ModelSetup& setup) {
+int run_trace(const GraphFlags& flags, const api::ModelSetup& setup) {
   engine::EngineConfig config = setup.engine.resolved();
   if (flags.batch > config.max_num_seqs)
     throw UsageError("[graph] --batch {} exceeds --max-num-seqs {}; raise --max-num-seqs to at least {}",
@@ -164,7 +164,7 @@ int run_trace(const Flags& flags, const api::ModelSetup& setup) {
   return 0;
 }
 
-int run(const Flags& flags) {
+int run_graph(const GraphFlags& flags) {
   const api::ModelSetup setup = set_up_to_look(flags.load);
   if (flags.format == "trace") return run_trace(flags, setup);
   engine::require_graph_support({.graph_opt_level = 1}, setup.config.architecture,
@@ -177,7 +177,7 @@ int run(const Flags& flags) {
 void add_graph(Command& program) {
   Command& command = program.add_command(
       "graph", "The static graph of a step, after all passes or one; or a Chrome trace of one decode step");
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<GraphFlags>();
   add_model_flags(command, flags->load);
   command.choice("--pass", flags->pass, pass_names(), "show it after this pass; traced: before all");
   command.choice("--format", flags->format, {"text", "dot", "html", "trace"},
@@ -188,7 +188,7 @@ void add_graph(Command& program) {
     if (flags->format == "trace" && flags->output.empty())
       throw Error("[graph] --format trace writes a file; name it with -o");
   });
-  command.action([flags] { return run(*flags); });
+  command.action([flags] { return run_graph(*flags); });
 }
 
 }  // namespace reprise::cli

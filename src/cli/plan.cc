@@ -23,7 +23,7 @@
 namespace reprise::cli {
 namespace {
 
-struct Flags {
+struct PlanFlags {
   LoadOptions load;
   size_t memory = 0;  // 0: what is free
   bool actual = false;
@@ -104,7 +104,7 @@ void print_table(const engine::MemoryPrediction& plan, const CaptureSizes& sizes
   for (const std::string& line : advice) out.print("to make it fit: {}\n", line);
 }
 
-int run(const Flags& flags) {
+int run_plan(const PlanFlags& flags) {
   const api::ModelSetup setup = set_up_to_look(flags.load);
   const size_t memory = flags.memory > 0 ? flags.memory : available_memory();
   ThreadTeam team(flags.load.threads);
@@ -127,14 +127,14 @@ int run(const Flags& flags) {
 void add_plan(Command& program) {
   Command& command =
       program.add_command("plan", "The memory that a model and its settings take, before a weight is read");
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<PlanFlags>();
   add_model_flags(command, flags->load);
   command.size("--memory", flags->memory,
                "what the process may use in all, such as 16GiB; left out: what is free");
   command.on_off("--actual", flags->actual,
                  "load the model (or --load-choices dummy), capture, touch every page, and compare");
   command.on_off("--json", flags->json, "as one line of JSON");
-  command.action([flags] { return run(*flags); });
+  command.action([flags] { return run_plan(*flags); });
 }
 
 }  // namespace reprise::cli

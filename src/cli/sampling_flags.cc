@@ -10,6 +10,8 @@
 #include "api/sampling_check.h"
 #include "api/sampling_fields.h"
 #include "cli/command_line.h"
+#include "core/error.h"
+#include "core/json.h"
 
 namespace reprise::cli {
 namespace {

@@ -18,7 +18,7 @@
 namespace reprise::cli {
 namespace {
 
-struct Flags {
+struct TokenizerFlags {
   std::string model, chat_template, count, batch;
   std::optional<std::string> encode;
   std::optional<std::vector<int64_t>> decode;
@@ -56,7 +56,7 @@ void run_batch(const api::TextModel& text, const std::string& path) {
     throw Interrupted(signal, "interrupted: the answers so far are complete");
 }
 
-int run(const Flags& flags) {
+int run_tokenizer(const TokenizerFlags& flags) {
   const api::TextModel text = api::TextModel::load(
       flags.model, api::TextModel::Options{.chat_template = flags.chat_template,
                                            .control_tokens_in_content = flags.control_tokens_in_content});
@@ -76,7 +76,7 @@ int run(const Flags& flags) {
 }
 
 // Exactly one of these flags says what to do.
-void check_flags(const Flags& flags) {
+void check_flags(const TokenizerFlags& flags) {
   const int given = static_cast<int>(flags.encode.has_value()) + static_cast<int>(flags.decode.has_value()) +
                     static_cast<int>(!flags.count.empty()) + static_cast<int>(!flags.batch.empty());
   if (given != 1)
@@ -87,7 +87,7 @@ void check_flags(const Flags& flags) {
 
 void add_tokenizer(Command& program) {
   Command& command = program.add_command("tokenizer", "Text to token ids and back; chat templates rendered");
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<TokenizerFlags>();
   command.text("--model", flags->model, "folder with tokenizer.json, or a .gguf file", "PATH").required();
   command.text("--chat-template", flags->chat_template,
                "file with a Jinja template in place of the model's own", "FILE");
@@ -108,7 +108,7 @@ void add_tokenizer(Command& program) {
   command.on_off("--chat-control-tokens-in-content", flags->control_tokens_in_content,
                  "recognise control tokens in what user and tool messages say, as transformers does");
   command.check([flags] { check_flags(*flags); });
-  command.action([flags] { return run(*flags); });
+  command.action([flags] { return run_tokenizer(*flags); });
 }
 
 }  // namespace reprise::cli

@@ -1,5 +1,7 @@
 #include "core/capture_rules.h"
 
+#include "core/capture_error.h"
+#include "core/error.h"
 #include "core/launch.h"
 
 namespace reprise {

@@ -1,13 +1,10 @@
-// The rules that code must keep while a stream records a step (a capture), and the error that names the op
-// and layer that broke one. A stream that records runs nothing, so whatever the host reads, waits for or
+// The rules that code must keep while a stream records a step (a capture); who breaks one gets a CaptureError
+// (core/capture_error.h), which names op and layer. A stream that records runs nothing, so whatever the host reads, waits for or
 // allocates meanwhile would have the same value in every replay.
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <string_view>
-
-#include "core/error.h"
 
 namespace reprise {
 
@@ -21,21 +18,6 @@ enum class CaptureRule : uint8_t {
   collective,       // the communicator can't be captured
 };
 std::string_view name_of(CaptureRule rule);  // "host read"
-
-// Its message names the rule, what was found, op, layer, and how to fix it. `fix` may be left out: each rule
-// has a usual one.
-class CaptureError : public Error {
- public:
-  CaptureError(CaptureRule rule, std::string_view op, std::string_view layer, std::string_view found,
-               std::string_view fix = {});
-  CaptureRule rule() const { return rule_; }
-  const std::string& op() const { return op_; }
-  const std::string& layer() const { return layer_; }
-
- private:
-  CaptureRule rule_;
-  std::string op_, layer_;
-};
 
 // Whether a stream records on this thread. Allocators and waits ask.
 bool recording_on_this_thread();

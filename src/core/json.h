@@ -16,10 +16,9 @@
 #include <string>
 #include <string_view>
 
-namespace reprise {
+#include "core/json_fwd.h"
 
-// Keeps the order of keys, as templates and reports need.
-using Json = nlohmann::ordered_json;
+namespace reprise {
 
 // Limits of a text. The defaults allow 1 GiB: for text from outside use the tighter constants below.
 struct JsonLimits {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/nearest.h"
 
 namespace reprise {
@@ -54,6 +55,10 @@ void JsonValue::fail(std::string_view expected) const {
   if (value_->is_number_float() && !std::isfinite(value_->get<double>()))
     shown = std::isnan(value_->get<double>()) ? "NaN" : value_->get<double>() > 0 ? "Infinity" : "-Infinity";
   throw Error("{} is {}, expected {}", name_, shown, expected);
+}
+
+bool JsonValue::is_null() const {
+  return value_->is_null();
 }
 
 bool JsonValue::boolean() const {
@@ -147,6 +152,10 @@ std::string JsonFields::name_of(std::string_view key) const {
 const Json* JsonFields::find(std::string_view key) const {
   const auto it = json_.find(key);
   return it == json_.end() || it->is_null() ? nullptr : &*it;
+}
+
+bool JsonFields::present(std::string_view key) const {
+  return json_.contains(key);
 }
 
 std::optional<JsonValue> JsonFields::value(std::string_view key) const {

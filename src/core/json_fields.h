@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_fwd.h"
 
 namespace reprise {
 
@@ -25,7 +25,7 @@ class JsonValue {
 
   const Json& json() const { return *value_; }
   const std::string& name() const { return name_; }
-  bool is_null() const { return value_->is_null(); }
+  bool is_null() const;
 
   bool boolean() const;
   // A number written without fraction or exponent, inside [least, most].
@@ -71,7 +71,7 @@ class JsonFields {
   std::optional<JsonValue> value(std::string_view key) const;
   JsonValue at(std::string_view key) const;  // throws Error when absent or null
   bool has(std::string_view key) const { return find(key) != nullptr; }
-  bool present(std::string_view key) const { return json_.contains(key); }  // also when null
+  bool present(std::string_view key) const;  // also when null
 
   std::optional<int64_t> integer(std::string_view key, int64_t least = INT64_MIN,
                                  int64_t most = INT64_MAX) const;

@@ -1,5 +1,7 @@
 #include "core/process_limits.h"
 
+#include "core/json.h"
+
 #include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>

@@ -1,5 +1,7 @@
 #include "core/profiler.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <map>
 

@@ -1,5 +1,7 @@
 #include "core/shape.h"
 
+#include <fmt/core.h>
+
 namespace reprise {
 
 std::string to_string(const Dim& dim) {

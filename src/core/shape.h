@@ -8,8 +8,6 @@
 #include <initializer_list>
 #include <string>
 
-#include "core/error.h"
-
 namespace reprise {
 
 struct StepSizes {

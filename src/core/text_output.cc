@@ -1,5 +1,7 @@
 #include "core/text_output.h"
 
+#include "core/error.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>

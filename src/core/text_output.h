@@ -3,7 +3,7 @@
 // until somebody asks; here nobody can forget to.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <string>
 #include <string_view>

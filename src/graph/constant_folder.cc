@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/capture_rules.h"
+#include "core/error.h"
 
 namespace reprise::graph {
 namespace {

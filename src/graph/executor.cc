@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "core/capture_error.h"
 #include "core/capture_rules.h"
+#include "core/error.h"
 #include "core/fault.h"
 #include "core/recording_scope.h"
 #include "graph/no_storage.h"

@@ -4,6 +4,7 @@
 #include <bit>
 #include <charconv>
 
+#include "core/error.h"
 #include "graph/no_storage.h"
 
 namespace reprise::graph {

@@ -1,5 +1,7 @@
 #include "graph/memory_plan.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <numeric>
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "core/error.h"
 #include "graph/text.h"
 #include "ops/registry.h"
 

@@ -5,7 +5,9 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "core/capture_error.h"
 #include "core/capture_rules.h"
+#include "core/error.h"
 #include "graph/text.h"
 #include "graph/verify.h"
 

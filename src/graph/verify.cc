@@ -6,6 +6,7 @@
 #include <string_view>
 #include <unordered_set>
 
+#include "core/error.h"
 #include "graph/text.h"
 
 namespace reprise::graph {

@@ -1,5 +1,7 @@
 #include "models/registry.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
 #include "core/error.h"

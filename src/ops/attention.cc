@@ -1,5 +1,6 @@
 #include "ops/attention.h"
 
+#include "core/error.h"
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/kv_write.h"
 

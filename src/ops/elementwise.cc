@@ -1,5 +1,6 @@
 #include "ops/elementwise.h"
 
+#include "core/error.h"
 #include "kernels/cpu/elementwise.h"
 
 namespace reprise::ops {
@@ -11,7 +12,7 @@ constexpr std::string_view kUnaryInputs[] = {"x"};
 constexpr std::string_view kBinaryInputs[] = {"a", "b"};
 constexpr std::string_view kGatedInputs[] = {"gate", "up"};
 
-void infer(const OpCall& call, OutputSpecs& outputs) {
+void infer_elementwise(const OpCall& call, OutputSpecs& outputs) {
   const Tensor& a = call.input(0);
   for (int i = 1; i < call.input_count; ++i)
     if (call.input(i).shape != a.shape || call.input(i).dtype != a.dtype)
@@ -22,7 +23,8 @@ void infer(const OpCall& call, OutputSpecs& outputs) {
 }
 
 template <KernelGetter kernel>
-void launch(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {
+void launch_elementwise(const OpCall& call, Stream& stream, std::span<const Tensor> outputs,
+                        WorkspaceAllocator&) {
   const Tensor& a = call.input(0);
   const LaunchDims dims = kernels::cpu::element_dims(a.shape.elements());
   const kernels::cpu::NoScalars scalars;
@@ -55,8 +57,8 @@ constexpr OpSchema schema(std::string_view name, std::span<const std::string_vie
           .input_names = inputs,
           .row_wise = true,
           .may_share = {static_cast<uint16_t>((1u << inputs.size()) - 1)},
-          .infer = infer,
-          .launch = launch<kernel>};
+          .infer = infer_elementwise,
+          .launch = launch_elementwise<kernel>};
 }
 
 template <KernelGetter kernel, Tensor (*activation)(const Tensor&, Where)>

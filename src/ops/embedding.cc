@@ -1,5 +1,6 @@
 #include "ops/embedding.h"
 
+#include "core/error.h"
 #include "kernels/cpu/embedding.h"
 #include "kernels/cpu/gather.h"
 #include "ops/packed_weight.h"

@@ -1,5 +1,6 @@
 #include "ops/matmul.h"
 
+#include "core/error.h"
 #include "core/thread_team.h"
 #include "kernels/cpu/matmul.h"
 #include "ops/packed_weight.h"
@@ -9,10 +10,10 @@ namespace {
 
 using kernels::cpu::kMaxSegments;
 
-constexpr std::string_view kInputs[] = {"x", "weight", "bias"};
+constexpr std::string_view kMatmulInputs[] = {"x", "weight", "bias"};
 constexpr std::string_view kGroupInputs[] = {"x",       "weight0", "bias0",   "weight1", "bias1",
                                              "weight2", "bias2",   "weight3", "bias3"};
-constexpr std::string_view kAttrs[] = {"out"};
+constexpr std::string_view kMatmulAttrs[] = {"out"};
 static_assert(std::size(kGroupInputs) == 1 + 2 * kMaxSegments && kMaxSegments <= Outputs::kMax);
 
 // Segment i of a call: a matmul is a group of one.
@@ -28,7 +29,7 @@ int segments_of(const OpCall& call) {
   return count;
 }
 
-void infer(const OpCall& call, OutputSpecs& outputs) {
+void infer_matmul(const OpCall& call, OutputSpecs& outputs) {
   const Tensor& x = call.input(0);
   const int segments = segments_of(call);
   for (int i = 0; i < segments; ++i) {
@@ -52,7 +53,7 @@ void infer(const OpCall& call, OutputSpecs& outputs) {
                   call.schema.input_names[static_cast<size_t>(i)]);
 }
 
-void launch(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {
+void launch_matmul(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {
   const Tensor& x = call.input(0);
   const size_t segments = outputs.size();
   kernels::cpu::MatmulScalars scalars{.rows = x.shape[0],
@@ -73,7 +74,7 @@ void launch(const OpCall& call, Stream& stream, std::span<const Tensor> outputs,
                 std::span<const BufferArg>(buffers.data(), 1 + 3 * segments), scalars);
 }
 
-Outputs decompose(const OpCall& call) {
+Outputs decompose_group(const OpCall& call) {
   Outputs outputs;
   for (const int segments = segments_of(call); outputs.count < segments; ++outputs.count)
     outputs.tensors[static_cast<size_t>(outputs.count)] =
@@ -86,19 +87,19 @@ Outputs decompose(const OpCall& call) {
 
 const OpSchema kMatmul{.name = "matmul",
                        .kind = OpKind::matmul,
-                       .input_names = kInputs,
-                       .attr_names = kAttrs,
+                       .input_names = kMatmulInputs,
+                       .attr_names = kMatmulAttrs,
                        .row_wise = true,
-                       .infer = infer,
-                       .launch = launch};
+                       .infer = infer_matmul,
+                       .launch = launch_matmul};
 const OpSchema kMatmulGroup{.name = "matmul_group",
                             .kind = OpKind::matmul,
                             .input_names = kGroupInputs,
-                            .attr_names = kAttrs,
+                            .attr_names = kMatmulAttrs,
                             .row_wise = true,
-                            .infer = infer,
-                            .launch = launch,
-                            .decompose = decompose};
+                            .infer = infer_matmul,
+                            .launch = launch_matmul,
+                            .decompose = decompose_group};
 
 Tensor matmul(const Tensor& x, const Tensor& weight, const Tensor& bias, DType out, Where where) {
   return dispatch_one(OpCall(kMatmul, {&x, &weight, &bias}, {out}, where));

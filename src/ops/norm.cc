@@ -1,5 +1,6 @@
 #include "ops/norm.h"
 
+#include "core/error.h"
 #include "kernels/cpu/norm.h"
 #include "ops/elementwise.h"
 
@@ -9,25 +10,25 @@ namespace {
 constexpr std::string_view kRmsInputs[] = {"x", "weight"};
 constexpr std::string_view kLayerInputs[] = {"x", "weight", "bias"};
 constexpr std::string_view kAddRmsInputs[] = {"x", "residual", "weight"};
-constexpr std::string_view kAttrs[] = {"eps"};
+constexpr std::string_view kNormAttrs[] = {"eps"};
 
-void check(const OpCall& call, const Tensor& x, const Tensor& weight) {
+void check_norm(const OpCall& call, const Tensor& x, const Tensor& weight) {
   const int64_t dim = weight.shape.elements().constant;
   if (weight.dtype != DType::f32 || weight.shape.rank() != 1 || dim == 0 || x.shape.row_elements() % dim != 0)
     throw Error("[{}] x is {}, the weight {} {}; x's rows must be whole groups of the weight's elements",
                 call.schema.name, to_string(x.shape), name_of(weight.dtype), to_string(weight.shape));
 }
 
-void infer(const OpCall& call, OutputSpecs& outputs) {
+void infer_norm(const OpCall& call, OutputSpecs& outputs) {
   const Tensor& x = call.input(0);
-  check(call, x, call.input(1));
+  check_norm(call, x, call.input(1));
   outputs.add(x.dtype, x.shape);
 }
 
 void infer_add(const OpCall& call, OutputSpecs& outputs) {
   const Tensor& x = call.input(0);
   const Tensor& residual = call.input(1);
-  check(call, x, call.input(2));
+  check_norm(call, x, call.input(2));
   if (residual.shape != x.shape || residual.dtype != x.dtype)
     throw Error("[add_rms_norm] x is {} {}, the residual {} {}; both must have one shape and dtype",
                 name_of(x.dtype), to_string(x.shape), name_of(residual.dtype), to_string(residual.shape));
@@ -77,23 +78,23 @@ Outputs decompose_add(const OpCall& call) {
 const OpSchema kRmsNorm{.name = "rms_norm",
                         .kind = OpKind::reduction,
                         .input_names = kRmsInputs,
-                        .attr_names = kAttrs,
+                        .attr_names = kNormAttrs,
                         .row_wise = true,
                         .may_share = {0b1},
-                        .infer = infer,
+                        .infer = infer_norm,
                         .launch = launch_rms};
 const OpSchema kLayerNorm{.name = "layer_norm",
                           .kind = OpKind::reduction,
                           .input_names = kLayerInputs,
-                          .attr_names = kAttrs,
+                          .attr_names = kNormAttrs,
                           .row_wise = true,
                           .may_share = {0b1},
-                          .infer = infer,
+                          .infer = infer_norm,
                           .launch = launch_layer};
 const OpSchema kAddRmsNorm{.name = "add_rms_norm",
                            .kind = OpKind::reduction,
                            .input_names = kAddRmsInputs,
-                           .attr_names = kAttrs,
+                           .attr_names = kNormAttrs,
                            .row_wise = true,
                            .may_share = {0b11, 0b11},
                            .infer = infer_add,

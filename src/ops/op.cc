@@ -1,5 +1,7 @@
 #include "ops/op.h"
 
+#include "core/error.h"
+
 namespace reprise::ops {
 namespace {
 

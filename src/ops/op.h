@@ -12,7 +12,6 @@
 #include <string_view>
 #include <variant>
 
-#include "core/error.h"
 #include "core/launch.h"
 #include "core/tensor.h"
 

@@ -1,5 +1,6 @@
 #include "ops/rotary.h"
 
+#include "core/error.h"
 #include "kernels/cpu/rotary.h"
 
 namespace reprise::ops {

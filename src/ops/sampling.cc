@@ -1,17 +1,18 @@
 #include "ops/sampling.h"
 
+#include "core/error.h"
 #include "kernels/cpu/sampling.h"
 
 namespace reprise::ops {
 namespace {
 
-constexpr std::string_view kInputs[] = {"logits", "plan",     "biases",  "counts",
-                                        "tokens", "logprobs", "top_ids", "top_logprobs"};
+constexpr std::string_view kSampleInputs[] = {"logits", "plan",     "biases",  "counts",
+                                              "tokens", "logprobs", "top_ids", "top_logprobs"};
 
 constexpr int64_t kInts = sizeof(kernels::cpu::TokenBias) / sizeof(int32_t);
 static_assert(sizeof(kernels::cpu::TokenCount) == sizeof(kernels::cpu::TokenBias));
 
-void infer(const OpCall& call, OutputSpecs&) {
+void infer_sample(const OpCall& call, OutputSpecs&) {
   const Tensor& logits = call.input(0);
   if (logits.dtype != DType::f32 || logits.shape.rank() != 2 || !logits.shape[1].is_constant() ||
       logits.shape[1].constant > kernels::cpu::max_sample_vocab())
@@ -21,7 +22,7 @@ void infer(const OpCall& call, OutputSpecs&) {
                 "the plan's rows are {} bytes", to_string(call.input(1).shape));
 }
 
-void launch(const OpCall& call, Stream& stream, std::span<const Tensor>, WorkspaceAllocator&) {
+void launch_sample(const OpCall& call, Stream& stream, std::span<const Tensor>, WorkspaceAllocator&) {
   const kernels::cpu::SampleScalars scalars{.vocab = call.input(0).shape[1].constant,
                                             .max_top = call.input(6).shape[1].constant,
                                             .max_biases = call.input(2).shape[1].constant / kInts,
@@ -37,10 +38,10 @@ void launch(const OpCall& call, Stream& stream, std::span<const Tensor>, Workspa
 
 const OpSchema kSample{.name = "sample",
                        .kind = OpKind::opaque,
-                       .input_names = kInputs,
+                       .input_names = kSampleInputs,
                        .mutated_inputs = 0b11110000,
-                       .infer = infer,
-                       .launch = launch};
+                       .infer = infer_sample,
+                       .launch = launch_sample};
 
 void sample(const Tensor& logits, const SampleTensors& b, Where where) {
   dispatch(OpCall(

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "tokenizer/utf8.h"
 
 namespace reprise::tokenizer {

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "core/error.h"
+#include "core/json.h"
 
 namespace reprise::tokenizer {
 namespace {

@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/json_stages.h"
 #include "tokenizer/tokenizer_parts.h"

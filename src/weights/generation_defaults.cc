@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/file_kind.h"
+#include "core/json.h"
 #include "core/json_fields.h"
 #include "weights/token_ids.h"
 

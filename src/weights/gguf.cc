@@ -14,16 +14,16 @@ namespace {
 constexpr char kMagic[4] = {'G', 'G', 'U', 'F'};
 constexpr uint64_t kDefaultAlignment = 32;
 constexpr uint64_t kMaxAlignment = uint64_t{1} << 20;
-constexpr uint32_t kMaxDimensions = 4;
+constexpr uint32_t kMaxGgufDimensions = 4;
 constexpr int kMaxArrayDepth = 4;
 // Far above every real file (a few thousand tensors, less than 100 keys, vocabularies of 300,000), and low
 // enough that a hostile one costs some hundred megabytes at most: a file of any size is cheap to make when it
 // is sparse.
-constexpr uint64_t kMaxTensors = uint64_t{1} << 18;
+constexpr uint64_t kMaxGgufTensors = uint64_t{1} << 18;
 constexpr uint64_t kMaxValues = uint64_t{1} << 16;
 constexpr uint64_t kMaxArrayElements = uint64_t{1} << 22;
 constexpr uint64_t kMaxHeaderBytes = uint64_t{256} << 20;  // metadata and list of tensors
-constexpr uint64_t kMaxNameBytes = uint64_t{1} << 10;      // of a key or a tensor
+constexpr uint64_t kMaxGgufNameBytes = uint64_t{1} << 10;  // of a key or a tensor
 // The least bytes that one of each can take: what bounds their counts.
 constexpr uint64_t kMinKeyValueBytes = 8 + 4 + 1;
 constexpr uint64_t kMinTensorBytes = 8 + 4 + 8 + 4 + 8;
@@ -58,7 +58,7 @@ std::string_view head_of(std::span<const std::byte> data) {
 }
 
 template <typename T>
-T load(const std::byte* in) {
+T read_as(const std::byte* in) {
   T value;
   std::memcpy(&value, in, sizeof(T));
   return value;
@@ -75,7 +75,7 @@ class Cursor {
 
   template <typename T>
   T take(std::string_view field) {
-    return load<T>(skip(sizeof(T), field));
+    return read_as<T>(skip(sizeof(T), field));
   }
 
   std::string_view take_string(std::string_view field) {
@@ -95,9 +95,9 @@ class Cursor {
 
   std::string_view take_name(std::string_view field) {
     const std::string_view name = take_string(field);
-    if (name.size() > kMaxNameBytes)
+    if (name.size() > kMaxGgufNameBytes)
       throw Error("{}: {} has {} bytes, at most {} are possible; the file is damaged, fetch it again", what_,
-                  field, name.size(), kMaxNameBytes);
+                  field, name.size(), kMaxGgufNameBytes);
     return name;
   }
 
@@ -187,9 +187,9 @@ PendingTensor take_tensor(Cursor& cursor, const std::string& what) {
   FileTensor& tensor = pending.tensor;
   tensor.name = cursor.take_name("a tensor name");
   const auto dimensions = cursor.take<uint32_t>("a tensor's number of dimensions");
-  if (dimensions == 0 || dimensions > kMaxDimensions)
+  if (dimensions == 0 || dimensions > kMaxGgufDimensions)
     throw Error("{}: tensor '{}' has {} dimensions, 1 to {} are possible; the file is damaged", what,
-                tensor.name, dimensions, kMaxDimensions);
+                tensor.name, dimensions, kMaxGgufDimensions);
   tensor.info.shape.resize(dimensions);
   for (uint32_t i = 0; i < dimensions; ++i) {
     const auto size = cursor.take<uint64_t>("a tensor dimension");
@@ -260,21 +260,21 @@ void check_version(uint32_t version, const std::string& what) {
 std::optional<int64_t> integer_at(GgufType type, const std::byte* at) {
   switch (type) {
     case GgufType::u8:
-      return load<uint8_t>(at);
+      return read_as<uint8_t>(at);
     case GgufType::i8:
-      return load<int8_t>(at);
+      return read_as<int8_t>(at);
     case GgufType::u16:
-      return load<uint16_t>(at);
+      return read_as<uint16_t>(at);
     case GgufType::i16:
-      return load<int16_t>(at);
+      return read_as<int16_t>(at);
     case GgufType::u32:
-      return load<uint32_t>(at);
+      return read_as<uint32_t>(at);
     case GgufType::i32:
-      return load<int32_t>(at);
+      return read_as<int32_t>(at);
     case GgufType::i64:
-      return load<int64_t>(at);
+      return read_as<int64_t>(at);
     case GgufType::u64: {
-      const auto value = load<uint64_t>(at);
+      const auto value = read_as<uint64_t>(at);
       if (value > static_cast<uint64_t>(INT64_MAX)) return std::nullopt;
       return static_cast<int64_t>(value);
     }
@@ -284,8 +284,8 @@ std::optional<int64_t> integer_at(GgufType type, const std::byte* at) {
 }
 
 std::optional<double> number_at(GgufType type, const std::byte* at) {
-  if (type == GgufType::f32) return load<float>(at);
-  if (type == GgufType::f64) return load<double>(at);
+  if (type == GgufType::f32) return read_as<float>(at);
+  if (type == GgufType::f64) return read_as<double>(at);
   const auto integer = integer_at(type, at);
   if (!integer) return std::nullopt;
   return static_cast<double>(*integer);
@@ -305,7 +305,7 @@ GgufContents parse_gguf(std::span<const std::byte> data, const std::string& what
   check_version(contents.version, what);
   const auto tensor_count = cursor.take<uint64_t>("the number of tensors");
   const auto value_count = cursor.take_count("the number of metadata values", kMaxValues, kMinKeyValueBytes);
-  cursor.bounded(tensor_count, "the number of tensors", kMaxTensors, kMinTensorBytes);  // again below
+  cursor.bounded(tensor_count, "the number of tensors", kMaxGgufTensors, kMinTensorBytes);  // again below
 
   std::map<std::string, GgufValue, std::less<>> values;
   for (uint64_t i = 0; i < value_count; ++i) {
@@ -315,7 +315,7 @@ GgufContents parse_gguf(std::span<const std::byte> data, const std::string& what
   }
   contents.metadata = GgufMetadata(what, std::move(values));
 
-  cursor.bounded(tensor_count, "the number of tensors", kMaxTensors, kMinTensorBytes);
+  cursor.bounded(tensor_count, "the number of tensors", kMaxGgufTensors, kMinTensorBytes);
   std::vector<PendingTensor> pending;
   pending.reserve(tensor_count);
   for (uint64_t i = 0; i < tensor_count; ++i) pending.push_back(take_tensor(cursor, what));
@@ -388,7 +388,7 @@ std::optional<bool> GgufMetadata::boolean(std::string_view key) const {
   const GgufValue* value = find(key);
   if (!value) return std::nullopt;
   if (value->type != GgufType::boolean) wrong_type(key, *value, "a boolean");
-  return load<uint8_t>(value->bytes.data()) != 0;
+  return read_as<uint8_t>(value->bytes.data()) != 0;
 }
 
 std::optional<std::vector<std::string_view>> GgufMetadata::strings(std::string_view key) const {

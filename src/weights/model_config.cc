@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/file_kind.h"
+#include "core/json.h"
 #include "core/json_fields.h"
 #include "weights/config_check.h"
 #include "weights/family_defaults.h"
@@ -115,11 +116,12 @@ int64_t ModelConfig::window_of_layer(int64_t layer) const {
 
 ModelConfig parse_model_config(const Json& json, std::string_view what) {
   ModelConfig config;
-  config.document = json;
-  const JsonFields fields(config.document, what);
+  const auto document = std::make_shared<Json>(json);
+  config.document = document;
+  const JsonFields fields(*document, what);
   config.architecture = architecture_of(fields, what);
   if (const auto hook = config_hooks().find(config.architecture); hook != config_hooks().end())
-    hook->second(config.document, what);
+    hook->second(*document, what);
   const FamilyDefaults& family = family_of_architecture(config.architecture);
   if (const Json* quantised = fields.find("quantization_config"); quantised && !quantised->empty())
     throw Error(

@@ -8,12 +8,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_fwd.h"
 
 namespace reprise::weights {
 
@@ -71,7 +72,7 @@ struct ModelConfig {
   // What was found and ignored, one line each: ids outside the vocabulary and the like.
   std::vector<std::string> warnings;
   // config.json as it was read, for what a family from outside the tree reads itself; null for GGUF.
-  Json document;
+  std::shared_ptr<const Json> document;
 
   // The window of a layer, 0 where it sees everything.
   int64_t window_of_layer(int64_t layer) const;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "weights/config_check.h"
 
 namespace reprise::weights {

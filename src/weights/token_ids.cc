@@ -1,5 +1,7 @@
 #include "weights/token_ids.h"
 
+#include "core/json.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>

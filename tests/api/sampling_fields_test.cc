@@ -8,6 +8,7 @@
 #include "api/load_fields.h"
 #include "api/sampling_check.h"
 #include "core/error.h"
+#include "core/json.h"
 
 namespace reprise::api {
 namespace {

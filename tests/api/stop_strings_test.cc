@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "api/output_text.h"
+#include "core/error.h"
 #include "source_dir.h"
 #include "tokenizer/tokenizer.h"
 

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "core/capture_error.h"
 #include "core/capture_rules.h"
 #include "tests/capture/steps.h"
 

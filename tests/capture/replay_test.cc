@@ -8,6 +8,7 @@
 #include <fstream>
 #include <set>
 
+#include "core/error.h"
 #include "core/fault.h"
 #include "core/json.h"
 #include "core/profiler.h"

@@ -2,6 +2,7 @@
 // to fix it.
 #include <gmock/gmock.h>
 
+#include "core/capture_error.h"
 #include "core/capture_rules.h"
 #include "ops/op.h"
 #include "tests/capture/steps.h"

@@ -1,4 +1,5 @@
 #include "cli/result_writer.h"
+#include "core/error.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -1,4 +1,5 @@
 #include "core/text_output.h"
+#include "core/error.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <new>
 
+#include "core/error.h"
 #include "engine/verify/step_verifier.h"
 #include "kernels/cpu/isa_select.h"
 #include "tests/engine/probe_model.h"

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 
+#include "core/error.h"
 #include "core/thread_team.h"
 #include "graph/text.h"
 #include "ops/rotary.h"

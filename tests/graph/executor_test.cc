@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/capture_rules.h"
+#include "core/error.h"
 #include "graph/constant_folder.h"
 #include "graph/text.h"
 #include "graph/tracer.h"

@@ -6,6 +6,7 @@
 
 #include <random>
 
+#include "core/error.h"
 #include "core/fault.h"
 #include "graph/executor.h"
 #include "graph/text.h"

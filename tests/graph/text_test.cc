@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "core/error.h"
 #include "graph/verify.h"
 #include "tests/graph/sample_graphs.h"
 

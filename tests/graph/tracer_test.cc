@@ -4,7 +4,9 @@
 
 #include <gmock/gmock.h>
 
+#include "core/capture_error.h"
 #include "core/capture_rules.h"
+#include "core/error.h"
 #include "graph/text.h"
 #include "graph/verify.h"
 #include "ops/attention.h"

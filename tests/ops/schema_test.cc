@@ -1,6 +1,7 @@
 // What the ops infer, and what they say to inputs that don't fit together.
 #include <gmock/gmock.h>
 
+#include "core/error.h"
 #include "ops/attention.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"

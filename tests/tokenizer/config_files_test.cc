@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "tests/tokenizer/golden_cases.h"
 #include "tokenizer/gguf_pre.h"
 #include "tokenizer/tokenizer.h"

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "tests/tokenizer/golden_cases.h"
 #include "tokenizer/merge.h"
 #include "tokenizer/pattern.h"

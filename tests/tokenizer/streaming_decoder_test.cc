@@ -7,6 +7,7 @@
 
 #include <random>
 
+#include "core/error.h"
 #include "core/json.h"
 #include "tests/tokenizer/byte_runs.h"
 #include "tests/tokenizer/cpu_time.h"

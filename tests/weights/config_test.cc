@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "tests/weights/file_builders.h"
 #include "weights/generation_defaults.h"
 #include "weights/model_config.h"

@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/json_fields.h"
 
 namespace reprise::engine {
@@ -16,14 +17,15 @@ constexpr std::string_view kWhere = "--graph-optimization-config";
 // Of a repeated key one value would be used silently.
 constexpr JsonLimits kLimits = {
     .max_depth = 8, .max_keys_per_object = 1000, .max_bytes = size_t{1} << 20, .unique_keys = true};
-constexpr int64_t kMost = int64_t{1} << 24;  // tokens, as everywhere
+constexpr int64_t kMostTokens = int64_t{1} << 24;  // tokens, as everywhere
 
 std::optional<std::vector<int64_t>> sizes(const JsonValue& value) {
   if (value.is_null()) return std::nullopt;
-  if (!value.json().is_array()) value.fail(fmt::format("null or a list of integers from 1 to {}", kMost));
+  if (!value.json().is_array())
+    value.fail(fmt::format("null or a list of integers from 1 to {}", kMostTokens));
   if (value.json().empty())
     throw Error("{} is [], so nothing would be captured; list sizes, or leave the key out", value.name());
-  return value.integers(1, kMost);
+  return value.integers(1, kMostTokens);
 }
 
 struct Key {
@@ -40,7 +42,7 @@ constexpr Key kKeys[] = {
     {"cudagraph_capture_sizes_prefill",
      [](Config& c, const JsonValue& v) { c.cudagraph_capture_sizes_prefill = sizes(v); }},
     {"max_capture_shape_prefill",
-     [](Config& c, const JsonValue& v) { c.max_capture_shape_prefill = v.integer(1, kMost); }},
+     [](Config& c, const JsonValue& v) { c.max_capture_shape_prefill = v.integer(1, kMostTokens); }},
     {"cudagraph_only_prefill", [](Config& c, const JsonValue& v) { c.cudagraph_only_prefill = v.boolean(); }},
     {"cudagraph_num_of_warmups",
      [](Config& c, const JsonValue& v) { c.cudagraph_num_of_warmups = v.integer(0, 1000); }},

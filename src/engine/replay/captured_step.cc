@@ -1,10 +1,13 @@
 #include "engine/replay/captured_step.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "capture/compare.h"
+#include "core/capture_error.h"
 #include "core/capture_rules.h"
 #include "core/recording_scope.h"
 #include "core/thread_team.h"

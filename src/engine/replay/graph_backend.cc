@@ -4,7 +4,9 @@
 #include <chrono>
 #include <utility>
 
+#include "core/capture_error.h"
 #include "core/capture_rules.h"
+#include "core/error.h"
 #include "core/failure.h"
 #include "core/fault.h"
 #include "core/profiler.h"

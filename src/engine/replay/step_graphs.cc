@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "core/capture_error.h"
 #include "core/capture_rules.h"
 #include "core/error.h"
 #include "graph/text.h"

@@ -1,5 +1,7 @@
 #include "engine/runner/graph_auto.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <chrono>
 #include <limits>

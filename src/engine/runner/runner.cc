@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/capture_error.h"
 #include "core/failure.h"
 #include "core/recording_scope.h"
 #include "engine/step/phase.h"

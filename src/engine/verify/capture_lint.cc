@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "core/capture_error.h"
 #include "core/capture_rules.h"
 #include "engine/verify/dry_step.h"
 

@@ -1,11 +1,14 @@
 #include "engine/verify/step_verifier.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
 #include <tuple>
 
 #include "capture/missing_waits.h"
+#include "core/capture_error.h"
 #include "core/capture_rules.h"
 #include "core/error.h"
 #include "ops/op.h"

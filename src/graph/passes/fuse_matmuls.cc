@@ -13,17 +13,17 @@
 namespace reprise::graph {
 namespace {
 
-enum MatmulInput { kX, kWeight, kBias };
+enum MatmulInput { kMatmulX, kWeight, kBias };
 constexpr size_t kMaxWeights = ops::Outputs::kMax;
 
 // `first` and the matmuls after it that may run with it, in their order.
 std::vector<NodeId> group_of(const Graph& graph, const Rewrite& rewrite, NodeId first) {
   const Node& matmul = graph.node(first);
   std::vector<NodeId> others;
-  for (const NodeId user : rewrite.users(matmul.inputs[kX])) {
+  for (const NodeId user : rewrite.users(matmul.inputs[kMatmulX])) {
     const Node& other = graph.node(user);
     const NodeId pair[] = {first, user};
-    if (user > first && other.schema == &ops::kMatmul && other.inputs[kX] == matmul.inputs[kX] &&
+    if (user > first && other.schema == &ops::kMatmul && other.inputs[kMatmulX] == matmul.inputs[kMatmulX] &&
         other.attrs == matmul.attrs && !rewrite.effects_between(first, user) &&
         rewrite.may_run_at(first, pair))
       others.push_back(user);
@@ -45,7 +45,7 @@ bool fuse_matmuls(Graph& graph, PassContext&) {
     const std::vector<NodeId> group = group_of(graph, rewrite, first);
     if (group.size() < 2) continue;
     Node fused{.schema = &ops::kMatmulGroup,
-               .inputs = {graph.node(first).inputs[kX]},
+               .inputs = {graph.node(first).inputs[kMatmulX]},
                .attrs = graph.node(first).attrs};
     for (const NodeId part : group) {
       const Node& matmul = graph.node(part);

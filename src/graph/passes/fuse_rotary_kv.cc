@@ -18,7 +18,7 @@ namespace {
 
 enum WriteInput { kK, kV, kSlots, kKeys, kValues };
 enum WriteAttr { kKvHeads, kHeadDim, kBlockSize };
-enum RotaryInput { kX, kCos, kSin };
+enum RotaryInput { kRotaryX, kCos, kSin };
 enum RotaryAttr { kRotaryHeadDim, kStyle, kRoundProducts };
 
 // rotary(x) or rotary(rms_norm(x, weight)).
@@ -67,7 +67,7 @@ class Fusion {
       if (rotary == kNone || rotary == k_rotary) continue;
       const Node& of_q = graph_.node(rotary);
       if (of_q.attrs == of_k.attrs && of_q.inputs[kCos] == of_k.inputs[kCos] &&
-          of_q.inputs[kSin] == of_k.inputs[kSin] && graph_.value(of_q.inputs[kX]).shape[0] == kTokens)
+          of_q.inputs[kSin] == of_k.inputs[kSin] && graph_.value(of_q.inputs[kRotaryX]).shape[0] == kTokens)
         return rotary;
     }
     return kNone;
@@ -76,7 +76,7 @@ class Fusion {
   // Takes the rotation, and the norm before it where that is of heads and nobody else reads it.
   Turned turned(NodeId rotary) {
     parts_.push_back(rotary);
-    const ValueId x = graph_.node(rotary).inputs[kX];
+    const ValueId x = graph_.node(rotary).inputs[kRotaryX];
     const NodeId norm = rewrite_.producer(x, ops::kRmsNorm);
     if (norm == kNone || !rewrite_.only_by(x, rotary)) return {x};
     const ValueId weight = graph_.node(norm).inputs[1];

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/error.h"
 #include "core/nearest.h"
 #include "graph/passes/pass.h"
 #include "graph/verify.h"

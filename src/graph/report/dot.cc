@@ -11,7 +11,7 @@ namespace reprise::graph {
 namespace {
 
 // Inside double quotes.
-std::string escaped(std::string_view text) {
+std::string quoted(std::string_view text) {
   std::string out;
   for (const char c : text) {
     if (c == '"' || c == '\\')
@@ -33,7 +33,7 @@ std::string to_dot(const Report& report) {
   std::string out = fmt::format(
       "digraph \"{}\" {{\n  rankdir = TB;\n  node [shape = box, style = filled, fontname = "
       "\"sans-serif\"];\n",
-      escaped(report.title.empty() ? graph.name : report.title));
+      quoted(report.title.empty() ? graph.name : report.title));
   const auto write = [&](std::string_view format, const auto&... args) {
     fmt::format_to(std::back_inserter(out), fmt::runtime(format), args...);
   };
@@ -43,19 +43,19 @@ std::string to_dot(const Report& report) {
   for (size_t i = 0; i < graph.values.size(); ++i) {
     const Value& value = graph.values[i];
     if (value.kind == ValueKind::input || value.kind == ValueKind::state)
-      write("  v{} [shape = ellipse, fillcolor = \"white\", label = \"{}\\n{}\"];\n", i, escaped(value.name),
-            escaped(type_text(value)));
+      write("  v{} [shape = ellipse, fillcolor = \"white\", label = \"{}\\n{}\"];\n", i, quoted(value.name),
+            quoted(type_text(value)));
   }
   for (size_t i = 0; i < graph.nodes.size();) {
     const std::string& layer = graph.nodes[i].layer;
-    write("  subgraph cluster_{} {{\n    label = \"{}\";\n", i, escaped(layer));
+    write("  subgraph cluster_{} {{\n    label = \"{}\";\n", i, quoted(layer));
     for (; i < graph.nodes.size() && graph.nodes[i].layer == layer; ++i) {
       const Node& node = graph.nodes[i];
-      std::string label = fmt::format("{} {}", i, escaped(node.schema->name));
-      if (!node.outputs.empty()) label += "\\n" + escaped(type_text(graph.value(node.outputs[0])));
+      std::string label = fmt::format("{} {}", i, quoted(node.schema->name));
+      if (!node.outputs.empty()) label += "\\n" + quoted(type_text(graph.value(node.outputs[0])));
       if (stood_for[i].size() > 1) label += fmt::format("\\nfor {} ops", stood_for[i].size());
       const std::string mark = i < report.marks.size() ? report.marks[i] : std::string();
-      if (!mark.empty()) label += "\\n" + escaped(mark);
+      if (!mark.empty()) label += "\\n" + quoted(mark);
       write("    n{} [label = \"{}\", fillcolor = \"{}\", penwidth = {}];\n", i, label,
             style_of(node.schema->kind).colour, mark.empty() ? 1 : 3);
     }
@@ -72,7 +72,7 @@ std::string to_dot(const Report& report) {
     }
   for (size_t i = 0; i < graph.outputs.size(); ++i) {
     const GraphOutput& output = graph.outputs[i];
-    write("  out{} [shape = ellipse, fillcolor = \"white\", label = \"{}\"];\n", i, escaped(output.name));
+    write("  out{} [shape = ellipse, fillcolor = \"white\", label = \"{}\"];\n", i, quoted(output.name));
     const Value& value = graph.value(output.value);
     if (value.producer != kNone)
       write("  n{} -> out{};\n", value.producer, i);

@@ -1,5 +1,7 @@
 #include "tokenizer/jinja/attributes.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
 #include "tokenizer/jinja/compare.h"

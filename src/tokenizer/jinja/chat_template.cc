@@ -1,6 +1,7 @@
 #include "tokenizer/jinja/chat_template.h"
 
 #include "core/error.h"
+#include "core/json.h"
 #include "tokenizer/jinja/interpreter.h"
 #include "tokenizer/jinja/parser.h"
 #include "tokenizer/jinja/scope.h"

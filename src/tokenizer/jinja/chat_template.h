@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "tokenizer/text_span.h"
 
 namespace reprise::tokenizer {

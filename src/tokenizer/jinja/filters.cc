@@ -1,5 +1,7 @@
 #include "tokenizer/jinja/filters.h"
 
+#include <fmt/core.h>
+
 #include <array>
 
 #include "core/nearest.h"

@@ -118,17 +118,17 @@ Value attr(Runtime& runtime, Arguments& arguments) {
   return get_attribute(runtime, bound[0], bound[1], false);
 }
 
-constexpr Filter kFilters[] = {{"attr", attr},
-                               {"map", map},
-                               {"reject", select<false, false>},
-                               {"rejectattr", select<false, true>},
-                               {"select", select<true, false>},
-                               {"selectattr", select<true, true>}};
+constexpr Filter kSelectFilters[] = {{"attr", attr},
+                                     {"map", map},
+                                     {"reject", select<false, false>},
+                                     {"rejectattr", select<false, true>},
+                                     {"select", select<true, false>},
+                                     {"selectattr", select<true, true>}};
 
 }  // namespace
 
 std::span<const Filter> select_filters() {
-  return kFilters;
+  return kSelectFilters;
 }
 
 }  // namespace reprise::tokenizer::jinja

@@ -201,7 +201,7 @@ Value unique(Runtime& runtime, Arguments& arguments) {
                            });
 }
 
-constexpr Filter kFilters[] = {
+constexpr Filter kSequenceFilters[] = {
     {"count", length},      {"dictsort", dictsort},  {"first", first},     {"items", items},
     {"join", join},         {"last", last},          {"length", length},   {"list", list},
     {"max", extreme<true>}, {"min", extreme<false>}, {"reverse", reverse}, {"sort", sort},
@@ -210,7 +210,7 @@ constexpr Filter kFilters[] = {
 }  // namespace
 
 std::span<const Filter> sequence_filters() {
-  return kFilters;
+  return kSequenceFilters;
 }
 
 }  // namespace reprise::tokenizer::jinja

@@ -102,21 +102,21 @@ Value indent(Runtime& runtime, Arguments& arguments) {
   return runtime.string(out.take());
 }
 
-constexpr Filter kFilters[] = {{"capitalize", changed<Case::kCapitalized>},
-                               {"format", format},
-                               {"indent", indent},
-                               {"lower", changed<Case::kLower>},
-                               {"replace", replace_filter},
-                               {"safe", string},
-                               {"string", string},
-                               {"title", title_words},
-                               {"trim", trim},
-                               {"upper", changed<Case::kUpper>}};
+constexpr Filter kTextFilters[] = {{"capitalize", changed<Case::kCapitalized>},
+                                   {"format", format},
+                                   {"indent", indent},
+                                   {"lower", changed<Case::kLower>},
+                                   {"replace", replace_filter},
+                                   {"safe", string},
+                                   {"string", string},
+                                   {"title", title_words},
+                                   {"trim", trim},
+                                   {"upper", changed<Case::kUpper>}};
 
 }  // namespace
 
 std::span<const Filter> text_filters() {
-  return kFilters;
+  return kTextFilters;
 }
 
 }  // namespace reprise::tokenizer::jinja

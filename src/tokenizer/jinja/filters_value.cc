@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "core/json.h"
 #include "tokenizer/jinja/filters.h"
 #include "tokenizer/jinja/json_text.h"
 #include "tokenizer/jinja/operators.h"
@@ -146,14 +147,14 @@ Value tojson(Runtime& runtime, Arguments& arguments) {
   return runtime.string(to_json_text(runtime, bound[0], style));
 }
 
-constexpr Filter kFilters[] = {{"abs", abs_filter},     {"d", default_filter}, {"default", default_filter},
-                               {"float", float_filter}, {"int", int_filter},   {"round", round_filter},
-                               {"tojson", tojson}};
+constexpr Filter kValueFilters[] = {
+    {"abs", abs_filter}, {"d", default_filter},   {"default", default_filter}, {"float", float_filter},
+    {"int", int_filter}, {"round", round_filter}, {"tojson", tojson}};
 
 }  // namespace
 
 std::span<const Filter> value_filters() {
-  return kFilters;
+  return kValueFilters;
 }
 
 }  // namespace reprise::tokenizer::jinja

@@ -1,5 +1,7 @@
 #include "tokenizer/jinja/format.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/error.h"
+#include "core/json.h"
 #include "tokenizer/jinja/json_text.h"
 #include "tokenizer/jinja/lexer.h"
 #include "tokenizer/jinja/loop.h"

@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "tokenizer/jinja/ast.h"
 #include "tokenizer/jinja/chat_template.h"
 #include "tokenizer/jinja/globals.h"

@@ -1,8 +1,11 @@
 #include "tokenizer/jinja/json_text.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
 
+#include "core/json.h"
 #include "tokenizer/jinja/compare.h"
 #include "tokenizer/jinja/text.h"
 #include "tokenizer/jinja/unicode.h"

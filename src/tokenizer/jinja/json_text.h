@@ -2,7 +2,7 @@
 // json.dumps does.
 #pragma once
 
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "tokenizer/jinja/runtime.h"
 
 namespace reprise::tokenizer::jinja {

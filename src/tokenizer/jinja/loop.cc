@@ -1,5 +1,7 @@
 #include "tokenizer/jinja/loop.h"
 
+#include <fmt/core.h>
+
 #include "tokenizer/jinja/attributes.h"
 
 namespace reprise::tokenizer::jinja {

@@ -4,6 +4,8 @@
 #include "tokenizer/jinja/interpreter.h"
 #include "tokenizer/jinja/text.h"
 
+#include <fmt/core.h>
+
 namespace reprise::tokenizer::jinja {
 namespace {
 

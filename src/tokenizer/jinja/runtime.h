@@ -3,7 +3,7 @@
 // with it.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <atomic>
 #include <initializer_list>

@@ -1,5 +1,7 @@
 #include "tokenizer/jinja/text.h"
 
+#include <fmt/core.h>
+
 #include <charconv>
 #include <cmath>
 

@@ -1,5 +1,7 @@
 #include "tokenizer/jinja/value.h"
 
+#include <fmt/core.h>
+
 #include "tokenizer/jinja/runtime.h"
 #include "tokenizer/jinja/unicode.h"
 

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/capture_error.h"
+#include "core/error.h"
 #include "engine/kv/kv_store.h"
 #include "engine/replay/graph_backend.h"
 #include "engine/verify/step_verifier.h"

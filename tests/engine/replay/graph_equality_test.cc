@@ -7,6 +7,7 @@
 #include <cstring>
 #include <random>
 
+#include "core/error.h"
 #include "engine/replay/graph_backend.h"
 #include "engine/verify/step_verifier.h"
 #include "kernels/cpu/isa_select.h"

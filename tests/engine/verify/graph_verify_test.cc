@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "core/capture_error.h"
+#include "core/error.h"
 #include "engine/replay/graph_backend.h"
 #include "engine/runner/runner.h"
 #include "engine/verify/made_up_steps.h"

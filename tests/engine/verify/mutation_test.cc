@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <random>
 
+#include "core/error.h"
 #include "core/fault.h"
 #include "engine/replay/graph_backend.h"
 #include "engine/verify/step_verifier.h"

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <map>
 
+#include "core/error.h"
 #include "graph/constant_folder.h"
 #include "graph/passes/pass.h"
 #include "graph/text.h"

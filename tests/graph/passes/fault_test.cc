@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/error.h"
 #include "graph/passes/pass.h"
 #include "graph/text.h"
 #include "graph/verify.h"

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <set>
 
+#include "core/error.h"
 #include "graph/passes/pass.h"
 #include "graph/text.h"
 #include "ops/registry.h"

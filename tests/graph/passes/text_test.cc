@@ -18,6 +18,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "core/error.h"
 #include "graph/passes/pass.h"
 #include "graph/text.h"
 #include "graph/verify.h"

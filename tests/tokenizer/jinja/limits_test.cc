@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "tokenizer/jinja/chat_template.h"
 
 namespace reprise::tokenizer {

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "source_dir.h"
 #include "tokenizer/jinja/attributes.h"
 #include "tokenizer/jinja/filters.h"

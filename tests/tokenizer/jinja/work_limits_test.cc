@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "tests/tokenizer/cpu_time.h"
 #include "tokenizer/jinja/attributes.h"
 #include "tokenizer/jinja/chat_template.h"
