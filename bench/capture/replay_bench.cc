@@ -4,10 +4,11 @@
 
 #include <cstring>
 
-#include "capture/replay.h"
-#include "capture/worker_choice.h"
 #include "core/arena.h"
 #include "core/thread_team.h"
+#include "device/cpu/cpu_device.h"
+#include "device/cpu/team_replay.h"
+#include "device/cpu/worker_choice.h"
 
 namespace reprise::capture {
 namespace {
@@ -35,18 +36,18 @@ Recording record(Stream& stream, const Tensor& rows, int64_t nodes, Topology top
 
 void empty_kernels(benchmark::State& state, Topology topology) {
   ThreadTeam team(2);
-  Stream stream(team, Isa::scalar);
-  HeapStore store(BufferKind::state);
+  CpuDevice device(team, Isa::scalar);
+  Stream stream(device);
+  HeapStore store(BufferKind::state, host_memory());
   const Tensor rows = store.allocate(DType::f32, {state.range(0), 16});
   const StepSizes one{.tokens = 1, .seqs = 1};
-  Replay replay(record(stream, rows, state.range(0), topology), one, stream);
-  // 0: as many as the engine takes, by measurement.
-  WorkerChoice choice(state.range(1) == 0 ? team.size() : 1, static_cast<size_t>(state.range(0)));
+  cpu::TeamReplay replay(record(stream, rows, state.range(0), topology), one, cpu_stream(stream));
+  // 0: as many as the device takes, by measurement.
   for (auto _ : state) {
     if (state.range(1) > 0)
-      replay.run(one, static_cast<int>(state.range(1)));
+      replay.run_on(one, static_cast<int>(state.range(1)));
     else
-      replay_fastest(replay, choice, one);
+      replay.run(one);
   }
   state.counters["ns/node"] =
       benchmark::Counter(static_cast<double>(state.range(0)) * 1e-9,
@@ -77,8 +78,9 @@ void reads(benchmark::State& state) {
   constexpr int64_t kNodes = 40, kItems = 64;
   const int64_t bytes = state.range(0);
   ThreadTeam team(2);
-  Stream stream(team, Isa::scalar);
-  HeapStore store(BufferKind::weight), inputs(BufferKind::input);
+  CpuDevice device(team, Isa::scalar);
+  Stream stream(device);
+  HeapStore store(BufferKind::weight, host_memory()), inputs(BufferKind::input);
   const Tensor out = inputs.allocate(DType::f32, {kItems});
   Recorder recorder;
   std::vector<Tensor> weights;
@@ -88,8 +90,8 @@ void reads(benchmark::State& state) {
     stream.launch(kernel, {.items = kItems}, {reprise::reads(weight), updates(out)}, Bytes{bytes / kItems});
   stream.end_recording();
   const StepSizes one{.tokens = 1, .seqs = 1};
-  Replay replay(std::move(recorder.recording), one, stream);
-  for (auto _ : state) replay.run(one, static_cast<int>(state.range(1)));
+  cpu::TeamReplay replay(std::move(recorder.recording), one, cpu_stream(stream));
+  for (auto _ : state) replay.run_on(one, static_cast<int>(state.range(1)));
 }
 BENCHMARK(reads)
     ->ArgsProduct({{4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 256 << 10}, {1, 2}})
@@ -100,9 +102,10 @@ BENCHMARK(reads)
 // Recording, dependencies and preparation of 250 launches over an arena that is used again and again.
 void capture(benchmark::State& state) {
   ThreadTeam team(2);
-  Stream stream(team, Isa::scalar);
-  StepArena arena(1 << 20);
-  HeapStore store(BufferKind::weight);
+  CpuDevice device(team, Isa::scalar);
+  Stream stream(device);
+  StepArena arena(host_memory(), 1 << 20);
+  HeapStore store(BufferKind::weight, host_memory());
   const StepSizes one{.tokens = 1, .seqs = 1};
   arena.set_sizing(one);
   const Tensor weight = store.allocate(DType::f32, {64});
@@ -119,7 +122,7 @@ void capture(benchmark::State& state) {
       last = next;
     }
     stream.end_recording();
-    const Replay replay(std::move(recorder.recording), one, stream);
+    const cpu::TeamReplay replay(std::move(recorder.recording), one, cpu_stream(stream));
     benchmark::DoNotOptimize(replay.bytes());
   }
 }

@@ -2,6 +2,7 @@
 // checks and planning once; the executor's walk without its kernels in every step.
 #include <benchmark/benchmark.h>
 
+#include "device/cpu/cpu_device.h"
 #include "graph/constant_folder.h"
 #include "graph/executor.h"
 #include "graph/text.h"
@@ -17,7 +18,8 @@ struct Model06b {
   HollowModel hollow{config_06b(), DType::bf16};
   StepBuffers buffers{*hollow.model, kLargest, 2048, 32768};
   ThreadTeam team{1};
-  Stream stream{team, Isa::scalar};
+  CpuDevice device{team, Isa::scalar};
+  Stream stream{device};
   Graph graph = trace_model(*hollow.model, buffers);
 };
 
@@ -60,7 +62,7 @@ BENCHMARK(parse_graph)->Unit(benchmark::kMicrosecond);
 void measure_and_plan(benchmark::State& state) {
   size_t live = 0, bytes = 0;
   for (auto _ : state) {
-    const MemoryPrediction plan =
+    const MemoryPlan plan =
         plan_memory(model().graph, kLargest, measure_workspaces(model().graph, kLargest, model().stream));
     live = live_bytes(plan);
     bytes = plan.bytes;
@@ -79,7 +81,7 @@ void everything(benchmark::State& state) {
     PassContext context{.folder = &folder, .max_model_len = kLargest.tokens};
     run_passes(graph, context);
     nodes = graph.nodes.size();
-    MemoryPrediction plan = plan_memory(graph, kLargest, measure_workspaces(graph, kLargest, model().stream));
+    MemoryPlan plan = plan_memory(graph, kLargest, measure_workspaces(graph, kLargest, model().stream));
     benchmark::DoNotOptimize(Executor(std::move(graph), std::move(plan), nullptr, model().stream));
   }
   state.counters["nodes"] = static_cast<double>(nodes);
@@ -87,7 +89,7 @@ void everything(benchmark::State& state) {
 BENCHMARK(everything)->Unit(benchmark::kMicrosecond);
 
 void prepare_executor(benchmark::State& state) {
-  const MemoryPrediction plan = plan_memory(model().graph, kLargest, {});
+  const MemoryPlan plan = plan_memory(model().graph, kLargest, {});
   for (auto _ : state) benchmark::DoNotOptimize(Executor(model().graph, plan, nullptr, model().stream));
 }
 BENCHMARK(prepare_executor)->Unit(benchmark::kMicrosecond);

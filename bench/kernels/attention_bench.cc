@@ -13,9 +13,9 @@
 
 #include "core/arena.h"
 #include "core/thread_team.h"
+#include "device/cpu/bandwidth_probe.h"
+#include "device/cpu/isa_select.h"
 #include "kernels/cpu/attention.h"
-#include "kernels/cpu/bandwidth_probe.h"
-#include "kernels/cpu/isa_select.h"
 #include "kernels/cpu/kv_write.h"
 
 namespace reprise::kernels::cpu {
@@ -43,12 +43,12 @@ std::vector<std::byte> random_bytes(DType dtype, int64_t count) {
 
 // Memory of numbers of `dtype`, kept from case to case: huge pages are slow to find.
 std::byte* cache_memory(DType dtype, size_t bytes) {
-  static MappedMemory memory;
+  static MemoryRange memory;
   static DType filled = DType::i32;
   if (memory.bytes() >= bytes && filled == dtype) return memory.data();
   if (memory.bytes() < bytes) {
-    memory = MappedMemory();
-    memory = MappedMemory(bytes);
+    memory = MemoryRange();
+    memory = MemoryRange(host_memory(), bytes);
   }
   filled = dtype;
   const std::vector<std::byte> numbers = random_bytes(dtype, int64_t{1} << 20);
@@ -59,7 +59,7 @@ std::byte* cache_memory(DType dtype, size_t bytes) {
 constexpr size_t kHugePage = size_t{2} << 20, kBeyondCaches = size_t{192} << 20;
 
 struct alignas(64) Scratch {
-  std::byte bytes[Stream::kScratchBytes];
+  std::byte bytes[KernelContext::kScratchBytes];
 };
 
 // `tokens` tokens at the end of each of the sequences.
@@ -126,7 +126,7 @@ struct Setup {
 
 void attention(benchmark::State& state, DType dtype, Model model, int64_t tokens,
                const std::vector<int64_t>& lengths, int64_t partition_size, int threads, int64_t block = 64) {
-  const Isa isa = choose_isa(dtype);
+  const Isa isa = reprise::cpu::choose_isa(dtype);
   Setup setup(dtype, model, tokens, lengths, partition_size, block);
   ThreadTeam team(threads);
   std::vector<Scratch> scratch(static_cast<size_t>(threads));
@@ -134,7 +134,7 @@ void attention(benchmark::State& state, DType dtype, Model model, int64_t tokens
   const Kernel& merge = attention_merge_kernel(isa, dtype);
   const std::vector<std::byte*>& first = setup.layers[0];
   std::byte* const merge_buffers[] = {first[7], first[4], first[5], first[6]};
-  const double before = tokens == 1 ? read_bandwidth(team) : 0;
+  const double before = tokens == 1 ? reprise::cpu::read_bandwidth(team) : 0;
   size_t layer = 0;
   for (auto _ : state) {
     setup.run(team, kernel, scratch, setup.layers[layer++ % setup.layers.size()].data(),
@@ -143,7 +143,7 @@ void attention(benchmark::State& state, DType dtype, Model model, int64_t tokens
       setup.run(team, merge, scratch, merge_buffers,
                 attention_merge_dims(setup.scalars).items.eval(setup.sizes));
   }
-  const double after = tokens == 1 ? read_bandwidth(team) : 0;
+  const double after = tokens == 1 ? reprise::cpu::read_bandwidth(team) : 0;
   double pairs = 0, keys = 0;
   for (int64_t length : lengths) {
     for (int64_t t = 0; t < tokens; ++t) pairs += static_cast<double>(length - t);

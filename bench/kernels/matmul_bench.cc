@@ -11,8 +11,9 @@
 #include "core/arena.h"
 #include "core/launch.h"
 #include "core/thread_team.h"
-#include "kernels/cpu/bandwidth_probe.h"
-#include "kernels/cpu/isa_select.h"
+#include "device/cpu/bandwidth_probe.h"
+#include "device/cpu/cpu_device.h"
+#include "device/cpu/isa_select.h"
 #include "kernels/cpu/matmul.h"
 #include "kernels/cpu/pack.h"
 
@@ -50,7 +51,9 @@ Tensor filled(HeapStore& store, DType dtype, int64_t rows, int64_t columns) {
 class Layer {
  public:
   Layer(const MatmulShape& shape, DType dtype, Isa isa, int64_t rows, int workers, const Tensor& x)
-      : kernel_(matmul_kernel(isa, dtype)), dims_(matmul_dims(shape.n, workers)), store_(BufferKind::weight) {
+      : kernel_(matmul_kernel(isa, dtype)),
+        dims_(matmul_dims(shape.n, workers)),
+        store_(BufferKind::weight, host_memory()) {
     scalars_ = {.rows = rows, .k = shape.k, .out = dtype, .segments = static_cast<int32_t>(shape.n.size())};
     buffers_.push_back(reads(x));
     for (size_t i = 0; i < shape.n.size(); ++i) {
@@ -92,8 +95,9 @@ class Layer {
 void matmul(benchmark::State& state, const MatmulShape& shape, DType dtype, Isa isa, int64_t rows,
             int threads) {
   ThreadTeam team(threads);
-  Stream stream(team, isa);
-  HeapStore store(BufferKind::input);
+  CpuDevice device(team, isa);
+  Stream stream(device);
+  HeapStore store(BufferKind::input, host_memory());
   const Tensor x = filled(store, dtype, rows, shape.k);
   std::vector<std::unique_ptr<Layer>> layers;
   constexpr int64_t kFootprint = int64_t{192} << 20;
@@ -120,7 +124,7 @@ void matmul(benchmark::State& state, const MatmulShape& shape, DType dtype, Isa 
 void read_bandwidth_case(benchmark::State& state, int threads) {
   ThreadTeam team(threads);
   double best = 0;
-  for (auto _ : state) best = std::max(best, read_bandwidth(team));
+  for (auto _ : state) best = std::max(best, reprise::cpu::read_bandwidth(team));
   state.counters["GB/s"] = best;
 }
 
@@ -130,7 +134,7 @@ bool register_all() {
                                  [threads](benchmark::State& state) { read_bandwidth_case(state, threads); })
         ->Iterations(1);
   for (DType dtype : {DType::bf16, DType::f32})
-    for (Isa isa : available_isas()) {
+    for (Isa isa : reprise::cpu::available_isas()) {
       if (isa == Isa::scalar || (dtype == DType::f32 && isa > Isa::avx512)) continue;
       for (const MatmulShape& shape : shapes())
         for (int64_t rows : {1, 2, 4, 8, 16, 32, 64, 512})

@@ -35,7 +35,7 @@ void run_f32(const KernelContext& context, int64_t begin, int64_t end) {
 // As many rows at a time as fit the worker's scratch memory as f32, in and out.
 void run_bf16(const KernelContext& context, int64_t begin, int64_t end) {
   const auto& [run, columns] = context.get_scalars<RowScalars>();
-  const auto capacity = static_cast<int64_t>(Stream::kScratchBytes / (2 * sizeof(float)));
+  const auto capacity = static_cast<int64_t>(KernelContext::kScratchBytes / (2 * sizeof(float)));
   auto* const in = reinterpret_cast<float*>(context.scratch);
   float* const out = in + capacity;
   for (int64_t rows; begin < end; begin += rows) {
@@ -52,10 +52,10 @@ void infer(const ops::OpCall& call, ops::OutputSpecs& outputs) {
   const Tensor& x = call.input(0);
   const int64_t columns = x.shape.rank() == 2 ? x.shape[1].constant : 0;
   if ((x.dtype != DType::f32 && x.dtype != DType::bf16) || x.layout != Layout::row_major || columns < 1 ||
-      columns * 2 * sizeof(float) > Stream::kScratchBytes)
+      columns * 2 * sizeof(float) > KernelContext::kScratchBytes)
     throw Error("[{}] x is {} {}; expected float32 or bfloat16 [rows, 1 to {}] that an op computed",
                 call.schema.name, name_of(x.dtype), to_string(x.shape),
-                Stream::kScratchBytes / (2 * sizeof(float)));
+                KernelContext::kScratchBytes / (2 * sizeof(float)));
   outputs.add(x.dtype, x.shape);
 }
 

@@ -3,8 +3,9 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "device/cpu/cpu_device.h"
+#include "device/cpu/isa_select.h"
 #include "engine/config/graph_config.h"
-#include "kernels/cpu/isa_select.h"
 #include "weights/gguf.h"
 
 namespace reprise::api {
@@ -82,8 +83,12 @@ ModelSetup set_up_model(const LoadOptions& options) {
   for (const auto* found : {&setup.config.warnings, &setup.defaults.warnings})
     setup.warnings.insert(setup.warnings.end(), found->begin(), found->end());
   setup.dtype = compute_dtype(options.dtype, setup.config);
-  setup.isa = kernels::cpu::choose_isa(setup.dtype, options.isa);
+  setup.isa = cpu::choose_isa(setup.dtype, options.isa);
   return setup;
+}
+
+std::unique_ptr<Device> make_device(const ModelSetup& setup, ThreadTeam& team) {
+  return std::make_unique<CpuDevice>(team, setup.isa);
 }
 
 }  // namespace reprise::api

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,11 @@
 #include "reprise/reprise.h"
 #include "weights/generation_defaults.h"
 #include "weights/model_config.h"
+
+namespace reprise {
+class Device;
+class ThreadTeam;
+}  // namespace reprise
 
 namespace reprise::api {
 
@@ -33,5 +39,8 @@ void check_load_options(const LoadOptions& options);
 
 // Throws Error on a model, a flag or graph settings that can't run.
 ModelSetup set_up_model(const LoadOptions& options);
+
+// The device that the model is set up for. `team` outlives it.
+std::unique_ptr<Device> make_device(const ModelSetup& setup, ThreadTeam& team);
 
 }  // namespace reprise::api

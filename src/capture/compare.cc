@@ -17,9 +17,16 @@ std::string difference_of(const RecordedBuffer& a, const RecordedBuffer& b) {
   return "";
 }
 
+std::string text_of(const Grid& grid) {
+  return fmt::format("({}) / {} x ({}) / {} blocks of {} threads, {} shared bytes, attributes {}",
+                     to_string(grid.x), grid.x_per_block, to_string(grid.y), grid.y_per_block, grid.threads,
+                     grid.shared_bytes, grid.attributes);
+}
+
 std::string difference_of(const Recording& a, const RecordedLaunch& in_a, const Recording& b,
                           const RecordedLaunch& in_b) {
-  if (in_a.kernel.name != in_b.kernel.name || in_a.kernel.run != in_b.kernel.run)
+  if (in_a.kernel.name != in_b.kernel.name || in_a.kernel.run != in_b.kernel.run ||
+      in_a.kernel.module_function != in_b.kernel.module_function)
     return fmt::format("kernel: {} and {}", in_a.kernel.name, in_b.kernel.name);
   if (in_a.op != in_b.op) return fmt::format("op: {} and {}", in_a.op, in_b.op);
   if (in_a.layer != in_b.layer) return fmt::format("layer: {} and {}", in_a.layer, in_b.layer);
@@ -27,6 +34,8 @@ std::string difference_of(const Recording& a, const RecordedLaunch& in_a, const 
     return fmt::format("dims: items {} and {}", to_string(in_a.dims.items), to_string(in_b.dims.items));
   if (in_a.dims.grain != in_b.dims.grain)
     return fmt::format("dims: grain {} and {}", in_a.dims.grain, in_b.dims.grain);
+  if (in_a.dims.grid != in_b.dims.grid)
+    return fmt::format("dims: grid {} and {}", text_of(in_a.dims.grid), text_of(in_b.dims.grid));
   const auto buffers_a = a.buffers_of(in_a), buffers_b = b.buffers_of(in_b);
   if (buffers_a.size() != buffers_b.size())
     return fmt::format("buffers: {} and {} of them", buffers_a.size(), buffers_b.size());

@@ -22,14 +22,14 @@ std::optional<size_t> clashing_buffer(const Recording& recording, const Recorded
 
 }  // namespace
 
-std::optional<MissingWait> first_missing_wait(const Replay& replay, StepSizes largest) {
+std::optional<MissingWait> first_missing_wait(const Executable& replay, StepSizes largest) {
   const Recording& recording = replay.recording();
   const auto launches = recording.launches();
   std::vector<std::vector<bool>> done_before(launches.size());  // by launch: who is done when it starts
   for (size_t later = 0; later < launches.size(); ++later) {
     std::vector<bool>& done = done_before[later];
     done.assign(launches.size(), false);
-    for (const int32_t wait : replay.dependencies_of(later)) {
+    for (const int32_t wait : replay.waits_of(later)) {
       const auto awaited = static_cast<size_t>(wait);
       done[awaited] = true;
       for (size_t i = 0; i < awaited; ++i)

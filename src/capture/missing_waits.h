@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <optional>
 
-#include "capture/replay.h"
+#include "capture/executable.h"
 
 namespace reprise::capture {
 
@@ -16,6 +16,6 @@ struct MissingWait {
 };
 
 // The first, comparing byte ranges at `largest` pair by pair; nothing where the replay is sound.
-std::optional<MissingWait> first_missing_wait(const Replay& replay, StepSizes largest);
+std::optional<MissingWait> first_missing_wait(const Executable& replay, StepSizes largest);
 
 }  // namespace reprise::capture

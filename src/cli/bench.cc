@@ -12,7 +12,7 @@
 #include "core/json.h"
 #include "core/text_output.h"
 #include "core/thread_team.h"
-#include "kernels/cpu/bandwidth_probe.h"
+#include "device/cpu/bandwidth_probe.h"
 
 namespace reprise::cli {
 namespace {
@@ -35,7 +35,7 @@ struct Bandwidth {
   std::vector<double> samples;
   void measure(int threads) {
     ThreadTeam team(threads);
-    samples.push_back(kernels::cpu::read_bandwidth(team));
+    samples.push_back(cpu::read_bandwidth(team));
   }
 };
 

@@ -4,6 +4,7 @@
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/model_flags.h"
+#include "core/device.h"
 #include "core/json.h"
 #include "core/text_output.h"
 #include "core/thread_team.h"
@@ -31,8 +32,10 @@ int run_check(const CheckFlags& flags) {
   engine::CaptureLint lint;
   if (setup.family.supports_graph_optimization) {
     ThreadTeam team(1);
-    const std::unique_ptr<const models::Model> model = models::model_skeleton(setup.config, setup.dtype);
-    lint = engine::lint_capture(*model, team, setup.isa, config);
+    const std::unique_ptr<Device> device = api::make_device(setup, team);
+    const std::unique_ptr<const models::Model> model =
+        models::model_skeleton(setup.config, setup.dtype, device->memory());
+    lint = engine::lint_capture(*model, *device, config);
   }
   const bool supported = setup.family.supports_graph_optimization;
   const std::string difference = !supported                  ? "not tried"

@@ -7,7 +7,7 @@
 #include "core/json.h"
 #include "core/process_limits.h"
 #include "core/text_output.h"
-#include "kernels/cpu/isa_select.h"
+#include "device/cpu/isa_select.h"
 #include "models/registry.h"
 #include "reprise/reprise.h"
 
@@ -16,7 +16,7 @@ namespace {
 
 int run_collect_env(bool json) {
   Json isas = Json::array();
-  for (const Isa isa : kernels::cpu::available_isas()) isas.push_back(name_of(isa));
+  for (const Isa isa : cpu::available_isas()) isas.push_back(name_of(isa));
   const double quota = cpu_quota();  // of the cgroups
   const Json report = {{"reprise", version()},
                        {"compiler", __VERSION__},
@@ -34,8 +34,8 @@ int run_collect_env(bool json) {
                        {"memory_bytes", memory_bytes()},
                        {"available_memory_bytes", available_memory()},
                        {"isa_available", isas},
-                       {"isa_float32", name_of(kernels::cpu::choose_isa(DType::f32))},
-                       {"isa_bfloat16", name_of(kernels::cpu::choose_isa(DType::bf16))},
+                       {"isa_float32", name_of(cpu::choose_isa(DType::f32))},
+                       {"isa_bfloat16", name_of(cpu::choose_isa(DType::bf16))},
                        {"architectures", models::known_architectures()}};
   TextOutput& out = TextOutput::standard();
   if (json) {

@@ -9,10 +9,10 @@
 #include <optional>
 
 #include "api/model_setup.h"
-#include "capture/worker_choice.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/model_flags.h"
+#include "core/device.h"
 #include "core/error.h"
 #include "core/process_limits.h"
 #include "core/profiler.h"
@@ -88,7 +88,7 @@ void print_launches(engine::DryStep& step, const engine::StepGraphs& graphs, int
 std::vector<std::string> marks_of(engine::DryStep& step, const graph::Graph& graph,
                                   const graph::MemoryPlan& plan, const engine::GraphConfig& config) {
   if (!config.use_cudagraph) return {};
-  const MappedMemory untouched(plan.bytes);
+  const MemoryRange untouched(host_memory(), plan.bytes);
   graph::Executor executor(graph, plan, untouched.data(), step.stream());
   const engine::CapturedStep captured(executor, step.stream(), plan.largest, !config.full_cuda_graph);
   std::vector<std::string> marks(graph.nodes.size(), "replayed");
@@ -110,8 +110,10 @@ void write(const std::string& text, const std::string& path) {
 int run_report(const GraphFlags& flags, const api::ModelSetup& setup) {
   const engine::EngineConfig config = setup.engine.resolved();
   ThreadTeam team(1);
-  const std::unique_ptr<const models::Model> model = models::model_skeleton(setup.config, setup.dtype);
-  engine::DryStep step(*model, team, setup.isa, config);
+  const std::unique_ptr<Device> device = api::make_device(setup, team);
+  const std::unique_ptr<const models::Model> model =
+      models::model_skeleton(setup.config, setup.dtype, device->memory());
+  engine::DryStep step(*model, *device, config);
   std::optional<graph::Graph> after;  // of a pass in the list more than once: the last time
   const engine::StepGraphs graphs = step.trace(
       /*level=*/1, {.disabled = {},
@@ -149,12 +151,12 @@ int run_trace(const GraphFlags& flags, const api::ModelSetup& setup) {
   TextOutput(flags.output, "-o");  // a file that can't be written is found before the work
   config.num_gpu_blocks_override = flags.batch;
   ThreadTeam team(flags.load.threads);
-  const std::unique_ptr<const models::Model> model = load_weights(setup, flags.load, team);
-  engine::Runner runner(*model, team, setup.isa, config, available_memory() + model->weight_bytes());
+  const std::unique_ptr<Device> device = api::make_device(setup, team);
+  const std::unique_ptr<const models::Model> model = load_weights(setup, flags.load, team, *device);
+  engine::Runner runner(*model, *device, config, device->available_bytes() + model->weight_bytes());
   while (runner.graph().capture_next()) {
   }
-  // So many that the number of workers is settled.
-  const int warm_ups = 3 + capture::WorkerChoice::most_trials(team.size());
+  const int warm_ups = 3 + device->replay().settling;
   for (int i = 0; i < warm_ups; ++i) runner.run_idle(flags.batch);
   Profiler profiler;
   runner.set_profiler(&profiler);

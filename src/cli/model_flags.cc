@@ -6,6 +6,7 @@
 #include "api/load_fields.h"
 #include "cli/command_line.h"
 #include "cli/say.h"
+#include "core/device.h"
 #include "core/error.h"
 #include "core/isa.h"
 #include "engine/config/graph_config.h"
@@ -118,10 +119,10 @@ api::ModelSetup set_up_to_look(const LoadOptions& options) {
 }
 
 std::unique_ptr<const models::Model> load_weights(const api::ModelSetup& setup, const LoadOptions& options,
-                                                  ThreadTeam& team) {
+                                                  ThreadTeam& team, Device& device) {
   std::unique_ptr<weights::Checkpoint> checkpoint;
   if (!options.random_weights) checkpoint = weights::Checkpoint::open(setup.path);
-  return models::load_model(setup.config, checkpoint.get(), setup.dtype, team);
+  return models::load_model(setup.config, checkpoint.get(), setup.dtype, team, device.memory());
 }
 
 }  // namespace reprise::cli

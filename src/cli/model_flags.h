@@ -9,8 +9,9 @@
 #include "reprise/reprise.h"
 
 namespace reprise {
+class Device;
 class ThreadTeam;
-}
+}  // namespace reprise
 namespace reprise::models {
 class Model;
 }
@@ -35,7 +36,7 @@ void report_graphs(const LanguageModel& model, const LoadOptions& options);
 api::ModelSetup set_up_to_look(const LoadOptions& options);
 // The weights of the checkpoint, or random ones (--load-choices dummy).
 std::unique_ptr<const models::Model> load_weights(const api::ModelSetup& setup, const LoadOptions& options,
-                                                  ThreadTeam& team);
+                                                  ThreadTeam& team, Device& device);
 
 std::string size_text(size_t bytes);  // "1.19 GB"
 

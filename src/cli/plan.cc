@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/machine.h"
 #include "cli/model_flags.h"
+#include "core/device.h"
 #include "core/error.h"
 #include "core/json.h"
 #include "core/process_limits.h"
@@ -37,9 +38,9 @@ struct Actual {
 
 // A start as the engine does it, every capture made and every page used.
 Actual load_and_measure(const api::ModelSetup& setup, const LoadOptions& options, size_t memory,
-                        ThreadTeam& team) {
-  const std::unique_ptr<const models::Model> model = load_weights(setup, options, team);
-  engine::Runner runner(*model, team, setup.isa, setup.engine.resolved(), memory);
+                        ThreadTeam& team, Device& device) {
+  const std::unique_ptr<const models::Model> model = load_weights(setup, options, team, device);
+  engine::Runner runner(*model, device, setup.engine.resolved(), memory);
   while (runner.graph().capture_next()) {
   }
   return {.report = runner.touch(), .resident_bytes = rss_bytes()};
@@ -106,17 +107,19 @@ void print_table(const engine::MemoryPrediction& plan, const CaptureSizes& sizes
 
 int run_plan(const PlanFlags& flags) {
   const api::ModelSetup setup = set_up_to_look(flags.load);
-  const size_t memory = flags.memory > 0 ? flags.memory : available_memory();
   ThreadTeam team(flags.load.threads);
+  const std::unique_ptr<Device> device = api::make_device(setup, team);
+  const size_t memory = flags.memory > 0 ? flags.memory : device->available_bytes();
   engine::MemoryPrediction plan;
   std::vector<std::string> advice;
   {
-    const std::unique_ptr<const models::Model> model = models::model_skeleton(setup.config, setup.dtype);
-    plan = engine::predict_memory(*model, team, setup.isa, setup.engine, memory);
-    if (!plan.fits) advice = engine::memory_advice(*model, team, setup.isa, setup.engine, memory);
+    const std::unique_ptr<const models::Model> model =
+        models::model_skeleton(setup.config, setup.dtype, device->memory());
+    plan = engine::predict_memory(*model, *device, setup.engine, memory);
+    if (!plan.fits) advice = engine::memory_advice(*model, *device, setup.engine, memory);
   }
   std::optional<Actual> actual;
-  if (flags.actual && plan.fits) actual = load_and_measure(setup, flags.load, memory, team);
+  if (flags.actual && plan.fits) actual = load_and_measure(setup, flags.load, memory, team, *device);
   const CaptureSizes sizes = capture_sizes(setup.engine);
   (flags.json ? print_json : print_table)(plan, sizes, advice, actual ? &*actual : nullptr);
   return 0;

@@ -1,7 +1,5 @@
 #include "core/arena.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -12,7 +10,6 @@ namespace reprise {
 namespace {
 
 constexpr size_t kAlignment = 64;
-constexpr size_t kHugePage = size_t{2} << 20;
 // Long-lived tensors share mappings, so that those below the size of a huge page lie in huge pages as well: a
 // weight of 2 MiB in small ones is read at two thirds of the speed. The first mapping is small, and all that
 // many a store needs.
@@ -44,53 +41,9 @@ std::string_view name_of(BufferKind kind) {
   return "unknown";
 }
 
-void touch_pages(std::byte* data, size_t bytes) {
-  constexpr size_t kPage = 4096;
-  for (size_t at = 0; at < bytes; at += kPage) {
-    volatile std::byte& first = data[at];
-    first = first;
-  }
-}
-
-MappedMemory::MappedMemory(size_t bytes) : bytes_(bytes) {
-  if (bytes == 0) return;
-  if (recording_on_this_thread())
-    refuse_while_recording(CaptureRule::allocate, fmt::format("{} bytes are asked of the system", bytes));
-  const bool huge = bytes >= 2 * kHugePage;
-  // Reserve one huge page more to align the start, then give the edges back.
-  const size_t reserve = huge ? bytes + kHugePage : bytes;
-  void* base =
-      mmap(nullptr, reserve, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (base == MAP_FAILED)
-    throw Error(
-        "[memory] out of memory: the system refused {} bytes; free memory, or use a smaller model, "
-        "context or batch",
-        bytes);
-  data_ = static_cast<std::byte*>(base);
-  if (huge) {
-    const auto address = reinterpret_cast<uintptr_t>(base);
-    const size_t head = round_up(address, kHugePage) - address;
-    if (head > 0) munmap(base, head);
-    data_ += head;
-    const size_t tail_begin = round_up(bytes, 4096);
-    if (reserve > head + tail_begin) munmap(data_ + tail_begin, reserve - head - tail_begin);
-    madvise(data_, bytes, MADV_HUGEPAGE);
-  }
-}
-
-MappedMemory::~MappedMemory() {
-  if (data_ != nullptr) munmap(data_, bytes_);
-}
-MappedMemory::MappedMemory(MappedMemory&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
-MappedMemory& MappedMemory::operator=(MappedMemory&& other) noexcept {
-  std::swap(data_, other.data_);
-  std::swap(bytes_, other.bytes_);
-  return *this;
-}
-
-StepArena::StepArena(size_t capacity) : StepArena(nullptr, capacity) {
-  memory_ = MappedMemory(capacity);
+StepArena::StepArena(Dry) : StepArena(nullptr, 0) {}
+StepArena::StepArena(MemorySpace& space, size_t capacity) : StepArena(nullptr, capacity) {
+  memory_ = MemoryRange(space, capacity);
   base_ = memory_.data();
 }
 StepArena::StepArena(std::byte* memory, size_t capacity) : base_(memory), capacity_(capacity) {
@@ -161,8 +114,8 @@ void StepArena::release(Buffer& buffer) {
   }
 }
 
-MappedMemory HeapStore::map(size_t bytes) const {
-  return dry_ ? MappedMemory() : MappedMemory(bytes);
+MemoryRange HeapStore::map(size_t bytes) const {
+  return space_ == nullptr ? MemoryRange() : MemoryRange(*space_, bytes);
 }
 
 Tensor HeapStore::allocate(DType dtype, const Shape& shape, Layout layout) {
@@ -191,7 +144,7 @@ Tensor HeapStore::allocate_bytes(size_t bytes, DType dtype, const Shape& shape, 
   bytes_ += rounded;
   if (!own) {
     data = slab_;
-    if (!dry_) slab_ += rounded;
+    if (space_ != nullptr) slab_ += rounded;
     slab_left_ -= rounded;
   }
   node.data = data;
@@ -203,7 +156,8 @@ Tensor HeapStore::allocate_bytes(size_t bytes, DType dtype, const Shape& shape, 
 }
 
 void HeapStore::touch() {
-  for (const Buffer& node : nodes_) touch_pages(node.data, node.bytes);
+  if (space_ == nullptr) return;
+  for (const Buffer& node : nodes_) space_->touch(node.data, node.bytes);
 }
 
 }  // namespace reprise

@@ -1,9 +1,9 @@
 // Where tensors get their memory, and how many bytes of it. `StepArena` holds the intermediates of one step
-// in one reserved range; `HeapStore` holds what lives long (weights, inputs, KV cache). Besides tensors only
-// the scratch of a Stream (core/launch.h) takes device memory, which on this engine is that of the CPU.
+// in one reserved range; `HeapStore` holds what lives long (weights, inputs, KV cache). Besides tensors only a
+// stream's workspace (core/device.h) takes memory of the device.
 //
-// Both can be made dry: they only count. No memory is taken and tensors have null addresses. So the memory of
-// a model is known before any of it is taken.
+// Both can be made dry (kDry in place of a MemorySpace): they only count. No memory is taken and tensors have null
+// addresses. So the memory of a model is known before any of it is taken.
 #pragma once
 
 #include <cstddef>
@@ -13,40 +13,23 @@
 #include <vector>
 
 #include "core/buffer.h"
+#include "core/memory.h"
 #include "core/tensor.h"
 
 namespace reprise {
 
-// Makes every page of a range resident and keeps its contents, so that a memory plan can be compared with the
-// resident memory that the system reports. No other thread may use the range meanwhile.
-void touch_pages(std::byte* data, size_t bytes);
-
-// Address range from the system, zero-filled on first touch; large ones ask for huge pages. Throws Error when
-// the system has no memory left, CaptureError while this thread records.
-class MappedMemory {
- public:
-  MappedMemory() = default;
-  explicit MappedMemory(size_t bytes);
-  ~MappedMemory();
-  MappedMemory(MappedMemory&& other) noexcept;
-  MappedMemory& operator=(MappedMemory&& other) noexcept;
-
-  std::byte* data() const { return data_; }
-  size_t bytes() const { return bytes_; }
-
- private:
-  std::byte* data_ = nullptr;
-  size_t bytes_ = 0;
-};
+inline constexpr struct Dry {
+} kDry;
 
 // Best-fit allocator over one range. Offsets depend only on the order of calls and on the sizes asked for, so
 // two runs of the same model code with the same `sizing` get the same offsets. After the first steps no heap
 // memory is taken: Buffer nodes and the free list are reused. One thread; the arena must outlive its tensors.
 class StepArena final : public BufferOwner {
  public:
-  // Reserves the memory; throws as MappedMemory does. `capacity` 0 makes a dry arena, which is never full;
-  // only its `peak()` is of use.
-  explicit StepArena(size_t capacity);
+  // A dry arena, which is never full; only its `peak()` is of use.
+  explicit StepArena(Dry);
+  // Reserves the memory; throws as MemoryRange does. `space` outlives the arena.
+  StepArena(MemorySpace& space, size_t capacity);
   // Over memory of the caller's, which must be 64-byte aligned and outlive the arena.
   StepArena(std::byte* memory, size_t capacity);
   ~StepArena();
@@ -73,8 +56,8 @@ class StepArena final : public BufferOwner {
     size_t offset;
     size_t bytes;
   };
-  MappedMemory memory_;  // empty: dry, or the caller's
-  std::byte* base_;      // null: dry
+  MemoryRange memory_;  // empty: dry, or the caller's
+  std::byte* base_;     // null: dry
   size_t capacity_;
   StepSizes sizing_;
   std::vector<Range> free_;  // sorted by offset, no two adjacent
@@ -88,8 +71,10 @@ class StepArena final : public BufferOwner {
 // freed with the store, which must outlive its tensors. One thread.
 class HeapStore final : public BufferOwner {
  public:
-  // `dry`: tensors have null addresses; bytes() counts all the same.
-  explicit HeapStore(BufferKind kind, bool dry = false) : kind_(kind), dry_(dry) {}
+  // `space` outlives the store.
+  HeapStore(BufferKind kind, MemorySpace& space) : kind_(kind), space_(&space) {}
+  // Dry: tensors have null addresses; bytes() counts all the same.
+  HeapStore(BufferKind kind, Dry) : kind_(kind) {}
 
   // Zero-filled, 64-byte aligned. Throws Error when memory runs out, InternalError when the shape depends on
   // T or S, CaptureError while this thread records.
@@ -99,16 +84,16 @@ class HeapStore final : public BufferOwner {
   Tensor allocate_bytes(size_t bytes, DType dtype, const Shape& shape, Layout layout);
 
   size_t bytes() const { return bytes_; }  // of the tensors, with their alignment
-  void touch();                            // touch_pages() over everything
+  void touch();                            // makes all of it resident
   void release(Buffer&) override {}        // freed with the store
 
  private:
-  MappedMemory map(size_t bytes) const;
+  MemoryRange map(size_t bytes) const;
 
   BufferKind kind_;
-  bool dry_;
+  MemorySpace* space_ = nullptr;
   std::deque<Buffer> nodes_;
-  std::vector<MappedMemory> mappings_;
+  std::vector<MemoryRange> mappings_;
   std::byte* slab_ = nullptr;
   size_t slab_left_ = 0;
   size_t bytes_ = 0;

@@ -1,38 +1,52 @@
 // Every piece of device work (kernel, copy, fill) goes through `Stream::launch`. Kernels get raw pointers,
 // the step's sizes and a plain struct of scalars; the stream runs a launch at once or, while it records,
 // appends it to a recording, which is replayed later (capture/). A launch declares what it reads and writes,
-// from which a replay derives what must wait for what. The device is the CPU. T and S: tokens and sequences
-// of the step; sizes that depend on them are Dims (core/shape.h).
+// from which a replay derives what must wait for what. A stream is the door to a device (core/device.h), which
+// does the work. T and S: tokens and sequences of the step; sizes that depend on them are Dims (core/shape.h).
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "core/arena.h"
 #include "core/capture_rules.h"
-#include "core/isa.h"
+#include "core/device.h"
 #include "core/no_padding.h"
 #include "core/tensor.h"
 
 namespace reprise {
 
-class ThreadTeam;
-class Profiler;
+// What a kernel can report, since it may not throw. The lowest number raised in a step is kept.
+enum class KernelStatus : uint32_t {
+  ok,
+  index_out_of_range,  // an id or a row number outside of what it counts in
+};
 
-// What a kernel function gets. One call handles work items [begin, end); calls for different ranges may run
+// What a kernel function of the CPU gets. One call handles work items [begin, end); calls for different ranges may run
 // at the same time on different workers, and no result may depend on how the items were cut.
 struct KernelContext {
   StepSizes sizes;
   std::byte* const* buffers;  // in the order of the launch's buffers; null where an optional one is absent
   const void* scalars;
-  std::byte* scratch;  // Stream::kScratchBytes of this worker alone, 64-byte aligned, contents undefined
+  std::byte* scratch;  // kScratchBytes of this worker alone, 64-byte aligned, contents undefined
   int worker;          // 0 .. team size - 1
+  std::atomic<uint32_t>* status = nullptr;
+
+  static constexpr size_t kScratchBytes = size_t{4} << 20;
+
+  // The step fails with this; the kernel goes on and writes what it must write anyhow.
+  void raise(KernelStatus what) const {
+    status->store(static_cast<uint32_t>(what), std::memory_order_relaxed);
+  }
 
   template <typename T>
   T* buffer(int index) const {
@@ -47,13 +61,25 @@ struct KernelContext {
 using KernelFunction = void (*)(const KernelContext& context, int64_t begin, int64_t end);
 
 struct Kernel {
-  std::string_view name;  // static storage; "matmul_bf16_avx2"
-  KernelFunction run = nullptr;
+  std::string_view name;                  // static storage; "matmul_bf16_avx2"
+  KernelFunction run = nullptr;           // on the CPU
+  const void* module_function = nullptr;  // on a device that loads its kernels: its own name for one
+};
+
+// How a device that runs blocks of threads cuts a launch: ceil(x / x_per_block) * ceil(y / y_per_block) blocks.
+struct Grid {
+  Dim x = 0, y = 1;
+  int64_t x_per_block = 1, y_per_block = 1;  // 1 or more
+  int32_t threads = 0;                       // of a block
+  int32_t shared_bytes = 0;
+  uint32_t attributes = 0;  // bits that the device gives a meaning
+  bool operator==(const Grid&) const = default;
 };
 
 struct LaunchDims {
   Dim items;          // how many work items the launch has; 0 runs nothing
   int64_t grain = 1;  // a worker takes at least so many at once; 1 or more
+  Grid grid = {};     // where the device has workers, not blocks: unused
 };
 
 enum class Access : uint8_t { read, write, read_write };
@@ -104,6 +130,19 @@ struct Launch {
   size_t scalar_bytes = 0;
 };
 
+// Scalars of the kernels behind Stream::copy and fill_bytes (DeviceStream::copy_kernel, fill_kernel). Buffers: 0
+// from, 1 to; 0 what is filled. An item is kCopyItem bytes, so that a large copy is shared by the workers; the
+// last items may lie beyond the bytes there are.
+inline constexpr int64_t kCopyItem = 4096;
+struct CopyScalars {
+  Dim bytes;
+};
+struct FillScalars {
+  Dim bytes;
+  uint8_t value;
+  Unused<7> unused{};
+};
+
 // Receives the launches of a stream that records. Recording executes nothing.
 class LaunchSink {
  public:
@@ -116,14 +155,12 @@ class LaunchSink {
   ~LaunchSink() = default;
 };
 
-// Launches of one device, in order. On the CPU a launch runs on the thread team and is complete when launch()
-// returns. One thread at a time. Team, sink and profiler must outlive their use here.
+// Launches of one device, in order: the door through which all of them go. One thread at a time. Device, sink
+// and profiler must outlive their use here.
 class Stream {
  public:
-  static constexpr size_t kScratchBytes = size_t{4} << 20;  // for each worker
-
-  // Takes the workers' scratch; throws Error when memory runs out.
-  Stream(ThreadTeam& team, Isa isa);
+  // Takes the device's workspace; throws Error when memory runs out.
+  explicit Stream(Device& device);
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
@@ -133,7 +170,7 @@ class Stream {
   void set_sizes(StepSizes sizes) { sizes_ = sizes; }
   StepSizes sizes() const { return sizes_; }
 
-  // Runs the kernel over the team, or records it. `scalars` are copied into a recording as bytes and
+  // Runs the kernel, or records it. `scalars` are copied into a recording as bytes and
   // recordings are compared byte by byte, so they must not have padding: name such bytes by an `Unused<N>`
   // field (no_padding.h). At most kMaxBuffers buffers, whose extents lie within their memory: not checked
   // here (the op checks its arguments). Kernels may not throw.
@@ -163,13 +200,15 @@ class Stream {
   void copy(const Tensor& from, const Tensor& to);
   void fill_bytes(const Tensor& tensor, uint8_t value);
 
-  // Result of earlier launches for the host; valid as long as the tensor. Throws CaptureError while
-  // recording: the recording would keep the value seen now, and every replay would go on with it.
-  const std::byte* read_back(const Tensor& tensor) const;
+  // Result of earlier launches for the host, as many bytes as the stream's sizes say; valid until the next
+  // launch or read_back(). Throws CaptureError while recording: the recording would keep the value seen now,
+  // and every replay would go on with it.
+  const std::byte* read_back(const Tensor& tensor);
 
-  // Returns when all earlier launches are complete; on the CPU they always are. Throws CaptureError while
-  // recording.
+  // Returns when all earlier launches are complete. Throws CaptureError while recording.
   void synchronize() const;
+  // Waits as synchronize() does, and throws Error where a kernel raised a status since the last call.
+  void check_status();
 
   // Between begin and end, on one thread, every launch goes to the sink and nothing runs. A second begin
   // throws InternalError; end_recording() without a begin does nothing. After an exception the caller ends
@@ -181,22 +220,19 @@ class Stream {
   // Times every launch that runs while set; null switches off.
   void set_profiler(Profiler* profiler) { profiler_ = profiler; }
 
-  ThreadTeam& team() const { return team_; }
-  Isa isa() const { return isa_; }
-  std::byte* scratch(int worker) const;
-  size_t scratch_bytes() const { return scratch_.bytes(); }  // of all workers
+  Device& device() const { return device_; }
+  DeviceStream& on_device() const { return *on_device_; }
 
  private:
   void launch(const Launch& launch);
-  void run_now(const Launch& launch, std::byte* const* pointers);
 
-  ThreadTeam& team_;
-  Isa isa_;
+  Device& device_;
+  std::unique_ptr<DeviceStream> on_device_;
   StepSizes sizes_;
   LaunchSink* sink_ = nullptr;
   std::optional<RecordingMark> mark_;
   Profiler* profiler_ = nullptr;
-  MappedMemory scratch_;
+  std::vector<std::byte> read_;  // where the host does not see the device's memory
 };
 
 }  // namespace reprise

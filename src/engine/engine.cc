@@ -9,10 +9,9 @@
 #include <utility>
 #include <variant>
 
+#include "core/device.h"
 #include "core/error.h"
 #include "core/failure.h"
-#include "core/process_limits.h"
-#include "core/thread_team.h"
 #include "engine/kv/kv_store.h"
 #include "engine/runner/memory_advice.h"
 #include "engine/runner/runner.h"
@@ -61,14 +60,14 @@ Budget budget_of(const EngineConfig& config) {
 }
 
 // Where it doesn't fit, the error says what would.
-Runner make_runner(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& resolved,
+Runner make_runner(const models::Model& model, Device& device, const EngineConfig& resolved,
                    const EngineConfig& asked) {
-  const size_t memory = available_memory() + model.weight_bytes();
+  const size_t memory = device.available_bytes() + model.weight_bytes();
   try {
-    return Runner(model, team, isa, resolved, memory);
+    return Runner(model, device, resolved, memory);
   } catch (const DoesNotFit& error) {
     throw Error("{}; to make it fit: {}", error.what(),
-                fmt::join(memory_advice(model, team, isa, asked, memory), ", or "));
+                fmt::join(memory_advice(model, device, asked, memory), ", or "));
   }
 }
 
@@ -81,13 +80,12 @@ Runner make_runner(const models::Model& model, ThreadTeam& team, Isa isa, const 
 //  - anything else: every request is failed and the table cleared.
 class Engine::Impl {
  public:
-  Impl(std::unique_ptr<const models::Model> model, ThreadTeam& team, Isa isa, const EngineConfig& config,
-       EventSink sink)
+  Impl(std::unique_ptr<const models::Model> model, Device& device, const EngineConfig& config, EventSink sink)
       : model_(std::move(model)),
         config_(checked(config, *model_)),
         budget_(budget_of(config_)),
         sink_(std::move(sink)),
-        runner_(make_runner(*model_, team, isa, config_, config)),
+        runner_(make_runner(*model_, device, config_, config)),
         table_(runner_.planned().num_kv_blocks, config_.max_num_seqs),
         window_(kWindowFactor * static_cast<size_t>(config_.max_num_seqs)) {
     if (!sink_) throw Error("[engine] the event sink is empty; pass a function");
@@ -502,9 +500,9 @@ class Engine::Impl {
   OutputEvent event_;
 };
 
-Engine::Engine(std::unique_ptr<const models::Model> model, ThreadTeam& team, Isa isa,
-               const EngineConfig& config, EventSink sink)
-    : impl_(std::make_unique<Impl>(std::move(model), team, isa, config, std::move(sink))) {}
+Engine::Engine(std::unique_ptr<const models::Model> model, Device& device, const EngineConfig& config,
+               EventSink sink)
+    : impl_(std::make_unique<Impl>(std::move(model), device, config, std::move(sink))) {}
 Engine::~Engine() = default;
 
 RequestId Engine::submit(Request request) {

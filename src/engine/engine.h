@@ -8,14 +8,13 @@
 #include <string>
 #include <vector>
 
-#include "core/isa.h"
 #include "engine/config/engine_config.h"
 #include "engine/runner/memory_report.h"
 #include "engine/scheduling/request.h"
 
 namespace reprise {
+class Device;
 class Profiler;
-class ThreadTeam;
 }  // namespace reprise
 namespace reprise::models {
 class Model;
@@ -53,9 +52,9 @@ void check_finish(int32_t output, FinishReason reason, int64_t keep_tokens);
 // Not thread-safe: one thread calls everything (EngineThread gives it a thread of its own).
 class Engine {
  public:
-  // `team` outlives the engine. Throws Error on a bad config, an empty sink or where a large range of
+  // `device` outlives the engine. Throws Error on a bad config, an empty sink or where a large range of
   // memory is refused, std::bad_alloc for all other memory.
-  Engine(std::unique_ptr<const models::Model> model, ThreadTeam& team, Isa isa, const EngineConfig& config,
+  Engine(std::unique_ptr<const models::Model> model, Device& device, const EngineConfig& config,
          EventSink sink);
   ~Engine();
 

@@ -11,10 +11,11 @@ namespace {
 // Lives as long as the one launch needs it.
 class TemporaryWorkspace final : public ops::WorkspaceAllocator {
  public:
+  explicit TemporaryWorkspace(MemorySpace& memory) : store_(BufferKind::state, memory) {}
   Tensor workspace(DType dtype, const Shape& shape) override { return store_.allocate(dtype, shape); }
 
  private:
-  HeapStore store_{BufferKind::state};
+  HeapStore store_;
 };
 
 }  // namespace
@@ -39,7 +40,7 @@ std::vector<Tensor> EagerFolder::fold(const Graph& graph, const Node& node) {
       throw Error("[fold] {} gives {}, which depends on the step", node.schema->name, to_string(spec.shape));
     outputs.push_back(store_.allocate(spec.dtype, spec.shape));
   }
-  TemporaryWorkspace workspace;
+  TemporaryWorkspace workspace(stream_.device().memory());
   const LayerScope layer(node.layer);
   const OpScope op(node.schema->name);
   node.schema->launch(call, stream_, outputs, workspace);

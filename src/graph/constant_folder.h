@@ -10,7 +10,8 @@ namespace reprise::graph {
 class EagerFolder final : public ConstantFolder {
  public:
   // `stream` runs (it doesn't record) and outlives this.
-  explicit EagerFolder(Stream& stream) : stream_(stream) {}
+  explicit EagerFolder(Stream& stream)
+      : stream_(stream), store_(BufferKind::weight, stream.device().memory()) {}
 
   // Throws Error where an output's shape isn't constant or its tensors are missing.
   std::vector<Tensor> fold(const Graph& graph, const Node& node) override;
@@ -20,7 +21,7 @@ class EagerFolder final : public ConstantFolder {
 
  private:
   Stream& stream_;
-  HeapStore store_{BufferKind::weight};
+  HeapStore store_;
 };
 
 }  // namespace reprise::graph

@@ -12,10 +12,10 @@ namespace {
 using NamedShapes = std::vector<std::pair<std::string, std::vector<int64_t>>>;
 
 std::unique_ptr<Model> make(const weights::ModelConfig& config, const weights::Checkpoint* source,
-                            DType dtype, ThreadTeam& team, NamedShapes* requested) {
+                            DType dtype, ThreadTeam& team, MemorySpace& memory, NamedShapes* requested) {
   if (dtype != DType::f32 && dtype != DType::bf16)
     throw Error("[load] compute dtype {}; use float32 or bfloat16", name_of(dtype));
-  auto store = std::make_unique<HeapStore>(BufferKind::weight);
+  auto store = std::make_unique<HeapStore>(BufferKind::weight, memory);
   WeightLoader loader(source, *store, team, dtype);
   std::unique_ptr<Model> model = find_family(config.architecture).make(config, loader);
   // Copied first: once the store has moved nothing may throw, or it would go away before the model's tensors.
@@ -27,30 +27,32 @@ std::unique_ptr<Model> make(const weights::ModelConfig& config, const weights::C
 
 // `tensors`: what the model asks for.
 std::unique_ptr<const Model> make_skeleton(const weights::ModelConfig& config, DType dtype,
-                                           NamedShapes* tensors) {
+                                           MemorySpace& memory, NamedShapes* tensors) {
   ThreadTeam alone(1);
-  return make(config, nullptr, dtype, alone, tensors);
+  return make(config, nullptr, dtype, alone, memory, tensors);
 }
 
 }  // namespace
 
 std::unique_ptr<const Model> load_model(const weights::ModelConfig& config,
-                                        const weights::Checkpoint* checkpoint, DType dtype,
-                                        ThreadTeam& team) {
-  if (checkpoint != nullptr) return make(config, checkpoint, dtype, team, nullptr);
+                                        const weights::Checkpoint* checkpoint, DType dtype, ThreadTeam& team,
+                                        MemorySpace& memory) {
+  if (checkpoint != nullptr) return make(config, checkpoint, dtype, team, memory, nullptr);
   NamedShapes tensors;
-  make_skeleton(config, dtype, &tensors);
+  make_skeleton(config, dtype, host_memory(), &tensors);
   const weights::DummyCheckpoint random(std::move(tensors));
-  return make(config, &random, dtype, team, nullptr);
+  return make(config, &random, dtype, team, memory, nullptr);
 }
 
-std::unique_ptr<const Model> model_skeleton(const weights::ModelConfig& config, DType dtype) {
-  return make_skeleton(config, dtype, nullptr);
+std::unique_ptr<const Model> model_skeleton(const weights::ModelConfig& config, DType dtype,
+                                            MemorySpace& memory) {
+  return make_skeleton(config, dtype, memory, nullptr);
 }
 
 WeightSize measure_weights(const weights::ModelConfig& config, DType dtype) {
   NamedShapes tensors;
-  WeightSize size{.bytes = make_skeleton(config, dtype, &tensors)->weight_bytes(), .parameters = 0};
+  WeightSize size{.bytes = make_skeleton(config, dtype, host_memory(), &tensors)->weight_bytes(),
+                  .parameters = 0};
   for (const auto& [name, shape] : tensors) {
     int64_t elements = 1;
     for (int64_t dimension : shape) elements *= dimension;

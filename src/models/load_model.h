@@ -9,15 +9,17 @@
 
 namespace reprise::models {
 
-// Loads every weight with all threads of the team. `checkpoint` null: random weights. `dtype` is f32 or bf16.
+// Loads every weight with all threads of the team into `memory`, which outlives the model. `checkpoint` null: random weights. `dtype` is f32 or bf16.
 // Throws Error on an unknown architecture, a missing tensor, a wrong shape, and a checkpoint that contradicts
 // the config. Nothing is kept when it throws.
 std::unique_ptr<const Model> load_model(const weights::ModelConfig& config,
-                                        const weights::Checkpoint* checkpoint, DType dtype, ThreadTeam& team);
+                                        const weights::Checkpoint* checkpoint, DType dtype, ThreadTeam& team,
+                                        MemorySpace& memory);
 
 // The same model with weights that have sizes and addresses but no content: nothing is read, no page of them
 // touched. For plans and traces, which never run a kernel on them.
-std::unique_ptr<const Model> model_skeleton(const weights::ModelConfig& config, DType dtype);
+std::unique_ptr<const Model> model_skeleton(const weights::ModelConfig& config, DType dtype,
+                                            MemorySpace& memory);
 
 // Bytes that the packed weights of such a model take, and its parameters; nothing is read or touched.
 struct WeightSize {

@@ -1,6 +1,7 @@
 #include "ops/attention.h"
 
 #include "core/error.h"
+#include "device/cpu/cpu_device.h"
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/kv_write.h"
 
@@ -33,7 +34,7 @@ void launch_write(const OpCall& call, Stream& stream, std::span<const Tensor>, W
                                              .block_size = call.integer(2),
                                              .k_stride = width,
                                              .v_stride = width};
-  stream.launch(kernels::cpu::kv_write_kernel(stream.isa(), call.input(0).dtype),
+  stream.launch(kernels::cpu::kv_write_kernel(cpu_of(stream).isa(), call.input(0).dtype),
                 kernels::cpu::kv_write_dims(scalars.kv_heads),
                 {reads(call.input(0)), reads(call.input(1)), reads(call.input(2)), updates(call.input(3)),
                  updates(call.input(4))},
@@ -77,12 +78,13 @@ void launch_attention(const OpCall& call, Stream& stream, std::span<const Tensor
   if (scalars.partitions > 1)
     workspace = allocator.workspace(DType::i8, Shape{kernels::cpu::attention_workspace_bytes(scalars)});
   stream.launch(
-      kernels::cpu::paged_attention_kernel(stream.isa(), q.dtype), kernels::cpu::attention_dims(scalars),
+      kernels::cpu::paged_attention_kernel(cpu_of(stream).isa(), q.dtype),
+      kernels::cpu::attention_dims(scalars),
       {reads(q), reads(call.input(1)), reads(call.input(2)), reads(call.input(3)), reads(call.input(4)),
        reads(call.input(5)), writes(outputs[0]), workspace ? writes(workspace) : BufferArg{}},
       scalars);
   if (scalars.partitions > 1)
-    stream.launch(kernels::cpu::attention_merge_kernel(stream.isa(), q.dtype),
+    stream.launch(kernels::cpu::attention_merge_kernel(cpu_of(stream).isa(), q.dtype),
                   kernels::cpu::attention_merge_dims(scalars),
                   {reads(workspace), reads(call.input(4)), reads(call.input(5)), updates(outputs[0])},
                   scalars);

@@ -1,6 +1,7 @@
 #include "ops/elementwise.h"
 
 #include "core/error.h"
+#include "device/cpu/cpu_device.h"
 #include "kernels/cpu/elementwise.h"
 
 namespace reprise::ops {
@@ -29,10 +30,10 @@ void launch_elementwise(const OpCall& call, Stream& stream, std::span<const Tens
   const LaunchDims dims = kernels::cpu::element_dims(a.shape.elements());
   const kernels::cpu::NoScalars scalars;
   if (call.input_count == 1)
-    stream.launch(kernel(stream.isa(), a.dtype), dims, {reads(a), writes(outputs[0])}, scalars);
+    stream.launch(kernel(cpu_of(stream).isa(), a.dtype), dims, {reads(a), writes(outputs[0])}, scalars);
   else
-    stream.launch(kernel(stream.isa(), a.dtype), dims, {reads(a), reads(call.input(1)), writes(outputs[0])},
-                  scalars);
+    stream.launch(kernel(cpu_of(stream).isa(), a.dtype), dims,
+                  {reads(a), reads(call.input(1)), writes(outputs[0])}, scalars);
 }
 
 template <KernelGetter kernel>
@@ -41,7 +42,7 @@ void launch_gated(const OpCall& call, Stream& stream, std::span<const Tensor> ou
   const int64_t columns = gate.shape.row_elements();
   const kernels::cpu::GateScalars scalars{
       .columns = columns, .gate_stride = columns, .up_stride = columns, .y_stride = columns};
-  stream.launch(kernel(stream.isa(), gate.dtype), kernels::cpu::element_dims(gate.shape.elements()),
+  stream.launch(kernel(cpu_of(stream).isa(), gate.dtype), kernels::cpu::element_dims(gate.shape.elements()),
                 {reads(gate), reads(call.input(1)), writes(outputs[0])}, scalars);
 }
 

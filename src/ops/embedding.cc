@@ -1,6 +1,7 @@
 #include "ops/embedding.h"
 
 #include "core/error.h"
+#include "device/cpu/cpu_device.h"
 #include "kernels/cpu/embedding.h"
 #include "kernels/cpu/gather.h"
 #include "ops/packed_weight.h"
@@ -45,8 +46,8 @@ void launch_gather(const OpCall& call, Stream& stream, std::span<const Tensor> o
   const Tensor& x = call.input(0);
   const Tensor& rows = call.input(1);
   const kernels::cpu::GatherScalars scalars{.dim = x.shape[1].constant};
-  stream.launch(kernels::cpu::gather_rows_kernel(stream.isa(), x.dtype), {.items = rows.shape[0], .grain = 8},
-                {reads(x), reads(rows), writes(outputs[0])}, scalars);
+  stream.launch(kernels::cpu::gather_rows_kernel(cpu_of(stream).isa(), x.dtype),
+                {.items = rows.shape[0], .grain = 8}, {reads(x), reads(rows), writes(outputs[0])}, scalars);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/thread_team.h"
+#include "device/cpu/cpu_device.h"
 #include "kernels/cpu/matmul.h"
 #include "ops/packed_weight.h"
 
@@ -69,8 +70,8 @@ void launch_matmul(const OpCall& call, Stream& stream, std::span<const Tensor> o
     buffers[2 + 3 * i] = reads(bias_of(call, static_cast<int>(i)));
     buffers[3 + 3 * i] = writes(outputs[i]);
   }
-  stream.launch(kernels::cpu::matmul_kernel(stream.isa(), x.dtype),
-                kernels::cpu::matmul_dims({scalars.n.data(), segments}, stream.team().size()),
+  stream.launch(kernels::cpu::matmul_kernel(cpu_of(stream).isa(), x.dtype),
+                kernels::cpu::matmul_dims({scalars.n.data(), segments}, cpu_of(stream).team().size()),
                 std::span<const BufferArg>(buffers.data(), 1 + 3 * segments), scalars);
 }
 

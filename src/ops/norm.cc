@@ -1,6 +1,7 @@
 #include "ops/norm.h"
 
 #include "core/error.h"
+#include "device/cpu/cpu_device.h"
 #include "kernels/cpu/norm.h"
 #include "ops/elementwise.h"
 
@@ -47,14 +48,14 @@ LaunchDims dims_of(const Tensor& x, const Tensor& weight) {
 void launch_rms(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {
   const Tensor& x = call.input(0);
   const Tensor& weight = call.input(1);
-  stream.launch(kernels::cpu::rms_norm_kernel(stream.isa(), x.dtype), dims_of(x, weight),
+  stream.launch(kernels::cpu::rms_norm_kernel(cpu_of(stream).isa(), x.dtype), dims_of(x, weight),
                 {reads(x), reads(weight), writes(outputs[0])}, scalars_of(call, weight));
 }
 
 void launch_layer(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {
   const Tensor& x = call.input(0);
   const Tensor& weight = call.input(1);
-  stream.launch(kernels::cpu::layer_norm_kernel(stream.isa(), x.dtype), dims_of(x, weight),
+  stream.launch(kernels::cpu::layer_norm_kernel(cpu_of(stream).isa(), x.dtype), dims_of(x, weight),
                 {reads(x), reads(weight), reads(call.optional(2)), writes(outputs[0])},
                 scalars_of(call, weight));
 }
@@ -62,7 +63,7 @@ void launch_layer(const OpCall& call, Stream& stream, std::span<const Tensor> ou
 void launch_add(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {
   const Tensor& x = call.input(0);
   const Tensor& weight = call.input(2);
-  stream.launch(kernels::cpu::add_rms_norm_kernel(stream.isa(), x.dtype), dims_of(x, weight),
+  stream.launch(kernels::cpu::add_rms_norm_kernel(cpu_of(stream).isa(), x.dtype), dims_of(x, weight),
                 {reads(x), reads(call.input(1)), reads(weight), writes(outputs[0]), writes(outputs[1])},
                 scalars_of(call, weight));
 }

@@ -1,6 +1,7 @@
 #include "ops/rotary.h"
 
 #include "core/error.h"
+#include "device/cpu/cpu_device.h"
 #include "kernels/cpu/rotary.h"
 
 namespace reprise::ops {
@@ -31,7 +32,7 @@ void launch_angles(const OpCall& call, Stream& stream, std::span<const Tensor> o
                                                   .base = call.real(4),
                                                   .factor = call.real(5),
                                                   .original_max_position = call.integer(6)};
-  stream.launch(kernels::cpu::rotary_angles_kernel(stream.isa(), DType::f32),
+  stream.launch(kernels::cpu::rotary_angles_kernel(cpu_of(stream).isa(), DType::f32),
                 {.items = call.input(0).shape[0], .grain = 16},
                 {reads(call.input(0)), reads(call.input(1)), reads(call.input(2)), writes(outputs[0]),
                  writes(outputs[1])},
@@ -63,7 +64,7 @@ void launch_rotary(const OpCall& call, Stream& stream, std::span<const Tensor> o
       .y_stride = width,
       .interleaved = call.integer(1) == static_cast<int64_t>(RotaryStyle::interleaved),
       .round_products = call.integer(2) != 0};
-  stream.launch(kernels::cpu::rotary_kernel(stream.isa(), x.dtype),
+  stream.launch(kernels::cpu::rotary_kernel(cpu_of(stream).isa(), x.dtype),
                 kernels::cpu::rotary_dims(x.shape[0], scalars.heads),
                 {reads(x), reads(call.input(1)), reads(call.input(2)), writes(outputs[0])}, scalars);
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
+#include "device/cpu/cpu_device.h"
 #include "kernels/cpu/rotary_kv_write.h"
 #include "ops/attention.h"
 #include "ops/embedding.h"
@@ -67,7 +68,7 @@ void launch_rotary_kv(const OpCall& call, Stream& stream, std::span<const Tensor
       .interleaved = call.integer(kStyle) == static_cast<int64_t>(RotaryStyle::interleaved),
       .round_products = call.integer(kRoundProducts) != 0,
       .eps = static_cast<float>(call.real(kEps))};
-  stream.launch(kernels::cpu::rotary_kv_write_kernel(stream.isa(), q.dtype),
+  stream.launch(kernels::cpu::rotary_kv_write_kernel(cpu_of(stream).isa(), q.dtype),
                 kernels::cpu::rotary_kv_write_dims(scalars),
                 {reads(q), reads(call.input(kK)), reads(call.input(kV)), reads(call.optional(kQNorm)),
                  reads(call.optional(kKNorm)), reads(call.input(kCos)), reads(call.input(kSin)),

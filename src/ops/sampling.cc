@@ -1,6 +1,7 @@
 #include "ops/sampling.h"
 
 #include "core/error.h"
+#include "device/cpu/cpu_device.h"
 #include "kernels/cpu/sampling.h"
 
 namespace reprise::ops {
@@ -28,7 +29,7 @@ void launch_sample(const OpCall& call, Stream& stream, std::span<const Tensor>, 
                                             .max_biases = call.input(2).shape[1].constant / kInts,
                                             .max_counts = call.input(3).shape[1].constant / kInts};
   stream.launch(
-      kernels::cpu::sample_kernel(stream.isa()), kernels::cpu::sample_dims(),
+      kernels::cpu::sample_kernel(cpu_of(stream).isa()), kernels::cpu::sample_dims(),
       {reads(call.input(0)), reads(call.input(1)), reads(call.input(2)), reads(call.input(3)),
        updates(call.input(4)), updates(call.input(5)), updates(call.input(6)), updates(call.input(7))},
       scalars);

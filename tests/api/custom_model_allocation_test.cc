@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "core/thread_team.h"
+#include "device/cpu/cpu_device.h"
 #include "engine/engine.h"
 #include "models/load_model.h"
 #include "tests/api/plain_llama.h"
@@ -28,7 +29,8 @@ TEST(CustomModelAllocation, ASteadyStepAllocatesNothing) {
   config.max_position_embeddings = 256;
 
   ThreadTeam team(2);
-  engine::Engine engine(models::load_model(config, nullptr, DType::bf16, team), team, Isa::scalar,
+  CpuDevice device(team, Isa::scalar);
+  engine::Engine engine(models::load_model(config, nullptr, DType::bf16, team, host_memory()), device,
                         {.max_model_len = 128, .max_num_seqs = 4, .block_size = 16},
                         [](const engine::OutputEvent&) {});
   for (int32_t i = 1; i < 4; ++i) engine.submit({{i, i + 1, i + 2}, {.max_tokens = 90}});

@@ -216,7 +216,7 @@ class NotingDispatcher final : public ops::Dispatcher {
 TEST(CustomModel, OpsKnowTheLineOfTheModelsCode) {
   NotingDispatcher dispatcher;
   const ops::DispatchScope scope(dispatcher);
-  HeapStore store(BufferKind::state);
+  HeapStore store(BufferKind::state, host_memory());
   const Value x = ValueAccess::value(store.allocate(DType::f32, {2, 4}));
   nn::add(x, x);
   EXPECT_EQ(dispatcher.line, __LINE__ - 1u);
@@ -228,7 +228,7 @@ TEST(CustomModel, OpsKnowTheLineOfTheModelsCode) {
 TEST(CustomModel, TheHostReadsElements) {
   NotingDispatcher dispatcher;
   const ops::DispatchScope scope(dispatcher);
-  HeapStore store(BufferKind::state);
+  HeapStore store(BufferKind::state, host_memory());
   const Tensor floats = store.allocate(DType::f32, {2, 3});
   const Tensor halves = store.allocate(DType::bf16, {2, 3});
   const Tensor numbers = store.allocate(DType::i32, {2, 3});

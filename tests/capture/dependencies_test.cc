@@ -94,7 +94,7 @@ TEST_F(Dependencies, NoneIsImpliedByAnother) {
 }
 
 TEST_F(Dependencies, ADryArenaIsTakenByItsOffsets) {
-  StepArena arena(0);
+  StepArena arena(kDry);
   arena.set_sizing(kLargest);
   const auto waits = of([&] {
     Tensor first = arena.allocate(DType::f32, {kTokens, 4});

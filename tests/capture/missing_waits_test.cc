@@ -18,7 +18,8 @@ struct MissingWaits : testing::Test {
 
   template <typename Body>
   std::optional<MissingWait> find(Body&& body) {
-    return first_missing_wait(Replay(step.record(body), kLargest, step.stream), kLargest);
+    return first_missing_wait(cpu::TeamReplay(step.record(body), kLargest, cpu_stream(step.stream)),
+                              kLargest);
   }
 };
 

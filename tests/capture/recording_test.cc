@@ -40,7 +40,7 @@ TEST(Recording, HoldsEverythingOfALaunchAfterItsOwnersAreGone) {
 
 TEST(Recording, ReadsAsText) {
   Step step(1);
-  StepArena arena(0);
+  StepArena arena(kDry);
   arena.set_sizing({.tokens = 8, .seqs = 8});
   const Tensor dry = arena.allocate(DType::f32, {kTokens, 4});
   const Recording recording = step.record([&] {

@@ -49,15 +49,15 @@ TEST_F(Rules, Waits) {
 }
 
 TEST_F(Rules, Allocations) {
-  HeapStore store(BufferKind::state);
+  HeapStore store(BufferKind::state, host_memory());
   expect_refused(CaptureRule::allocate, "shape [4]", [&] { store.allocate(DType::f32, {4}); });
-  expect_refused(CaptureRule::allocate, "4096 bytes", [&] { MappedMemory memory(4096); });
+  expect_refused(CaptureRule::allocate, "4096 bytes", [&] { MemoryRange memory(host_memory(), 4096); });
   EXPECT_EQ(store.bytes(), 0u);
   EXPECT_NO_THROW(store.allocate(DType::f32, {4}));
 }
 
 TEST_F(Rules, CopiesAndTheArenaAreLaunchesLikeAnyOther) {
-  StepArena arena(1 << 20);
+  StepArena arena(host_memory(), 1 << 20);
   const RecordingScope recording(step.stream, recorder);
   step.stream.copy(a, arena.allocate(DType::i32, {4}));
   EXPECT_EQ(recorder.recording.launches().size(), 1u);
@@ -86,7 +86,7 @@ TEST_F(Rules, OtherThreadsMayAllocate) {
   EXPECT_TRUE(recording_on_this_thread());
   std::thread([] {
     EXPECT_FALSE(recording_on_this_thread());
-    EXPECT_NO_THROW(MappedMemory memory(4096));
+    EXPECT_NO_THROW(MemoryRange memory(host_memory(), 4096));
   }).join();
 }
 
@@ -108,7 +108,7 @@ TEST_F(Rules, DispatchedOpsNameTheirLaunches) {
       .infer = [](const ops::OpCall&, ops::OutputSpecs& outputs) { outputs.add(DType::i32, {4}); },
       .launch = [](const ops::OpCall&, Stream& stream, std::span<const Tensor> outputs,
                    ops::WorkspaceAllocator&) { stream.fill_bytes(outputs[0], 0); }};
-  StepArena arena(1 << 20);
+  StepArena arena(host_memory(), 1 << 20);
   ops::EagerDispatcher dispatcher(step.stream, arena);
   const ops::DispatchScope scope(dispatcher);
   const RecordingScope recording(step.stream, recorder);

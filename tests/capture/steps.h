@@ -11,10 +11,11 @@
 #include <vector>
 
 #include "capture/recording.h"
-#include "capture/replay.h"
 #include "core/arena.h"
 #include "core/recording_scope.h"
 #include "core/thread_team.h"
+#include "device/cpu/cpu_device.h"
+#include "device/cpu/team_replay.h"
 
 namespace reprise::capture {
 
@@ -51,7 +52,8 @@ inline const Kernel kMixInto{"mix_into", [](const KernelContext& context, int64_
 // One block of memory in which tensors may lie anywhere, and so overlap.
 class Block {
  public:
-  explicit Block(int64_t words) : store_(BufferKind::state), all_(store_.allocate(DType::i32, {words})) {}
+  explicit Block(int64_t words)
+      : store_(BufferKind::state, host_memory()), all_(store_.allocate(DType::i32, {words})) {}
 
   Tensor at(int64_t word, Shape shape) const {
     Tensor tensor = all_;
@@ -74,7 +76,8 @@ class Block {
 // A step that is easy to write down: out = mix(inputs).
 struct Step {
   ThreadTeam team;
-  Stream stream{team, Isa::scalar};
+  CpuDevice device{team, Isa::scalar};
+  Stream stream{device};
   Block block{1024};
 
   explicit Step(int threads = 2) : team(threads) { block.fill(1); }

@@ -10,7 +10,7 @@ namespace reprise {
 namespace {
 
 TEST(StepArena, SameCallsGiveTheSameOffsets) {
-  StepArena arena(1 << 20);
+  StepArena arena(host_memory(), 1 << 20);
   arena.set_sizing({.tokens = 8, .seqs = 2});
   const auto run = [&] {
     std::vector<uint64_t> offsets;
@@ -27,7 +27,7 @@ TEST(StepArena, SameCallsGiveTheSameOffsets) {
 }
 
 TEST(StepArena, LiveTensorsNeverOverlapAndAllMemoryComesBack) {
-  StepArena arena(1 << 20);
+  StepArena arena(host_memory(), 1 << 20);
   arena.set_sizing({.tokens = 4, .seqs = 1});
   std::mt19937 random(1);
   std::vector<Tensor> live;
@@ -49,7 +49,7 @@ TEST(StepArena, LiveTensorsNeverOverlapAndAllMemoryComesBack) {
 }
 
 TEST(StepArena, FullArenaSaysWhatDidNotFit) {
-  StepArena arena(4096);
+  StepArena arena(host_memory(), 4096);
   arena.set_sizing({.tokens = 100, .seqs = 1});
   try {
     arena.allocate(DType::f32, {kTokens, 1000});
@@ -60,7 +60,7 @@ TEST(StepArena, FullArenaSaysWhatDidNotFit) {
 }
 
 TEST(StepArena, DryArenaPredictsThePeak) {
-  StepArena dry(0), real(1 << 22);
+  StepArena dry(kDry), real(host_memory(), 1 << 22);
   for (StepArena* arena : {&dry, &real}) {
     arena->set_sizing({.tokens = 64, .seqs = 4});
     Tensor a = arena->allocate(DType::f32, {kTokens, 100});
@@ -72,7 +72,7 @@ TEST(StepArena, DryArenaPredictsThePeak) {
 }
 
 TEST(HeapStore, CountsAlignsAndZeroes) {
-  HeapStore store(BufferKind::weight);
+  HeapStore store(BufferKind::weight, host_memory());
   const Tensor small = store.allocate(DType::f32, {3});
   const Tensor large = store.allocate(DType::bf16, {1024, 1024});
   EXPECT_EQ(reinterpret_cast<uintptr_t>(small.data()) % 64, 0u);

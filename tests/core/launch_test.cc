@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/profiler.h"
 #include "core/thread_team.h"
+#include "device/cpu/cpu_device.h"
 
 namespace reprise {
 namespace {
@@ -37,8 +38,9 @@ class Recorder final : public LaunchSink {
 
 struct Fixture : testing::Test {
   ThreadTeam team{2};
-  Stream stream{team, Isa::scalar};
-  HeapStore store{BufferKind::state};
+  CpuDevice device{team, Isa::scalar};
+  Stream stream{device};
+  HeapStore store{BufferKind::state, host_memory()};
   Tensor a = store.allocate(DType::f32, {100});
   Tensor b = store.allocate(DType::f32, {100});
 

@@ -7,6 +7,7 @@
 #include <future>
 
 #include "core/error.h"
+#include "device/cpu/cpu_device.h"
 #include "tests/engine/small_model.h"
 
 namespace reprise::engine {
@@ -18,9 +19,9 @@ SamplingParams seeded(uint64_t seed) {
 
 struct Threaded {
   ThreadTeam team{2};
+  CpuDevice device{team, Isa::scalar};
   EngineThread thread{[this](EventSink sink) {
-    return std::make_unique<Engine>(small_model(team), team, Isa::scalar, small_engine_config(),
-                                    std::move(sink));
+    return std::make_unique<Engine>(small_model(team), device, small_engine_config(), std::move(sink));
   }};
 
   // Submits and waits for the last event of output 0.

@@ -7,8 +7,8 @@
 #include <new>
 
 #include "core/error.h"
+#include "device/cpu/isa_select.h"
 #include "engine/verify/step_verifier.h"
-#include "kernels/cpu/isa_select.h"
 #include "tests/engine/probe_model.h"
 
 namespace reprise::engine {
@@ -209,7 +209,7 @@ TEST(NotANumber, IsOneRequestsErrorThatNamesThePlace) {
   Request scored{{1, kNanToken, 3, 4}, {.temperature = 0, .max_tokens = 3, .prompt_logprobs = 1}};
   Request later{{1, 2}, {.temperature = 0, .max_tokens = 6}};
   later.sampling.logit_bias = {{kNanToken, 100.0f}};  // chosen first, so that the NaN comes with the second
-  for (const Isa isa : kernels::cpu::available_isas())
+  for (const Isa isa : cpu::available_isas())
     for (const int level : {0, 1})
       for (const bool replay : {false, true}) {
         SCOPED_TRACE(testing::Message() << name_of(isa) << " level " << level << (replay ? " replayed" : ""));

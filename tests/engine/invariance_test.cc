@@ -5,7 +5,7 @@
 
 #include <tuple>
 
-#include "kernels/cpu/isa_select.h"
+#include "device/cpu/isa_select.h"
 #include "tests/engine/ways_to_run.h"
 
 namespace reprise::engine {
@@ -100,7 +100,7 @@ TEST_P(Invariance, AloneInACrowdChunkedPreemptedWithAnyThreads) {
 
 // The same contract for each way of running a step: level 1, replay, a capture list, split mode.
 TEST(InvarianceOfWays, AloneInACrowdChunkedAndPreempted) {
-  const Isa isa = kernels::cpu::available_isas().back();
+  const Isa isa = cpu::available_isas().back();
   constexpr int kCount = 12;
   Results reference;
   for (const Way& way : ways_to_run()) {
@@ -141,7 +141,7 @@ TEST(InvarianceOfWays, AloneInACrowdChunkedAndPreempted) {
 // Bits do depend on the partition size, where a sequence is longer than a partition; at one size they are the
 // same in every batch, chunk, level and replay.
 TEST(InvarianceOfWays, ThePartitionSizeIsPartOfTheContract) {
-  for (const Isa isa : kernels::cpu::available_isas()) {
+  for (const Isa isa : cpu::available_isas()) {
     SCOPED_TRACE(name_of(isa));
     const auto scores_at = [&](int64_t partition, const GraphConfig& graph, int64_t batched, int crowd_size) {
       EngineConfig config = small_engine_config();
@@ -179,7 +179,7 @@ std::string case_name(const testing::TestParamInfo<Case>& info) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Levels, Invariance,
-                         testing::Combine(testing::ValuesIn(kernels::cpu::available_isas()),
+                         testing::Combine(testing::ValuesIn(cpu::available_isas()),
                                           testing::Values(DType::f32, DType::bf16),
                                           testing::Values("LlamaForCausalLM", "Qwen3ForCausalLM")),
                          case_name);

@@ -7,8 +7,8 @@
 #include <random>
 #include <set>
 
+#include "device/cpu/isa_select.h"
 #include "engine/scheduling/request_table.h"
-#include "kernels/cpu/isa_select.h"
 #include "tests/engine/small_model.h"
 
 namespace reprise::engine {
@@ -30,13 +30,13 @@ constexpr int kMany = 20000;
 
 struct Crowd {
   explicit Crowd(const EngineConfig& config = small_engine_config())
-      : engine(small_model(team), team, kernels::cpu::available_isas().back(), config,
-               [this](const OutputEvent& event) {
-                 last_events += event.finished();
-                 aborted += event.finish_reason == FinishReason::abort;
-               }) {}
+      : engine(small_model(team), device, config, [this](const OutputEvent& event) {
+          last_events += event.finished();
+          aborted += event.finish_reason == FinishReason::abort;
+        }) {}
 
   ThreadTeam team{1};
+  CpuDevice device{team, cpu::available_isas().back()};
   int64_t last_events = 0, aborted = 0;
   Engine engine;
 

@@ -12,7 +12,7 @@
 #include <set>
 
 #include "core/thread_team.h"
-#include "kernels/cpu/isa_select.h"
+#include "device/cpu/isa_select.h"
 #include "kernels/cpu/philox.h"
 
 namespace reprise::kernels::cpu {
@@ -39,7 +39,7 @@ struct Result {
 // One row through the kernel, with entries of its slot.
 Result sample_one(Isa isa, const std::vector<float>& logits, SampleRow row,
                   const std::vector<TokenBias>& biases = {}, const std::vector<TokenCount>& counts = {}) {
-  static std::vector<std::byte> scratch_bytes(Stream::kScratchBytes + 64);
+  static std::vector<std::byte> scratch_bytes(KernelContext::kScratchBytes + 64);
   auto* scratch =
       reinterpret_cast<std::byte*>((reinterpret_cast<uintptr_t>(scratch_bytes.data()) + 63) / 64 * 64);
   if (row.mode == SampleMode::skip) row.mode = SampleMode::choose;
@@ -308,7 +308,7 @@ TEST_P(Sampling, SameBitsAsTheScalarLevel) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, Sampling, testing::ValuesIn(available_isas()),
+INSTANTIATE_TEST_SUITE_P(Levels, Sampling, testing::ValuesIn(reprise::cpu::available_isas()),
                          [](const auto& info) { return std::string(name_of(info.param)); });
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <new>
 
 #include "core/error.h"
+#include "device/cpu/cpu_device.h"
 #include "engine/engine_thread.h"
 #include "tests/engine/small_model.h"
 
@@ -59,10 +60,11 @@ struct Thrown : std::exception {};
 // For every event of the run: the sink throws there, before or after it has taken the event.
 TEST(Sink, ThrowsAtEveryEventInTurn) {
   ThreadTeam team(1);
+  CpuDevice device(team, Isa::scalar);
   Recorder* recorder = nullptr;
   int64_t throw_at = 0, events = 0;
   RequestId hurt = 0;
-  Engine engine(small_model(team), team, Isa::scalar, small_engine_config(), [&](const OutputEvent& event) {
+  Engine engine(small_model(team), device, small_engine_config(), [&](const OutputEvent& event) {
     if (events++ == throw_at) {
       hurt = event.request;
       if (throw_at % 3 == 0) throw std::bad_alloc();
@@ -107,9 +109,10 @@ TEST(Sink, ThrowsAtEveryEventInTurn) {
 
 TEST(Sink, SeveralThrowInOneStep) {
   ThreadTeam team(1);
+  CpuDevice device(team, Isa::scalar);
   Recorder recorder;
   bool angry = true;
-  Engine engine(small_model(team), team, Isa::scalar, small_engine_config(), [&](const OutputEvent& event) {
+  Engine engine(small_model(team), device, small_engine_config(), [&](const OutputEvent& event) {
     if (angry && event.request != 2) throw Error("[test] of request {}", event.request);
     recorder.take(event);
   });
@@ -126,11 +129,12 @@ TEST(Sink, SeveralThrowInOneStep) {
 
 TEST(Sink, AbortAllForgetsWhatWasSubmittedBefore) {
   ThreadTeam team(1);
+  CpuDevice device(team, Isa::scalar);
   Recorder recorder;
   Engine* self = nullptr;
   bool leave = false;
   RequestId later = 0;
-  Engine engine(small_model(team), team, Isa::scalar, small_engine_config(), [&](const OutputEvent& event) {
+  Engine engine(small_model(team), device, small_engine_config(), [&](const OutputEvent& event) {
     recorder.take(event);
     if (std::exchange(leave, false)) {
       self->abort_all();
@@ -159,9 +163,10 @@ TEST(Sink, AbortAllForgetsWhatWasSubmittedBefore) {
 
 TEST(Sink, MayNotStep) {
   ThreadTeam team(1);
+  CpuDevice device(team, Isa::scalar);
   Engine* self = nullptr;
   std::string said;
-  Engine engine(small_model(team), team, Isa::scalar, small_engine_config(), [&](const OutputEvent&) {
+  Engine engine(small_model(team), device, small_engine_config(), [&](const OutputEvent&) {
     try {
       self->step();
     } catch (const Error& error) {
@@ -197,9 +202,9 @@ TEST(Sink, BadArgumentsAreRefusedAtTheDoor) {
 
 struct Threaded {
   ThreadTeam team{1};
+  CpuDevice device{team, Isa::scalar};
   EngineThread thread{[this](EventSink sink) {
-    return std::make_unique<Engine>(small_model(team), team, Isa::scalar, small_engine_config(),
-                                    std::move(sink));
+    return std::make_unique<Engine>(small_model(team), device, small_engine_config(), std::move(sink));
   }};
 };
 

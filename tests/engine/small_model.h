@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/thread_team.h"
+#include "device/cpu/cpu_device.h"
 #include "engine/engine.h"
 #include "models/load_model.h"
 
@@ -34,7 +35,7 @@ inline weights::ModelConfig small_config(const std::string& architecture = "Llam
 
 inline std::unique_ptr<const models::Model> small_model(
     ThreadTeam& team, DType dtype = DType::f32, const std::string& architecture = "LlamaForCausalLM") {
-  return models::load_model(small_config(architecture), nullptr, dtype, team);
+  return models::load_model(small_config(architecture), nullptr, dtype, team, host_memory());
 }
 
 inline EngineConfig small_engine_config() {
@@ -76,7 +77,8 @@ struct SmallEngine {
                        Isa isa = Isa::scalar, int threads = 1,
                        const std::string& architecture = "LlamaForCausalLM")
       : team(threads),
-        engine(small_model(team, dtype, architecture), team, isa, config, [this](const OutputEvent& e) {
+        device(team, isa),
+        engine(small_model(team, dtype, architecture), device, config, [this](const OutputEvent& e) {
           results[{e.request, e.output}].take(e);
           if (on_event) on_event(e);
         }) {}
@@ -89,6 +91,7 @@ struct SmallEngine {
   }
 
   ThreadTeam team;
+  CpuDevice device;
   Results results;
   EventSink on_event;
   Engine engine;

@@ -2,6 +2,7 @@
 // says so, or it went without what it did not get and then computes the same bits.
 #include <gtest/gtest.h>
 
+#include "device/cpu/cpu_device.h"
 #include "engine/replay/graph_backend.h"
 #include "reprise/reprise.h"
 #include "source_dir.h"
@@ -69,6 +70,7 @@ TEST(Faults, StartOfAnEngine) {
     std::vector<int32_t> expected;
     sweep(own_pools ? "start, captures with own memory" : "start", 100, [&](int64_t at, bool all_after) {
       ThreadTeam team(2);
+      CpuDevice device(team, Isa::scalar);
       Collected collected;
       std::unique_ptr<const models::Model> model = small_model(team);
       std::unique_ptr<Engine> engine;
@@ -76,7 +78,7 @@ TEST(Faults, StartOfAnEngine) {
       {
         const RefusedCalls refused(at, all_after);
         ends_well([&] {
-          engine = std::make_unique<Engine>(std::move(model), team, Isa::scalar, config,
+          engine = std::make_unique<Engine>(std::move(model), device, config,
                                             [&](const OutputEvent& event) { collected.take(event); });
         });
         seen = refused.seen();

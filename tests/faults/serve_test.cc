@@ -5,8 +5,8 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "device/cpu/isa_select.h"
 #include "engine/engine_thread.h"
-#include "kernels/cpu/isa_select.h"
 #include "tests/engine/small_model.h"
 #include "tests/faults/sweep.h"
 
@@ -99,14 +99,14 @@ TEST(Faults, ServingAndItsCaptures) {
   // `fresh`: with the first steps of an engine, between which its captures are made.
   for (const bool fresh : {true, false}) {
     ThreadTeam team(2);
+    CpuDevice device(team, cpu::available_isas().back());
     Ledger* ledger = nullptr;
     std::unique_ptr<Engine> engine;
     const auto body = [&](int64_t at, bool all_after) {
       Ledger mine;
       ledger = &mine;
       if (fresh || engine == nullptr)
-        engine = std::make_unique<Engine>(small_model(team), team, kernels::cpu::available_isas().back(),
-                                          config_with_captures(),
+        engine = std::make_unique<Engine>(small_model(team), device, config_with_captures(),
                                           [&](const OutputEvent& event) { ledger->take(event); });
       Outputs outputs;
       std::vector<Request> all = requests();
@@ -148,6 +148,7 @@ TEST(Faults, ServingAndItsCaptures) {
 
 TEST(Faults, AnEngineOnItsThread) {
   ThreadTeam team(2);
+  CpuDevice device(team, cpu::available_isas().back());
   std::vector<int32_t> expected;
   sweep("engine thread", 150, [&](int64_t at, bool all_after) {
     Ledger ledger;
@@ -161,8 +162,8 @@ TEST(Faults, AnEngineOnItsThread) {
       const RefusedCalls refused(at, all_after);
       ends_well([&] {
         thread = std::make_unique<EngineThread>([&](EventSink events) {
-          return std::make_unique<Engine>(std::move(model), team, kernels::cpu::available_isas().back(),
-                                          config_with_captures(), std::move(events));
+          return std::make_unique<Engine>(std::move(model), device, config_with_captures(),
+                                          std::move(events));
         });
       });
       if (thread == nullptr) return refused.seen();

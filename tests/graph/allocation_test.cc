@@ -1,6 +1,7 @@
 // A walk over a graph allocates nothing: counted by replacing operator new in this test program.
 #include <gtest/gtest.h>
 
+#include "device/cpu/cpu_device.h"
 #include "graph/executor.h"
 #include "tests/count_new.h"
 #include "tests/graph/step_model.h"
@@ -10,13 +11,15 @@ namespace {
 
 TEST(Allocation, AWalkAllocatesNothing) {
   ThreadTeam team(2);
-  Stream stream(team, Isa::scalar);
-  const auto model = models::load_model(step_config("Qwen3ForCausalLM"), nullptr, DType::bf16, team);
+  CpuDevice device(team, Isa::scalar);
+  Stream stream(device);
+  const auto model =
+      models::load_model(step_config("Qwen3ForCausalLM"), nullptr, DType::bf16, team, host_memory());
   StepBuffers buffers(*model, StepBuffers::kLargest, 256);  // attention in partitions: with workspaces
   const Graph graph = trace_model(*model, buffers);
   const MemoryPlan plan =
       plan_memory(graph, StepBuffers::kLargest, measure_workspaces(graph, StepBuffers::kLargest, stream));
-  const MappedMemory memory(plan.bytes);
+  const MemoryRange memory(host_memory(), plan.bytes);
   Executor executor(graph, plan, memory.data(), stream);
   int64_t before = 0;
   for (int64_t position = 0; position < 80; ++position) {

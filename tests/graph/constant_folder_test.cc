@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/thread_team.h"
+#include "device/cpu/cpu_device.h"
 #include "graph/text.h"
 #include "ops/rotary.h"
 
@@ -28,7 +29,8 @@ const char* const kAngles = R"(graph angles {
 
 TEST(EagerFolder, GivesWhatTheOpGives) {
   ThreadTeam team(2);
-  Stream stream(team, Isa::scalar);
+  CpuDevice device(team, Isa::scalar);
+  Stream stream(device);
   EagerFolder folder(stream);
   Graph graph = parse(kAngles);
   std::array<int32_t, 10> positions;
@@ -44,7 +46,7 @@ TEST(EagerFolder, GivesWhatTheOpGives) {
   EXPECT_EQ(tables[1].shape, (Shape{10, 4}));
   EXPECT_EQ(tables[0].buffer->kind, BufferKind::weight);
 
-  StepArena arena(1 << 16);
+  StepArena arena(host_memory(), 1 << 16);
   ops::EagerDispatcher dispatcher(stream, arena);
   const ops::DispatchScope scope(dispatcher);
   const ops::RotaryAngles angles = ops::rotary_angles(graph.values[0].tensor, graph.values[1].tensor,
@@ -57,7 +59,8 @@ TEST(EagerFolder, GivesWhatTheOpGives) {
 
 TEST(EagerFolder, CountsItsBytes) {
   ThreadTeam team(1);
-  Stream stream(team, Isa::scalar);
+  CpuDevice device(team, Isa::scalar);
+  Stream stream(device);
   EagerFolder folder(stream);
   EXPECT_EQ(folder.bytes(), 0u);
   const std::vector<float> large(size_t{1} << 20, 1.0f);
@@ -68,10 +71,11 @@ TEST(EagerFolder, CountsItsBytes) {
 
 TEST(EagerFolder, RefusesWhatDependsOnTheStep) {
   ThreadTeam team(1);
-  Stream stream(team, Isa::scalar);
+  CpuDevice device(team, Isa::scalar);
+  Stream stream(device);
   EagerFolder folder(stream);
   const auto refusal = [&](const std::string& text) -> std::string {
-    HeapStore inputs(BufferKind::input);
+    HeapStore inputs(BufferKind::input, host_memory());
     Graph graph = parse(text);
     for (Value& value : graph.values)
       if (value.kind == ValueKind::input) value.tensor = inputs.allocate(value.dtype, Shape{16});

@@ -7,10 +7,11 @@
 
 #include "core/capture_rules.h"
 #include "core/error.h"
+#include "device/cpu/cpu_device.h"
+#include "device/cpu/isa_select.h"
 #include "graph/constant_folder.h"
 #include "graph/text.h"
 #include "graph/tracer.h"
-#include "kernels/cpu/isa_select.h"
 #include "ops/elementwise.h"
 #include "ops/registry.h"
 #include "tests/graph/sample_graphs.h"
@@ -52,16 +53,17 @@ class BothWays {
  public:
   BothWays(const weights::ModelConfig& config, DType dtype, Isa isa, bool passes = false)
       : team_(2),
-        stream_(team_, isa),
-        model_(models::load_model(config, nullptr, dtype, team_)),
+        device_(team_, isa),
+        stream_(device_),
+        model_(models::load_model(config, nullptr, dtype, team_, host_memory())),
         eager_(*model_),
         traced_(*model_),
-        arena_(size_t{16} << 20),
+        arena_(host_memory(), size_t{16} << 20),
         folder_(stream_),
         graph_(make_graph(passes)),
         plan_(plan_memory(graph_, StepBuffers::kLargest,
                           measure_workspaces(graph_, StepBuffers::kLargest, stream_))),
-        memory_(plan_.bytes),
+        memory_(host_memory(), plan_.bytes),
         executor_(graph_, plan_, memory_.data(), stream_) {}
 
   void clear() {
@@ -97,7 +99,7 @@ class BothWays {
   Stream& stream() { return stream_; }
   const Graph& graph() const { return graph_; }
   const MemoryPlan& plan() const { return plan_; }
-  const MappedMemory& memory() const { return memory_; }
+  const MemoryRange& memory() const { return memory_; }
 
  private:
   Graph make_graph(bool passes) {
@@ -118,6 +120,7 @@ class BothWays {
   }
 
   ThreadTeam team_;
+  CpuDevice device_;
   Stream stream_;
   std::unique_ptr<const models::Model> model_;
   StepBuffers eager_, traced_;
@@ -125,7 +128,7 @@ class BothWays {
   EagerFolder folder_;
   Graph graph_;
   MemoryPlan plan_;
-  MappedMemory memory_;
+  MemoryRange memory_;
   Executor executor_;
 };
 
@@ -153,7 +156,7 @@ INSTANTIATE_TEST_SUITE_P(All, ExecutedFamily, testing::ValuesIn(kFamilies),
 
 TEST_P(ExecutedFamily, GivesTheBitsOfTheModelsOwnCode) {
   for (const DType dtype : {DType::f32, DType::bf16})
-    for (const Isa isa : {Isa::scalar, kernels::cpu::available_isas().back()}) {
+    for (const Isa isa : {Isa::scalar, cpu::available_isas().back()}) {
       BothWays both(step_config(GetParam()), dtype, isa);
       run_steps(both, fmt::format("{} {}", name_of(dtype), name_of(isa)));
     }
@@ -162,7 +165,7 @@ TEST_P(ExecutedFamily, GivesTheBitsOfTheModelsOwnCode) {
 // The same after every pass: level 1 is level 0 in fewer launches.
 TEST_P(ExecutedFamily, GivesTheSameBitsAfterThePasses) {
   for (const DType dtype : {DType::f32, DType::bf16})
-    for (const Isa isa : {Isa::scalar, kernels::cpu::available_isas().back()}) {
+    for (const Isa isa : {Isa::scalar, cpu::available_isas().back()}) {
       BothWays both(step_config(GetParam()), dtype, isa, true);
       EXPECT_LE(both.graph().nodes.size(), 30u);
       EXPECT_THAT(problems_of(both.plan(), both.graph()), testing::IsEmpty());
@@ -175,16 +178,17 @@ TEST(Executor, ServesWorkspace) {
   weights::ModelConfig config = step_config("LlamaForCausalLM");
   ThreadTeam team(1);
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    const auto model = models::load_model(config, nullptr, dtype, team);
-    Stream stream(team, Isa::scalar);
+    const auto model = models::load_model(config, nullptr, dtype, team, host_memory());
+    CpuDevice device(team, Isa::scalar);
+    Stream stream(device);
     StepBuffers a(*model, {4, 4}, 256), b(*model, {4, 4}, 256);
     const Graph graph = trace_model(*model, b);
     const std::vector<Workspace> workspaces = measure_workspaces(graph, {4, 4}, stream);
     EXPECT_EQ(workspaces.size(), 2u);
     const MemoryPlan plan = plan_memory(graph, {4, 4}, workspaces);
-    const MappedMemory memory(plan.bytes);
+    const MemoryRange memory(host_memory(), plan.bytes);
     Executor executor(graph, plan, memory.data(), stream);
-    StepArena arena(size_t{16} << 20);
+    StepArena arena(host_memory(), size_t{16} << 20);
     for (int64_t position = 0; position < 140; ++position) {  // crosses partitions
       for (StepBuffers* buffers : {&a, &b}) {
         buffers->clear();
@@ -268,10 +272,11 @@ TEST(Executor, AnOpThatCannotBeCapturedIsNotAsked) {
   ops::register_op(peeks);
   const Graph graph = parse("graph g {\n %0 = test_peeks() : f32[4]\n return y = %0\n}");
   ThreadTeam team(1);
-  Stream stream(team, Isa::scalar);
+  CpuDevice device(team, Isa::scalar);
+  Stream stream(device);
   EXPECT_THAT(measure_workspaces(graph, {1, 1}, stream), testing::IsEmpty());
   const MemoryPlan plan = plan_memory(graph, {1, 1}, {});
-  const MappedMemory memory(plan.bytes);
+  const MemoryRange memory(host_memory(), plan.bytes);
   Executor executor(graph, plan, memory.data(), stream);
   EXPECT_NO_THROW(executor.run());
   SeeingSink sink;
@@ -313,11 +318,12 @@ TEST(Executor, PlansTheWorkspaceOfOpsThatCannotBeAsked) {
   static constexpr ops::OpSchema unplanned = fills_two("test_fills_unplanned", false, false);
   for (const ops::OpSchema* op : {&uncapturable, &waits, &unplanned}) ops::register_op(*op);
   ThreadTeam team(2);
-  Stream stream(team, Isa::scalar);
+  CpuDevice device(team, Isa::scalar);
+  Stream stream(device);
   const StepSizes largest{5, 3};
   for (const ops::OpSchema* op : {&uncapturable, &waits, &unplanned}) {
     SCOPED_TRACE(op->name);
-    HeapStore store(BufferKind::input);
+    HeapStore store(BufferKind::input, host_memory());
     Tensor x = store.allocate(DType::f32, {largest.tokens, 16});
     for (int64_t i = 0; i < largest.tokens * 16; ++i) x.as<float>()[i] = static_cast<float>(i);
     x.shape = Shape{kTokens, 16};
@@ -329,7 +335,7 @@ TEST(Executor, PlansTheWorkspaceOfOpsThatCannotBeAsked) {
     });
     const std::vector<Workspace> workspaces = measure_workspaces(graph, largest, stream);
     const MemoryPlan plan = plan_memory(graph, largest, workspaces);
-    MappedMemory memory(plan.bytes);
+    MemoryRange memory(host_memory(), plan.bytes);
     Executor executor(graph, plan, memory.data(), stream);
     stream.set_sizes(largest);
     if (op == &unplanned) {

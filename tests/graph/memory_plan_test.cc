@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/fault.h"
+#include "device/cpu/cpu_device.h"
 #include "graph/executor.h"
 #include "graph/text.h"
 #include "graph/verify.h"
@@ -225,7 +226,8 @@ TEST(MemoryPlan, ProblemsAreNamed) {
 // What real models need: close to what their widest node finds alive.
 TEST(MemoryPlan, RealModelsNeedLittleMoreThanWhatIsAlive) {
   ThreadTeam team(1);
-  Stream stream(team, Isa::scalar);
+  CpuDevice device(team, Isa::scalar);
+  Stream stream(device);
   std::vector<weights::ModelConfig> configs = {config_06b(), config_15m()};
   for (const std::string& family : kFamilies) configs.push_back(step_config(family));
   for (const weights::ModelConfig& config : configs) {

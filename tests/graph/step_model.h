@@ -2,6 +2,8 @@
 // below the engine.
 #pragma once
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -114,8 +116,8 @@ class StepBuffers {
     return tensor;
   }
 
-  HeapStore inputs_{BufferKind::input};
-  HeapStore state_{BufferKind::state};
+  HeapStore inputs_{BufferKind::input, host_memory()};
+  HeapStore state_{BufferKind::state, host_memory()};
   int64_t max_blocks_;
   models::PagedKvView kv_;
   models::ForwardInput input_;
@@ -140,7 +142,7 @@ struct HollowModel {
         model(models::find_family(config.architecture).make(config, loader)) {}
 
   ThreadTeam team;
-  HeapStore store{BufferKind::weight};
+  HeapStore store{BufferKind::weight, host_memory()};
   models::WeightLoader loader;
   std::unique_ptr<models::Model> model;
 };

@@ -72,7 +72,8 @@ TEST(Tracer, ATiedHeadIsTheSameWeight) {
 // Tensors of one element type for the cases below.
 struct Buffers {
   Tensor state(const Shape& shape) { return states.allocate(DType::f32, shape); }
-  HeapStore inputs{BufferKind::input}, states{BufferKind::state}, weights{BufferKind::weight};
+  HeapStore inputs{BufferKind::input, host_memory()}, states{BufferKind::state, host_memory()},
+      weights{BufferKind::weight, host_memory()};
   Tensor x = [this] {
     Tensor tensor = inputs.allocate(DType::f32, Shape{8, 16});
     tensor.shape = Shape{kTokens, 16};
@@ -236,7 +237,7 @@ TEST(Tracer, RefusesWhatAGraphCannotSay) {
     return std::vector<NamedTensor>{{"logits", Tensor{}}};
   }),
               HasSubstr("'logits' is an empty tensor"));
-  StepArena arena(1 << 16);
+  StepArena arena(host_memory(), 1 << 16);
   arena.set_sizing({8, 1});
   const Tensor stale = arena.allocate(DType::f32, Shape{kTokens, 16});
   EXPECT_THAT(b.refusal([&] {

@@ -8,8 +8,8 @@
 #include <span>
 #include <vector>
 
+#include "device/cpu/isa_select.h"
 #include "kernels/cpu/attention.h"
-#include "kernels/cpu/isa_select.h"
 #include "kernels/cpu/kv_write.h"
 #include "tests/kernels/vec_cases.h"
 

@@ -104,8 +104,9 @@ inline std::vector<Matrix> multiply(const Level& level, DType dtype, DType out, 
     buffers.push_back(outs.back().data());
   }
 
-  Aligned scratch(Stream::kScratchBytes);
-  std::memset(scratch.data, 0xff, Stream::kScratchBytes);  // NaN: what is read without being written shows
+  Aligned scratch(KernelContext::kScratchBytes);
+  std::memset(scratch.data, 0xff,
+              KernelContext::kScratchBytes);  // NaN: what is read without being written shows
   const KernelContext context{.sizes = {.tokens = x.rows, .seqs = 0},
                               .buffers = buffers.data(),
                               .scalars = &scalars,
@@ -118,7 +119,7 @@ inline std::vector<Matrix> multiply(const Level& level, DType dtype, DType out, 
                   .segment_count = scalars.segments,
                   .segments = {},
                   .scratch = reinterpret_cast<unsigned char*>(scratch.data),
-                  .scratch_bytes = Stream::kScratchBytes};
+                  .scratch_bytes = KernelContext::kScratchBytes};
   for (size_t i = 0; i < segments.size(); ++i)
     call.segments[i] = {reinterpret_cast<unsigned char*>(buffers[1 + 3 * i]),
                         reinterpret_cast<float*>(buffers[2 + 3 * i]), buffers[3 + 3 * i], scalars.n[i]};

@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "core/thread_team.h"
-#include "kernels/cpu/isa_select.h"
+#include "device/cpu/isa_select.h"
 #include "tests/kernels/matmul_cases.h"
 #include "tests/kernels/matmul_emulated.h"
 
@@ -26,7 +26,7 @@ std::string name_of_case(const ::testing::TestParamInfo<Case>& info) {
 }
 
 bool available(Isa isa) {
-  const auto isas = available_isas();
+  const auto isas = reprise::cpu::available_isas();
   return std::find(isas.begin(), isas.end(), isa) != isas.end();
 }
 

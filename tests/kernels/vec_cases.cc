@@ -8,14 +8,14 @@
 #include <random>
 
 #include "core/thread_team.h"
-#include "kernels/cpu/isa_select.h"
+#include "device/cpu/isa_select.h"
 
 namespace reprise::kernels::cpu::testing {
 
 const std::vector<Level>& levels() {
   static const std::vector<Level> all = [] {
     std::vector<Level> found = {{"scalar", &vec_table_scalar()}};
-    for (Isa isa : available_isas()) {
+    for (Isa isa : reprise::cpu::available_isas()) {
       if (isa == Isa::avx2) found.push_back({"avx2", &vec_table_avx2()});
       if (isa == Isa::avx512) found.push_back({"avx512", &vec_table_avx512()});
       if (isa == Isa::avx512_bf16) found.push_back({"avx512_bf16", &vec_table_avx512_bf16()});
@@ -82,7 +82,7 @@ void run(const Kernel& kernel, Call& call, uint32_t cut) {
       pointers.push_back(i < 0 ? nullptr : call.storage[static_cast<size_t>(i)].data());
   }
   struct Scratch {
-    alignas(64) std::byte bytes[Stream::kScratchBytes];
+    alignas(64) std::byte bytes[KernelContext::kScratchBytes];
   };
   static const std::unique_ptr<Scratch> scratch(new Scratch);
   const KernelContext context{.sizes = call.sizes,

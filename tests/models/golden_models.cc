@@ -6,7 +6,7 @@
 
 #include "core/isa.h"
 #include "core/json.h"
-#include "kernels/cpu/isa_select.h"
+#include "device/cpu/isa_select.h"
 #include "source_dir.h"
 
 namespace reprise::golden {
@@ -40,7 +40,7 @@ Golden load_golden(const std::string& name) {
 
 std::vector<std::string> runnable_isas() {
   std::vector<std::string> names;
-  for (Isa isa : kernels::cpu::available_isas()) names.emplace_back(name_of(isa));
+  for (Isa isa : cpu::available_isas()) names.emplace_back(name_of(isa));
   return names;
 }
 

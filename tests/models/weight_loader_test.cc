@@ -41,7 +41,7 @@ class WeightLoaderTest : public testing::Test {
   std::string packed(const std::map<std::string, Stored>& tensors,
                      const std::function<Tensor(WeightLoader&)>& load) {
     const auto checkpoint = weights::Checkpoint::open(folder_.write("m.safetensors", file_of(tensors)));
-    HeapStore store(BufferKind::weight);
+    HeapStore store(BufferKind::weight, host_memory());
     ThreadTeam team(1);
     WeightLoader loader(checkpoint.get(), store, team, DType::f32);
     const Tensor tensor = load(loader);

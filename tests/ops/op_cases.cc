@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels/cpu/isa_select.h"
+#include "device/cpu/isa_select.h"
 #include "ops/attention.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
@@ -164,7 +164,7 @@ void for_all_cases(const std::function<void(const OpCase&, Isa)>& check) {
   for (DType dtype : kDTypes) {
     for (int64_t tokens : kTokenCounts) {
       const std::vector<OpCase> cases = op_cases(dtype, tokens);
-      for (Isa isa : kernels::cpu::available_isas()) {
+      for (Isa isa : cpu::available_isas()) {
         for (const OpCase& op : cases) {
           SCOPED_TRACE(::testing::Message()
                        << op.what << ", " << name_of(dtype) << ", T=" << tokens << ", " << name_of(isa));

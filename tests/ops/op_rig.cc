@@ -9,6 +9,7 @@
 
 #include "core/recording_scope.h"
 #include "core/thread_team.h"
+#include "device/cpu/cpu_device.h"
 #include "ops/packed_weight.h"
 
 namespace reprise::ops::testing {
@@ -29,7 +30,8 @@ std::vector<float> normal(int64_t count, uint32_t seed) {
 // The tensors of one run, and the call over them.
 class Run {
  public:
-  Run(const OpCase& op, Isa isa) : op_(op), stream_(team(), isa), arena_(size_t{1} << 20) {
+  Run(const OpCase& op, Isa isa)
+      : op_(op), device_(team(), isa), stream_(device_), arena_(host_memory(), size_t{1} << 20) {
     stream_.set_sizes(op.sizes);
     arena_.set_sizing(op.sizes);
     tensors_.reserve(op.inputs.size());
@@ -135,9 +137,10 @@ class Run {
   }
 
   const OpCase& op_;
+  CpuDevice device_;
   Stream stream_;
   StepArena arena_;
-  HeapStore store_{BufferKind::input};
+  HeapStore store_{BufferKind::input, host_memory()};
   std::vector<Tensor> tensors_;
   std::vector<const std::byte*> guards_;
   std::optional<OpCall> call_;
@@ -173,7 +176,7 @@ Operand random(DType dtype, Shape shape, StepSizes sizes, uint32_t seed) {
 
 Operand packed(DType dtype, int64_t n, int64_t k, uint32_t seed) {
   const std::vector<float> rows = normal(n * k, seed);
-  HeapStore store(BufferKind::weight);
+  HeapStore store(BufferKind::weight, host_memory());
   const size_t bytes = packed_bytes(dtype, n, k);
   const Tensor weight = store.allocate_bytes(bytes, dtype, Shape{n, k}, Layout::panels);
   pack_f32_rows(rows.data(), 0, n, weight);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/isa.h"
 #include "ops/op.h"
 
 namespace reprise::ops::testing {

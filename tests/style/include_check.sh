@@ -12,8 +12,9 @@ weights:     weights core
 tokenizer/jinja: tokenizer/jinja tokenizer/text_span.h tokenizer/utf8.h core
 tokenizer:   tokenizer core
 capture:     capture core
+device/cpu:  device/cpu core capture kernels
 distributed: distributed kernels core
-ops:         ops core kernels distributed
+ops:         ops core device kernels distributed
 graph:       graph core ops capture
 graph/passes: graph core ops
 codegen:     codegen core ops graph
@@ -26,7 +27,7 @@ engine/replay:     engine/replay engine/step engine/scheduling engine/config cor
 engine/verify:     engine/verify engine/replay engine/step engine/kv engine/config core capture graph ops models
 engine/runner:     engine/runner engine/verify engine/replay engine/step engine/scheduling engine/kv engine/config core ops models
 engine:      engine core models
-api:         api core kernels weights tokenizer capture distributed ops graph codegen models engine reprise
+api:         api core device weights tokenizer capture distributed ops graph codegen models engine reprise
 server:      *
 cli:         *
 reprise:     reprise

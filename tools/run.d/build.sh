@@ -62,7 +62,7 @@ task_tidy() {
 # ThreadSanitizer reads to the end of the text on each call, so that every search for a letter is quadratic there.
 task_tsan() {
   local folder folders=() failed=0
-  for folder in core capture engine api tokenizer; do
+  for folder in core capture device engine api tokenizer; do
     [ ! -f "tests/$folder/CMakeLists.txt" ] || folders+=("$folder")
   done
   build tsan $(printf 'tests/%s/all ' "${folders[@]}")

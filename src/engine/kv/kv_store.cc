@@ -40,8 +40,10 @@ int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t 
   return std::min(fitting, useful);
 }
 
-KvStore::KvStore(const weights::ModelConfig& model, DType dtype, const EngineConfig& config)
-    : dtype_(dtype),
+KvStore::KvStore(MemorySpace& memory, const weights::ModelConfig& model, DType dtype,
+                 const EngineConfig& config)
+    : memory_(&memory),
+      dtype_(dtype),
       block_elements_(
           kernels::cpu::kv_block_elements(dtype, model.num_kv_heads, model.head_dim, config.block_size)) {
   view_.block_size = config.block_size;
@@ -56,7 +58,8 @@ void KvStore::allocate(int64_t blocks, bool dry) {
   if ((blocks + 1) * view_.block_size > std::numeric_limits<int32_t>::max())
     throw Error("[kv cache] {} blocks of {} positions are more than 2^31 slots; use fewer", blocks,
                 view_.block_size);
-  auto store = std::make_unique<HeapStore>(BufferKind::state, dry);
+  auto store = dry ? std::make_unique<HeapStore>(BufferKind::state, kDry)
+                   : std::make_unique<HeapStore>(BufferKind::state, *memory_);
   const Shape shape{blocks + 1, block_elements_};
   // All tensors before one is seen outside: where memory is refused half way, they go away with their store.
   std::vector<models::KvLayer> layers(view_.layers.size());

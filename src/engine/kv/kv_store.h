@@ -34,7 +34,7 @@ class KvStore {
  public:
   // With the null block alone: enough to trace a model and to find the size of everything else, on which
   // the number of blocks depends. `config` is resolved. Thread of the engine only.
-  KvStore(const weights::ModelConfig& model, DType dtype, const EngineConfig& config);
+  KvStore(MemorySpace& memory, const weights::ModelConfig& model, DType dtype, const EngineConfig& config);
 
   // Replaces the tensors by those of `blocks` blocks for sequences and the null block. `dry`: takes no
   // memory, only bytes() is right. Throws Error where slot numbers would not fit into an int32 or memory
@@ -46,6 +46,7 @@ class KvStore {
   void touch() { store_->touch(); }
 
  private:
+  MemorySpace* memory_;
   DType dtype_;
   int64_t block_elements_;
   std::unique_ptr<HeapStore> outline_;  // the first tensors, to which traced graphs refer

@@ -10,7 +10,6 @@
 #include "core/capture_error.h"
 #include "core/capture_rules.h"
 #include "core/recording_scope.h"
-#include "core/thread_team.h"
 
 namespace reprise::engine {
 namespace {
@@ -121,12 +120,8 @@ std::string CapturedStep::difference_now() const {
 }
 
 void CapturedStep::add_part(capture::Recording recording, graph::NodeId begin, graph::NodeId end) {
-  replays_.push_back(std::make_unique<capture::Replay>(std::move(recording), largest_, stream_));
-  const size_t nodes = replays_.back()->recording().launches().size();
-  parts_.push_back({.replay = replays_.back().get(),
-                    .begin = begin,
-                    .end = end,
-                    .workers = capture::WorkerChoice(stream_.team().size(), nodes)});
+  replays_.push_back(stream_.on_device().instantiate(std::move(recording), largest_));
+  parts_.push_back({.replay = replays_.back().get(), .begin = begin, .end = end});
 }
 
 void CapturedStep::run(StepSizes captured, StepSizes real, Profiler* profiler) {
@@ -135,7 +130,7 @@ void CapturedStep::run(StepSizes captured, StepSizes real, Profiler* profiler) {
       stream_.set_sizes(real);
       executor_.run(part.begin, part.end);
     } else {
-      capture::replay_fastest(*part.replay, part.workers, captured, profiler);
+      part.replay->run(captured, profiler);
     }
   }
 }

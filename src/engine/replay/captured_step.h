@@ -8,8 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "capture/replay.h"
-#include "capture/worker_choice.h"
+#include "capture/executable.h"
 #include "graph/executor.h"
 
 namespace reprise {
@@ -49,13 +48,12 @@ class CapturedStep {
   // that is replayed, `after_node` of each node of the graph.
   template <typename AfterLaunch, typename AfterNode>
   void run_slowly(StepSizes captured, StepSizes real, AfterLaunch&& after_launch, AfterNode&& after_node);
-  const std::vector<std::unique_ptr<capture::Replay>>& replays() const { return replays_; }
+  const std::vector<std::unique_ptr<capture::Executable>>& replays() const { return replays_; }
 
  private:
   struct Part {
-    capture::Replay* replay = nullptr;  // null: nodes [begin, end) run eagerly
+    capture::Executable* replay = nullptr;  // null: nodes [begin, end) run eagerly
     graph::NodeId begin = 0, end = 0;
-    capture::WorkerChoice workers{1, 0};
   };
   void add_part(capture::Recording recording, graph::NodeId begin, graph::NodeId end);
 
@@ -63,7 +61,7 @@ class CapturedStep {
   Stream& stream_;
   StepSizes largest_;
   bool split_attention_;
-  std::vector<std::unique_ptr<capture::Replay>> replays_;
+  std::vector<std::unique_ptr<capture::Executable>> replays_;
   std::vector<Part> parts_;
   std::vector<Split> splits_;
   std::vector<size_t> launches_until_;  // by node: launches of its recording up to its own, these included

@@ -100,7 +100,7 @@ void GraphBackend::plan_captures(const SizeList& sizes, bool prefill, Captures& 
 
 // The same recording without memory: what it will hold is known before anything is allocated.
 size_t GraphBackend::dry_capture_bytes(const Program& program, bool split) {
-  const MappedMemory untouched(program.plan.bytes);  // addresses, of which no page is ever used
+  const MemoryRange untouched(host_memory(), program.plan.bytes);  // addresses, of which no page is ever used
   graph::Executor executor(program.graph, program.plan, untouched.data(), stream_);
   return CapturedStep(executor, stream_, program.plan.largest, split).bytes();
 }
@@ -118,7 +118,7 @@ void GraphBackend::start(std::byte* arena) {
   for (Captures* captures : {&decode_captures_, &prefill_captures_})
     for (Capture& capture : captures->list) {
       if (capture.own == nullptr) continue;
-      capture.own_arena = MappedMemory(capture.own->plan.bytes);
+      capture.own_arena = MemoryRange(stream_.device().memory(), capture.own->plan.bytes);
       build(*capture.own, capture.own_arena.data());
     }
 }
@@ -152,7 +152,7 @@ const Tensor& GraphBackend::logits(const StepPath& path, const StepShape& shape)
 
 std::span<std::byte> GraphBackend::arena_of(const StepPath& path, const StepShape& shape) {
   if (path.replayed()) {
-    const MappedMemory& own = captures_of(shape).list[path.recording].own_arena;
+    const MemoryRange& own = captures_of(shape).list[path.recording].own_arena;
     if (own.data() != nullptr) return {own.data(), own.bytes()};
   }
   return {arena_, arena_bytes_};
@@ -316,7 +316,7 @@ size_t GraphBackend::held_private_bytes() const {
 
 void GraphBackend::touch_private() {
   for (Captures* captures : {&decode_captures_, &prefill_captures_})
-    for (Capture& capture : captures->list) touch_pages(capture.own_arena.data(), capture.own_arena.bytes());
+    for (Capture& capture : captures->list) capture.own_arena.touch();
 }
 
 std::vector<Split> GraphBackend::splits() const {

@@ -102,7 +102,7 @@ class GraphBackend {
     int64_t warmups_left = 0;
     Program* program = nullptr;
     std::unique_ptr<Program> own;  // where use_unique_memory_pool is false
-    MappedMemory own_arena;
+    MemoryRange own_arena;
     std::unique_ptr<CapturedStep> step;
     std::optional<capture::Binding> binding;  // what must still hold when the step is replayed
     std::string difference;                   // that the two-capture diff found

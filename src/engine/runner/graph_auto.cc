@@ -44,8 +44,7 @@ std::string name_of(const GraphConfig& config) {
 
 }  // namespace
 
-AutoChoice choose_graph_config(const models::Model& model, ThreadTeam& team, Isa isa,
-                               const EngineConfig& config) {
+AutoChoice choose_graph_config(const models::Model& model, Device& device, const EngineConfig& config) {
   const std::vector<GraphConfig> configs = graph_candidates(config.graph, /*has_compiler=*/false);
   if (configs.size() == 1) return {configs.front(), {}};
   std::vector<int64_t> batches = {1};
@@ -56,9 +55,9 @@ AutoChoice choose_graph_config(const models::Model& model, ThreadTeam& team, Isa
     trial.graph = graph;
     trial.graph.verify = {};
     trial.num_gpu_blocks_override = config.max_num_seqs;
-    candidates.push_back(
-        {graph, std::make_unique<Runner>(model, team, isa, trial, std::numeric_limits<size_t>::max()),
-         std::vector<std::vector<double>>(batches.size())});
+    candidates.push_back({graph,
+                          std::make_unique<Runner>(model, device, trial, std::numeric_limits<size_t>::max()),
+                          std::vector<std::vector<double>>(batches.size())});
     while (candidates.back().runner->graph().capture_next()) {
     }
   }

@@ -5,11 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "core/isa.h"
 #include "engine/config/engine_config.h"
 
 namespace reprise {
-class ThreadTeam;
+class Device;
 }
 namespace reprise::models {
 class Model;
@@ -25,7 +24,6 @@ struct AutoChoice {
 // Decode steps at batch 1 and at max_num_seqs; the least product of both medians wins. Takes a few seconds on
 // models of a size that matters, and the memory of one arena a candidate meanwhile. A candidate whose capture
 // fails is timed without replay. Throws what a step of the model throws, and std::bad_alloc.
-AutoChoice choose_graph_config(const models::Model& model, ThreadTeam& team, Isa isa,
-                               const EngineConfig& config);
+AutoChoice choose_graph_config(const models::Model& model, Device& device, const EngineConfig& config);
 
 }  // namespace reprise::engine

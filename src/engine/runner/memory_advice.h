@@ -6,12 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "core/isa.h"
 #include "engine/config/engine_config.h"
 #include "engine/runner/memory_report.h"
 
 namespace reprise {
-class ThreadTeam;
+class Device;
 }
 namespace reprise::models {
 class Model;
@@ -27,11 +26,11 @@ struct MemoryPrediction {
 
 // `memory`: bytes that the process may use in all, weights among them. Throws Error on settings that are
 // wrong for other reasons than memory. `model` may be a skeleton (models/load_model.h).
-MemoryPrediction predict_memory(const models::Model& model, ThreadTeam& team, Isa isa,
-                                const EngineConfig& config, size_t memory);
+MemoryPrediction predict_memory(const models::Model& model, Device& device, const EngineConfig& config,
+                                size_t memory);
 
 // One line a setting that, changed alone, makes it fit; all of them changed together where none does alone.
-std::vector<std::string> memory_advice(const models::Model& model, ThreadTeam& team, Isa isa,
-                                       const EngineConfig& config, size_t memory);
+std::vector<std::string> memory_advice(const models::Model& model, Device& device, const EngineConfig& config,
+                                       size_t memory);
 
 }  // namespace reprise::engine

@@ -77,7 +77,7 @@ StepShape shape_of(std::span<const BatchItem> items) {
 // What runs launch by launch: at level 0 (and for checks) whole steps, else only the scoring of prompt
 // tokens.
 void Runner::lay_out_eagerly(StepArena& arena) {
-  HeapStore nowhere(BufferKind::arena, /*dry=*/true);
+  HeapStore nowhere(BufferKind::arena, kDry);
   Tensor hidden;
   if (!eager_steps_) {
     hidden = nowhere.allocate(backend_.hidden_type().dtype, {1});
@@ -99,35 +99,37 @@ void Runner::lay_out_eagerly(StepArena& arena) {
 }
 
 size_t Runner::eager_peak() {
-  StepArena dry(0);
+  StepArena dry(kDry);
   lay_out_eagerly(dry);
   return dry.peak();
 }
 
-Runner::Runner(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config,
-               size_t memory, bool dry)
+Runner::Runner(const models::Model& model, Device& device, const EngineConfig& config, size_t memory,
+               bool dry)
     : model_(model),
       limits_(step_limits(config)),
       level_(config.graph.graph_opt_level),
       eager_steps_(level_ == 0 || config.graph.verify != GraphVerify{}),
       verify_sample_(config.graph.verify.sample),
-      stream_(team, isa),
+      stream_(device),
       block_bytes_(kv_block_bytes(model.config(), model.dtype(), config.block_size)),
+      score_store_(BufferKind::input, device.memory()),
       score_rows_(score_rows(score_store_, limits_.rows)),
-      samples_(limits_.rows, config.max_model_len, logprob_columns(config, model.config().vocab_size)),
-      cache_(model.config(), model.dtype(), config),
-      inputs_(limits_.tokens, limits_.rows, cache_.view()),
+      samples_(device.memory(), limits_.rows, config.max_model_len,
+               logprob_columns(config, model.config().vocab_size)),
+      cache_(device.memory(), model.config(), model.dtype(), config),
+      inputs_(device.memory(), limits_.tokens, limits_.rows, cache_.view()),
       backend_(model, stream_, config, limits_, inputs_, samples_),
       eager_peak_(eager_peak()),
       // At level 0 captured steps and the model's own code never run at once and share the memory. Above,
       // hidden states lie in the graph's arena while their prompt is scored beside it.
-      arena_(dry           ? 0
-             : level_ == 0 ? std::max(arena_capacity(eager_peak_), backend_.arena_bytes())
-                           : backend_.arena_bytes() + arena_capacity(eager_peak_)),
+      arena_(device.memory(), dry           ? 0
+                              : level_ == 0 ? std::max(arena_capacity(eager_peak_), backend_.arena_bytes())
+                                            : backend_.arena_bytes() + arena_capacity(eager_peak_)),
       eager_arena_(dry ? nullptr : arena_.data() + (level_ == 0 ? 0 : backend_.arena_bytes()),
                    arena_capacity(eager_peak_)) {
   planned_ = {.weights_bytes = model.weight_bytes() + backend_.constant_bytes(),
-              .workspace_bytes = stream_.scratch_bytes(),
+              .workspace_bytes = stream_.on_device().workspace_bytes(),
               .input_buffer_bytes = score_store_.bytes() + samples_.bytes() + inputs_.bytes(),
               .arena_bytes = level_ == 0 ? std::max(eager_peak_, backend_.arena_bytes())
                                          : backend_.arena_bytes() + eager_peak_,
@@ -306,16 +308,16 @@ MemoryReport Runner::touch() {
   lay_out_eagerly(eager_arena_);
   const size_t eager = eager_arena_.peak(), graphs = backend_.arena_bytes();
   const size_t shared = level_ == 0 ? std::max(eager, graphs) : graphs + eager;
-  touch_pages(arena_.data(), shared);
+  if (shared > 0) stream_.device().memory().touch(arena_.data(), shared);
   backend_.touch_private();
-  touch_pages(stream_.scratch(0), stream_.scratch_bytes());
+  stream_.on_device().touch_workspace();
   score_store_.touch();
   samples_.touch();
   inputs_.touch();
   cache_.touch();
   MemoryReport held = memory();
   held.weights_bytes = model_.weight_bytes() + backend_.constant_bytes();
-  held.workspace_bytes = stream_.scratch_bytes();
+  held.workspace_bytes = stream_.on_device().workspace_bytes();
   held.input_buffer_bytes = score_store_.bytes() + samples_.bytes() + inputs_.bytes();
   held.arena_bytes = shared + backend_.held_private_bytes();
   return held;

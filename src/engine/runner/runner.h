@@ -34,9 +34,9 @@ class Runner {
   // Finds the size of everything by dry runs, gives the KV cache what is left of `memory` (bytes that
   // this process may use in all, weights among them), then allocates. `dry`: allocates no memory for
   // steps and can't run; planned() says what it would take. Throws DoesNotFit where `memory` does not
-  // hold one sequence of max_model_len, Error where the system refuses memory. `model` and `team` outlive
+  // hold one sequence of max_model_len, Error where the system refuses memory. `model` and `device` outlive
   // the runner.
-  Runner(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config, size_t memory,
+  Runner(const models::Model& model, Device& device, const EngineConfig& config, size_t memory,
          bool dry = false);
 
   // One step. Results are in samples() until the next one: row i belongs to items[i]. Log-probabilities
@@ -86,14 +86,14 @@ class Runner {
   Stream stream_;
   Profiler* profiler_ = nullptr;
   size_t block_bytes_;
-  HeapStore score_store_{BufferKind::input};
+  HeapStore score_store_;
   Tensor score_rows_;  // [S] i32, rows of hidden states
   SampleBuffers samples_;
   KvStore cache_;
   StepInputs inputs_;
   GraphBackend backend_;
   size_t eager_peak_;  // arena bytes of what runs launch by launch, found by a dry run
-  MappedMemory arena_;
+  MemoryRange arena_;
   StepArena eager_arena_;
   MemoryReport planned_;
 };

@@ -31,8 +31,11 @@ bool leads_to_last(std::span<const int32_t> tokens, const std::vector<int32_t>& 
 
 }  // namespace
 
-SampleBuffers::SampleBuffers(int64_t max_rows, int64_t max_model_len, int64_t max_top)
-    : max_model_len_(max_model_len), max_top_(std::max<int64_t>(1, max_top)) {
+SampleBuffers::SampleBuffers(MemorySpace& memory, int64_t max_rows, int64_t max_model_len, int64_t max_top)
+    : inputs_(BufferKind::input, memory),
+      state_(BufferKind::state, memory),
+      max_model_len_(max_model_len),
+      max_top_(std::max<int64_t>(1, max_top)) {
   tensors_ = {.plan = allocate(inputs_, DType::i8, max_rows, sizeof(SampleRow)),
               .biases = allocate(inputs_, DType::i32, max_rows, 2 * kMaxBiases),
               .counts = allocate(inputs_, DType::i32, max_rows, 2 * max_model_len),

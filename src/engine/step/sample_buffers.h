@@ -19,7 +19,7 @@ class SampleBuffers {
       SamplingParams::kMaxLogitBias + SamplingParams::kMaxStopTokens + SamplingParams::kMaxBadWords + kMaxEos;
 
   // `max_top`: the most log-probabilities a row may list.
-  SampleBuffers(int64_t max_rows, int64_t max_model_len, int64_t max_top);
+  SampleBuffers(MemorySpace& memory, int64_t max_rows, int64_t max_model_len, int64_t max_top);
 
   void plan_skip(int64_t row);
   // The next token of `sequence`.
@@ -43,8 +43,8 @@ class SampleBuffers {
   kernels::cpu::SampleRow& plan(int64_t row) { return tensors_.plan.as<kernels::cpu::SampleRow>()[row]; }
   int32_t plan_biases(int64_t row, const Sequence& sequence, std::span<const int32_t> eos_token_ids);
 
-  HeapStore inputs_{BufferKind::input};
-  HeapStore state_{BufferKind::state};
+  HeapStore inputs_;
+  HeapStore state_;
   int64_t max_model_len_;
   int64_t max_top_;
   ops::SampleTensors tensors_;

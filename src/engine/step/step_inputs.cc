@@ -7,8 +7,9 @@
 
 namespace reprise::engine {
 
-StepInputs::StepInputs(int64_t max_tokens, int64_t max_rows, const models::PagedKvView& kv)
-    : max_tokens_(max_tokens), max_rows_(max_rows) {
+StepInputs::StepInputs(MemorySpace& memory, int64_t max_tokens, int64_t max_rows,
+                       const models::PagedKvView& kv)
+    : store_(BufferKind::input, memory), max_tokens_(max_tokens), max_rows_(max_rows) {
   forward_ = {.token_ids = allocate({max_tokens}, {kTokens}),
               .positions = allocate({max_tokens}, {kTokens}),
               .rope_lengths = allocate({max_tokens}, {kTokens}),

@@ -15,7 +15,7 @@ namespace reprise::engine {
 class StepInputs {
  public:
   // For steps of at most `max_tokens` tokens in `max_rows` sequences. `kv` outlives this.
-  StepInputs(int64_t max_tokens, int64_t max_rows, const models::PagedKvView& kv);
+  StepInputs(MemorySpace& memory, int64_t max_tokens, int64_t max_rows, const models::PagedKvView& kv);
 
   void clear() { sizes_ = {}; }
   // Appends tokens [begin, end) of a sequence as the step's next rows. `tokens` are all of the sequence;
@@ -34,7 +34,7 @@ class StepInputs {
  private:
   Tensor allocate(const Shape& capacity, const Shape& shape);
 
-  HeapStore store_{BufferKind::input};
+  HeapStore store_;
   int64_t max_tokens_;
   int64_t max_rows_;
   StepSizes sizes_;

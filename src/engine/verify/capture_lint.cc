@@ -7,8 +7,8 @@
 #include "engine/verify/dry_step.h"
 
 namespace reprise::engine {
-CaptureLint lint_capture(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config) {
-  DryStep step(model, team, isa, config);
+CaptureLint lint_capture(const models::Model& model, Device& device, const EngineConfig& config) {
+  DryStep step(model, device, config);
   CaptureLint lint;
   StepGraphs graphs;
   std::optional<graph::Graph> again;
@@ -29,7 +29,7 @@ CaptureLint lint_capture(const models::Model& model, ThreadTeam& team, Isa isa, 
   const bool split = config.graph.use_cudagraph && !config.graph.full_cuda_graph;
   for (const StepSizes& sizes : {step.largest_sizes(), step.decode_sizes()}) {
     const graph::MemoryPlan plan = step.lay_out(graphs.step, sizes);
-    const MappedMemory untouched(plan.bytes);  // addresses, of which no page is ever used
+    const MemoryRange untouched(host_memory(), plan.bytes);  // addresses, of which no page is ever used
     graph::Executor executor(graphs.step, plan, untouched.data(), step.stream());
     step.fill(0);
     const CapturedStep first(executor, step.stream(), sizes, split);

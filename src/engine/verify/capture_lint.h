@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "core/isa.h"
 #include "engine/config/engine_config.h"
 #include "engine/replay/captured_step.h"
 
@@ -25,6 +24,6 @@ struct CaptureLint {
 
 // At the level and with the splits of `config`, which is resolved. `model` may be a skeleton; nothing of it
 // is read.
-CaptureLint lint_capture(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config);
+CaptureLint lint_capture(const models::Model& model, Device& device, const EngineConfig& config);
 
 }  // namespace reprise::engine

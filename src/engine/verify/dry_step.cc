@@ -4,14 +4,15 @@
 
 namespace reprise::engine {
 
-DryStep::DryStep(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config)
+DryStep::DryStep(const models::Model& model, Device& device, const EngineConfig& config)
     : model_(model),
       max_model_len_(config.max_model_len),
       limits_(step_limits(config)),
-      stream_(team, isa),
-      cache_(model.config(), model.dtype(), config),
-      samples_(limits_.rows, config.max_model_len, logprob_columns(config, model.config().vocab_size)),
-      inputs_(limits_.tokens, limits_.rows, cache_.view()),
+      stream_(device),
+      cache_(device.memory(), model.config(), model.dtype(), config),
+      samples_(device.memory(), limits_.rows, config.max_model_len,
+               logprob_columns(config, model.config().vocab_size)),
+      inputs_(device.memory(), limits_.tokens, limits_.rows, cache_.view()),
       folder_(stream_) {}
 
 StepGraphs DryStep::trace(int level, const graph::PassOptions& passes) {

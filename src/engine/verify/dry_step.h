@@ -18,7 +18,7 @@ namespace reprise::engine {
 class DryStep {
  public:
   // `config` is resolved. All arguments but it outlive this.
-  DryStep(const models::Model& model, ThreadTeam& team, Isa isa, const EngineConfig& config);
+  DryStep(const models::Model& model, Device& device, const EngineConfig& config);
 
   // Throws CaptureError where the model's code can't be traced.
   StepGraphs trace(int level, const graph::PassOptions& passes = {});

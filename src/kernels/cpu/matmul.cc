@@ -19,7 +19,7 @@ void run(const KernelContext& context, int64_t begin, int64_t end) {
                   .segment_count = scalars.segments,
                   .segments = {},
                   .scratch = reinterpret_cast<unsigned char*>(context.scratch),
-                  .scratch_bytes = Stream::kScratchBytes};
+                  .scratch_bytes = KernelContext::kScratchBytes};
   for (int i = 0; i < scalars.segments; ++i)
     call.segments[i] = {.weights = context.buffer<unsigned char>(1 + 3 * i),
                         .bias = context.buffer<float>(2 + 3 * i),

@@ -70,7 +70,7 @@ struct SampleScalars {
 
 // Largest vocabulary whose working memory fits into a worker's scratch.
 constexpr int64_t max_sample_vocab() {
-  return static_cast<int64_t>(Stream::kScratchBytes / 13);
+  return static_cast<int64_t>(KernelContext::kScratchBytes / 13);
 }
 
 // Items are rows.

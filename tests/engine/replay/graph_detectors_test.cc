@@ -5,6 +5,7 @@
 
 #include "core/capture_error.h"
 #include "core/error.h"
+#include "device/cpu/cpu_device.h"
 #include "engine/kv/kv_store.h"
 #include "engine/replay/graph_backend.h"
 #include "engine/verify/step_verifier.h"
@@ -81,7 +82,7 @@ void read_input(const ops::OpCall& call, Stream& stream) {
   stream.read_back(call.input(0));
 }
 void allocate(const ops::OpCall&, Stream&) {
-  HeapStore(BufferKind::state).allocate(DType::f32, {16});
+  HeapStore(BufferKind::state, host_memory()).allocate(DType::f32, {16});
 }
 void must_run_now(const ops::OpCall&, Stream& stream) {
   EXPECT_FALSE(stream.recording());
@@ -172,20 +173,21 @@ struct Bound {
   std::unique_ptr<const models::Model> model = small_model(team);
   EngineConfig config;
   StepLimits limits{.tokens = 64, .rows = 16};
-  Stream stream{team, Isa::scalar};
-  SampleBuffers samples{16, 256, 1};
+  CpuDevice device{team, Isa::scalar};
+  Stream stream{device};
+  SampleBuffers samples{device.memory(), 16, 256, 1};
   KvStore cache, moved_away;
   StepInputs inputs;
   GraphBackend backend;
-  MappedMemory arena;
+  MemoryRange arena;
 
   explicit Bound(EngineConfig with)
       : config(std::move(with)),
-        cache(model->config(), model->dtype(), config),
-        moved_away(model->config(), model->dtype(), config),
-        inputs(limits.tokens, limits.rows, cache.view()),
+        cache(device.memory(), model->config(), model->dtype(), config),
+        moved_away(device.memory(), model->config(), model->dtype(), config),
+        inputs(device.memory(), limits.tokens, limits.rows, cache.view()),
         backend(*model, stream, config, limits, inputs, samples),
-        arena(backend.arena_bytes()) {
+        arena(device.memory(), backend.arena_bytes()) {
     cache.allocate(8);
     backend.start(arena.data());
     while (backend.capture_next()) {

@@ -8,9 +8,9 @@
 #include <random>
 
 #include "core/error.h"
+#include "device/cpu/isa_select.h"
 #include "engine/replay/graph_backend.h"
 #include "engine/verify/step_verifier.h"
-#include "kernels/cpu/isa_select.h"
 #include "tests/engine/small_model.h"
 
 namespace reprise::engine {
@@ -108,7 +108,7 @@ class GraphEquality : public testing::TestWithParam<std::tuple<const char*, DTyp
 
 TEST_P(GraphEquality, LevelsCapturesAndBatches) {
   const auto& [architecture, dtype] = GetParam();
-  const Isa isa = kernels::cpu::choose_isa(dtype, "auto");
+  const Isa isa = cpu::choose_isa(dtype, "auto");
   for (const int64_t batch : {1, 3, 8, 17, 64}) {
     SmallEngine plain(config_of({}), dtype, isa, 2, architecture);
     const Results expected = plain.run(requests_for(batch));
@@ -145,7 +145,7 @@ INSTANTIATE_TEST_SUITE_P(Families, GraphEquality,
 // Every way of running at once: few KV blocks (preemption), prompts in chunks of 16, partitions of 64 keys.
 TEST(GraphEquality, PreemptionChunksAndPartitions) {
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    const Isa isa = kernels::cpu::choose_isa(dtype, "auto");
+    const Isa isa = cpu::choose_isa(dtype, "auto");
     EngineConfig plain = config_of({});
     plain.max_partition_size = 64;
     SmallEngine reference(plain, dtype, isa, 2, "Qwen3ForCausalLM");
@@ -180,7 +180,7 @@ TEST(GraphEquality, RandomJoinsAndLeaves) {
     EngineConfig config = config_of(graph);
     config.num_gpu_blocks_override = 60;
     config.max_num_batched_tokens = 64;
-    const Isa isa = kernels::cpu::choose_isa(DType::f32, "auto");
+    const Isa isa = cpu::choose_isa(DType::f32, "auto");
     SmallEngine engine(config, DType::f32, isa, 2);
     std::mt19937 random(7);
     std::vector<Request> sent;
@@ -215,7 +215,7 @@ TEST(GraphVerify, StartupFindsNothingAndPoisonStaysInThePadding) {
     EngineConfig config = config_of(c.graph);
     config.graph.verify.startup = true;
     for (const DType dtype : {DType::f32, DType::bf16}) {
-      SmallEngine engine(config, dtype, kernels::cpu::choose_isa(dtype, "auto"), 2);
+      SmallEngine engine(config, dtype, cpu::choose_isa(dtype, "auto"), 2);
       EXPECT_THAT(engine.engine.problems(), testing::IsEmpty());
     }
   }
@@ -224,7 +224,7 @@ TEST(GraphVerify, StartupFindsNothingAndPoisonStaysInThePadding) {
 TEST(GraphVerify, SampledStepsAgree) {
   EngineConfig config = config_of({.graph_opt_level = 1, .use_cudagraph = true});
   config.graph.verify.sample = 1;
-  SmallEngine engine(config, DType::bf16, kernels::cpu::choose_isa(DType::bf16, "auto"), 2);
+  SmallEngine engine(config, DType::bf16, cpu::choose_isa(DType::bf16, "auto"), 2);
   engine.run(requests_for(17));
   EXPECT_GT(engine.engine.verified().checked, 3);
   EXPECT_EQ(engine.engine.verified().differing, 0) << engine.engine.verified().last;

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "device/cpu/cpu_device.h"
 #include "engine/kv/kv_store.h"
 #include "engine/runner/memory_advice.h"
 #include "ops/elementwise.h"
@@ -68,8 +69,9 @@ class Broken final : public models::Model {
 
 CaptureLint lint(Breaks breaks, const EngineConfig& config = small_engine_config()) {
   ThreadTeam team(1);
-  const Broken model(models::model_skeleton(small_config(), DType::f32), breaks);
-  return lint_capture(model, team, Isa::scalar, config.resolved());
+  CpuDevice device(team, Isa::scalar);
+  const Broken model(models::model_skeleton(small_config(), DType::f32, host_memory()), breaks);
+  return lint_capture(model, device, config.resolved());
 }
 
 TEST(CaptureLint, SoundModelsAreTheSameTwice) {
@@ -93,9 +95,10 @@ TEST(CaptureLint, LaunchesOfALayer) {
     weights::ModelConfig model_config = small_config(family);
     model_config.num_layers = layers;
     ThreadTeam team(1);
+    CpuDevice device(team, Isa::scalar);
     EngineConfig config = small_engine_config();
     config.graph = {.graph_opt_level = level, .use_cudagraph = true};
-    return lint_capture(*models::model_skeleton(model_config, DType::bf16), team, Isa::scalar,
+    return lint_capture(*models::model_skeleton(model_config, DType::bf16, host_memory()), device,
                         config.resolved())
         .launches;
   };
@@ -125,23 +128,24 @@ TEST(CaptureLint, CodeThatReadsAValueCannotBeTraced) {
 
 TEST(MemoryAdvice, TheMemoryThatItNamesIsTheLeastThatFits) {
   ThreadTeam team(1);
-  const auto model = models::model_skeleton(small_config(), DType::f32);
+  CpuDevice device(team, Isa::scalar);
+  const auto model = models::model_skeleton(small_config(), DType::f32, host_memory());
   const EngineConfig config = small_engine_config();
   constexpr size_t kMiB = size_t{1} << 20;
-  EXPECT_FALSE(predict_memory(*model, team, Isa::scalar, config, 2 * kMiB).fits);
-  const std::vector<std::string> advice = memory_advice(*model, team, Isa::scalar, config, 2 * kMiB);
+  EXPECT_FALSE(predict_memory(*model, device, config, 2 * kMiB).fits);
+  const std::vector<std::string> advice = memory_advice(*model, device, config, 2 * kMiB);
   ASSERT_FALSE(advice.empty());
   unsigned long mebibytes = 0;
   ASSERT_EQ(std::sscanf(advice.back().c_str(), "give the process %lu MiB", &mebibytes), 1) << advice.back();
-  EXPECT_TRUE(predict_memory(*model, team, Isa::scalar, config, mebibytes * kMiB).fits);
-  EXPECT_FALSE(predict_memory(*model, team, Isa::scalar, config, (mebibytes - 1) * kMiB).fits);
+  EXPECT_TRUE(predict_memory(*model, device, config, mebibytes * kMiB).fits);
+  EXPECT_FALSE(predict_memory(*model, device, config, (mebibytes - 1) * kMiB).fits);
 }
 
 TEST(MemoryPlan, SkeletonPlansWhatTheModelHolds) {
   SmallEngine real;
-  const auto skeleton = models::model_skeleton(small_config(), DType::f32);
+  const auto skeleton = models::model_skeleton(small_config(), DType::f32, host_memory());
   const MemoryPrediction plan =
-      predict_memory(*skeleton, real.team, Isa::scalar, small_engine_config(), size_t{1} << 30);
+      predict_memory(*skeleton, real.device, small_engine_config(), size_t{1} << 30);
   EXPECT_TRUE(plan.fits);
   EXPECT_EQ(plan.report, real.engine.memory());
 }

@@ -7,6 +7,7 @@
 
 #include "core/capture_error.h"
 #include "core/error.h"
+#include "device/cpu/cpu_device.h"
 #include "engine/replay/graph_backend.h"
 #include "engine/runner/runner.h"
 #include "engine/verify/made_up_steps.h"
@@ -314,7 +315,7 @@ TEST(GraphBackend, WorkspaceOfAnOpThatCannotBeCapturedIsPlanned) {
       const size_t rows = 256;  // max_num_batched_tokens is at least that
       EXPECT_GE(engine.engine.memory().arena_bytes, without + rows * 1000 * 4);
       const auto model = small_model(engine.team, DType::f32, kProbeFamily);
-      Runner runner(*model, engine.team, Isa::scalar, config_of(graph).resolved(), size_t{1} << 30);
+      Runner runner(*model, engine.device, config_of(graph).resolved(), size_t{1} << 30);
       while (runner.graph().capture_next()) {
       }
       EXPECT_EQ(runner.touch(), runner.planned());

@@ -7,11 +7,12 @@
 #include <map>
 
 #include "core/error.h"
+#include "device/cpu/cpu_device.h"
+#include "device/cpu/isa_select.h"
 #include "graph/constant_folder.h"
 #include "graph/passes/pass.h"
 #include "graph/text.h"
 #include "graph/verify.h"
-#include "kernels/cpu/isa_select.h"
 #include "tests/graph/passes/random_program.h"
 #include "tests/graph/passes/run_graph.h"
 
@@ -58,7 +59,7 @@ void expect_equal_after_passes(const Graph& traced, StepBuffers& buffers, Stream
 
 // Levels whose kernels differ; the best of the machine and the one without vectors.
 std::vector<Isa> levels() {
-  const Isa best = kernels::cpu::available_isas().back();
+  const Isa best = cpu::available_isas().back();
   return best == Isa::scalar ? std::vector{best} : std::vector{Isa::scalar, best};
 }
 
@@ -69,10 +70,11 @@ INSTANTIATE_TEST_SUITE_P(All, EqualFamily, testing::ValuesIn(kFamilies),
 TEST_P(EqualFamily, EachPassLeavesTheBits) {
   ThreadTeam team(1);
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    const auto model = models::load_model(step_config(GetParam()), nullptr, dtype, team);
+    const auto model = models::load_model(step_config(GetParam()), nullptr, dtype, team, host_memory());
     StepBuffers buffers(*model);
     for (const Isa isa : levels()) {
-      Stream stream(team, isa);
+      CpuDevice device(team, isa);
+      Stream stream(device);
       const bool with_hidden = isa == Isa::scalar;  // prune_rows has nothing to do then
       expect_equal_after_passes(trace_family(*model, buffers, with_hidden), buffers, stream,
                                 fmt::format("{} {}", name_of(dtype), name_of(isa)));
@@ -87,9 +89,10 @@ TEST_P(EqualFamily, FewerLaunchesALayer) {
     weights::ModelConfig config = step_config(GetParam());
     config.num_layers = layers;
     config.layer_has_window.assign(config.layer_has_window.empty() ? 0 : static_cast<size_t>(layers), true);
-    const auto model = models::load_model(config, nullptr, DType::f32, team);
+    const auto model = models::load_model(config, nullptr, DType::f32, team, host_memory());
     StepBuffers buffers(*model);
-    Stream stream(team, Isa::scalar);
+    CpuDevice device(team, Isa::scalar);
+    Stream stream(device);
     EagerFolder folder(stream);
     PassContext context{.folder = &folder, .max_model_len = kMaxModelLen};
     Graph graph = trace_family(*model, buffers, false);
@@ -121,7 +124,8 @@ TEST_P(EqualProgram, EachPassLeavesTheBits) {
   Changes changes;
   for (uint64_t seed = std::max<uint64_t>(only, 1), i = 0; i < count; ++seed, ++i) {
     StepBuffers buffers(*hollow.model);
-    Stream stream(team, levels()[seed % levels().size()]);
+    CpuDevice device(team, levels()[seed % levels().size()]);
+    Stream stream(device);
     RandomProgram program(seed, GetParam(), buffers.input());
     const Graph traced = trace(
         "random", buffers.named(), [&](const Tensor& tensor) { return buffers.name_of_state(tensor); },

@@ -6,10 +6,11 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "device/cpu/cpu_device.h"
+#include "device/cpu/isa_select.h"
 #include "graph/passes/pass.h"
 #include "graph/text.h"
 #include "graph/verify.h"
-#include "kernels/cpu/isa_select.h"
 #include "ops/elementwise.h"
 #include "tests/graph/passes/run_graph.h"
 
@@ -94,8 +95,10 @@ class BitsOfARun {
  public:
   BitsOfARun()
       : team_(1),
-        stream_(team_, kernels::cpu::available_isas().back()),
-        model_(models::load_model(step_config("LlamaForCausalLM"), nullptr, DType::f32, team_)),
+        device_(team_, cpu::available_isas().back()),
+        stream_(device_),
+        model_(
+            models::load_model(step_config("LlamaForCausalLM"), nullptr, DType::f32, team_, host_memory())),
         buffers_(*model_) {}
 
   template <typename Body>
@@ -115,6 +118,7 @@ class BitsOfARun {
 
  private:
   ThreadTeam team_;
+  CpuDevice device_;
   Stream stream_;
   std::unique_ptr<const models::Model> model_;
   StepBuffers buffers_;

@@ -205,7 +205,7 @@ class RandomProgram {
   std::mt19937_64 random_;
   DType dtype_;
   const models::ForwardInput& input_;
-  HeapStore weights_{BufferKind::weight};
+  HeapStore weights_{BufferKind::weight, host_memory()};
   std::vector<Tensor> frequencies_;
   std::vector<Tensor> pool_;  // activations so far, [T or S, width]
 };

@@ -31,7 +31,7 @@ inline Outcome outcome_of(const Graph& graph, StepBuffers& buffers, Stream& stre
     for (const Tensor& cache : {layer.keys, layer.values}) std::memset(cache.data(), 0, cache.buffer->bytes);
   const StepSizes largest = StepBuffers::kLargest;
   MemoryPlan plan = plan_memory(graph, largest, measure_workspaces(graph, largest, stream));
-  const MappedMemory arena(plan.bytes + 64);
+  const MemoryRange arena(host_memory(), plan.bytes + 64);
   std::memset(arena.data(), 0xff, arena.bytes());
   Executor executor(graph, std::move(plan), arena.data(), stream);
   Outcome outcome;

@@ -1,15 +1,15 @@
-#include "capture/replay_plan.h"
+#include "device/cpu/replay_plan.h"
 
 #include "capture/dependencies.h"
 #include "core/error.h"
 #include "core/fault.h"
 
-namespace reprise::capture {
+namespace reprise::cpu {
 
-ReplayPlan::ReplayPlan(const Recording& recording, StepSizes largest) {
+ReplayPlan::ReplayPlan(const capture::Recording& recording, StepSizes largest) {
   resolve_pointers(recording);
   const auto launches = recording.launches();
-  std::vector<std::vector<int32_t>> dependencies = dependencies_of(recording, largest);
+  std::vector<std::vector<int32_t>> dependencies = capture::dependencies_of(recording, largest);
   std::vector<bool> awaited(launches.size());
   std::byte* const* pointers = pointers_.data();
   nodes_.reserve(launches.size());
@@ -31,11 +31,11 @@ ReplayPlan::ReplayPlan(const Recording& recording, StepSizes largest) {
     if (!awaited[i]) last_nodes_.push_back(static_cast<int32_t>(i));
 }
 
-void ReplayPlan::resolve_pointers(const Recording& recording) {
+void ReplayPlan::resolve_pointers(const capture::Recording& recording) {
   int64_t node = 0;
-  for (const RecordedLaunch& launch : recording.launches()) {
+  for (const capture::RecordedLaunch& launch : recording.launches()) {
     int64_t index = 0;
-    for (const RecordedBuffer& buffer : recording.buffers_of(launch)) {
+    for (const capture::RecordedBuffer& buffer : recording.buffers_of(launch)) {
       if (buffer.address == nullptr && !buffer.absent)
         throw Error(
             "[capture] argument {} of '{}' (op '{}', layer '{}') has no address: a dry recording can be read "
@@ -56,4 +56,4 @@ size_t ReplayPlan::bytes() const {
          (waits_.size() + last_nodes_.size()) * sizeof(int32_t);
 }
 
-}  // namespace reprise::capture
+}  // namespace reprise::cpu

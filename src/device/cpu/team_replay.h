@@ -7,47 +7,45 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 
-#include "capture/recording.h"
+#include "capture/executable.h"
 
 namespace reprise {
-class ThreadTeam;
+class CpuStream;
 class Profiler;
 }  // namespace reprise
 
-namespace reprise::capture {
+namespace reprise::cpu {
 
-// Thread contract: the stream's thread; one replay of a team at a time.
-class Replay {
+class TeamReplay final : public capture::Executable {
  public:
   // `largest`: sizes that no replay exceeds; ranges of buffers are compared at these. `stream` lends its team
   // and the workers' scratch memory and outlives this. Throws Error where the recording is a dry one.
-  Replay(Recording recording, StepSizes largest, Stream& stream);
-  ~Replay();
-  Replay(const Replay&) = delete;
-  Replay& operator=(const Replay&) = delete;
+  TeamReplay(capture::Recording recording, StepSizes largest, CpuStream& stream);
+  ~TeamReplay() override;
+  TeamReplay(const TeamReplay&) = delete;
+  TeamReplay& operator=(const TeamReplay&) = delete;
 
-  // Runs every node for a step of these sizes, on `workers` of the team (1: on the caller alone, with no
-  // atomics; 0: all). Results don't depend on it. Complete when it returns. Throws InternalError for sizes
-  // above `largest`. `traced`: each worker also notes when it worked on which node, for tell(). Allocates
-  // nothing, but for those notes in the first traced replay.
-  void run(StepSizes sizes, int workers = 0, bool traced = false);
+  // On as many workers as have proved fastest for these sizes (worker_choice.h).
+  void run(StepSizes sizes, Profiler* profiler = nullptr) override;
+  // On `workers` of the team (1: on the caller alone, with no atomics; 0: all). Results don't depend on it.
+  // Complete when it returns. `traced`: each worker also notes when it worked on which node, for tell().
+  void run_on(StepSizes sizes, int workers = 0, bool traced = false);
   // Adds the last replay, which was traced and of these sizes, to `profiler`: a launch with its shares for
   // each node that had work items.
   void tell(StepSizes sizes, Profiler& profiler) const;
 
-  // One node on the caller, for checks that look between nodes.
-  void run_node(size_t node, StepSizes sizes);
-
-  const Recording& recording() const;
-  std::span<const int32_t> dependencies_of(size_t node) const;  // nodes, ascending, none implied by another
-  size_t bytes() const;                                         // the same for the same launches and team
+  void run_node(size_t node, StepSizes sizes) override;
+  const capture::Recording& recording() const override;
+  std::span<const int32_t> waits_of(size_t node) const override;
+  size_t bytes() const override;
 
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace reprise::capture
+}  // namespace reprise::cpu

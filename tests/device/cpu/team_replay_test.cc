@@ -1,4 +1,4 @@
-#include "capture/replay.h"
+#include "device/cpu/team_replay.h"
 
 #include <gmock/gmock.h>
 #include <unistd.h>
@@ -14,8 +14,10 @@
 #include "core/profiler.h"
 #include "tests/capture/steps.h"
 
-namespace reprise::capture {
+namespace reprise::cpu {
 namespace {
+
+using namespace capture;
 
 constexpr StepSizes kLargest{.tokens = 8, .seqs = 4};
 
@@ -40,14 +42,14 @@ std::vector<uint32_t> eager(Step& step, StepSizes sizes, int64_t nap_us = 0) {
 TEST(Replay, EqualsTheEagerOrderAtEverySize) {
   for (const int threads : {1, 2, 3, 8}) {
     Step step(threads);
-    Replay replay(step.record([&] { hazards(step, 0); }), kLargest, step.stream);
+    TeamReplay replay(step.record([&] { hazards(step, 0); }), kLargest, cpu_stream(step.stream));
     for (int repeat = 0; repeat < 50; ++repeat)
       for (int64_t tokens = 0; tokens <= 8; ++tokens)
         for (const int workers : {0, 1, 2}) {
           const StepSizes sizes{.tokens = tokens, .seqs = tokens / 2};
           const auto expected = eager(step, sizes);
           step.block.fill(1);
-          replay.run(sizes, workers);
+          replay.run_on(sizes, workers);
           ASSERT_EQ(step.block.contents(), expected) << threads << " threads, T=" << tokens;
         }
   }
@@ -55,11 +57,11 @@ TEST(Replay, EqualsTheEagerOrderAtEverySize) {
 
 TEST(Replay, WaitsHoldWhileKernelsAreSlow) {
   Step step(3);
-  Replay replay(step.record([&] { hazards(step, 200); }), kLargest, step.stream);
+  TeamReplay replay(step.record([&] { hazards(step, 200); }), kLargest, cpu_stream(step.stream));
   const auto expected = eager(step, kLargest);
   for (int repeat = 0; repeat < 20; ++repeat) {
     step.block.fill(1);
-    replay.run(kLargest);
+    replay.run_on(kLargest);
     ASSERT_EQ(step.block.contents(), expected);
   }
 }
@@ -81,11 +83,11 @@ TEST(Replay, SeededFaultsAreCaught) {
     Step step(3);
     const auto expected = eager(step, kLargest);
     const FaultScope fault(seed.fault, seed.site, seed.detail);
-    Replay replay(step.record([&] { hazards(step, 500); }), kLargest, step.stream);
+    TeamReplay replay(step.record([&] { hazards(step, 500); }), kLargest, cpu_stream(step.stream));
     bool caught = false;
     for (int repeat = 0; repeat < 20 && !caught; ++repeat) {
       step.block.fill(1);
-      replay.run(kLargest);
+      replay.run_on(kLargest);
       caught = step.block.contents() != expected;
     }
     EXPECT_TRUE(caught) << static_cast<int>(seed.fault);
@@ -105,20 +107,20 @@ TEST(Replay, ANodeWithoutItemsKeepsTheOrder) {
   step.stream.set_sizes(sizes);
   body();
   const auto expected = step.block.contents();
-  Replay replay(step.record(body), kLargest, step.stream);
-  EXPECT_THAT(replay.dependencies_of(2), testing::ElementsAre(1));
+  TeamReplay replay(step.record(body), kLargest, cpu_stream(step.stream));
+  EXPECT_THAT(replay.waits_of(2), testing::ElementsAre(1));
   for (int repeat = 0; repeat < 20; ++repeat) {
     step.block.fill(1);
-    replay.run(sizes);
+    replay.run_on(sizes);
     ASSERT_EQ(step.block.contents(), expected);
   }
 }
 
 TEST(Replay, AnEmptyRecordingIsAStepThatDoesNothing) {
   Step step(2);
-  Replay replay(Recording{}, kLargest, step.stream);
-  replay.run(kLargest);
-  replay.run(kLargest, 1);
+  TeamReplay replay(Recording{}, kLargest, cpu_stream(step.stream));
+  replay.run_on(kLargest);
+  replay.run_on(kLargest, 1);
 }
 
 struct Hold {
@@ -129,7 +131,7 @@ struct Hold {
 // A worker that the system has suspended takes part in nothing, and nothing waits for it.
 TEST(Replay, AWorkerThatIsAwayHoldsNobodyUp) {
   Step step(2);
-  Replay replay(step.record([&] { hazards(step, 0); }), kLargest, step.stream);
+  TeamReplay replay(step.record([&] { hazards(step, 0); }), kLargest, cpu_stream(step.stream));
   const auto expected = eager(step, kLargest);
   std::atomic<bool> entered{false}, released{false};
   const Hold hold{&entered, &released};
@@ -144,7 +146,7 @@ TEST(Replay, AWorkerThatIsAwayHoldsNobodyUp) {
   step.team.fork(job, 2);
   for (int repeat = 0; repeat < 100; ++repeat) {
     step.block.fill(1);
-    replay.run(kLargest);
+    replay.run_on(kLargest);
     ASSERT_EQ(step.block.contents(), expected);
     ASSERT_EQ(eager(step, kLargest), expected);  // eager launches go on as well
   }
@@ -157,9 +159,9 @@ TEST(Replay, OutlivesItsStragglers) {
   Step step(8);
   const auto expected = eager(step, kLargest);
   for (int repeat = 0; repeat < 500; ++repeat) {
-    Replay replay(step.record([&] { hazards(step, 0); }), kLargest, step.stream);
+    TeamReplay replay(step.record([&] { hazards(step, 0); }), kLargest, cpu_stream(step.stream));
     step.block.fill(1);
-    replay.run(kLargest);
+    replay.run_on(kLargest);
     ASSERT_EQ(step.block.contents(), expected);
   }
 }
@@ -167,12 +169,13 @@ TEST(Replay, OutlivesItsStragglers) {
 // Two recordings and eager launches take turns on one team.
 TEST(Replay, TakesTurnsWithOthers) {
   Step step(4);
-  Replay one(step.record([&] { hazards(step, 0); }), kLargest, step.stream);
-  Replay other(step.record([&] { hazards(step, 0), hazards(step, 0); }), kLargest, step.stream);
+  TeamReplay one(step.record([&] { hazards(step, 0); }), kLargest, cpu_stream(step.stream));
+  TeamReplay other(step.record([&] { hazards(step, 0), hazards(step, 0); }), kLargest,
+                   cpu_stream(step.stream));
   const auto expected = eager(step, kLargest);
   for (int repeat = 0; repeat < 1000; ++repeat) {
     step.block.fill(1);
-    repeat % 3 == 0 ? one.run(kLargest) : other.run(kLargest, 2 + repeat % 3);
+    repeat % 3 == 0 ? one.run_on(kLargest) : other.run_on(kLargest, 2 + repeat % 3);
     ASSERT_EQ(step.block.contents(), expected);
     if (repeat % 7 == 0) {
       ASSERT_EQ(eager(step, kLargest), expected);
@@ -182,7 +185,7 @@ TEST(Replay, TakesTurnsWithOthers) {
 
 TEST(Replay, RunsNodeByNodeForChecks) {
   Step step(2);
-  Replay replay(step.record([&] { hazards(step, 0); }), kLargest, step.stream);
+  TeamReplay replay(step.record([&] { hazards(step, 0); }), kLargest, cpu_stream(step.stream));
   const auto expected = eager(step, kLargest);
   step.block.fill(1);
   for (size_t node = 0; node < replay.recording().launches().size(); ++node) replay.run_node(node, kLargest);
@@ -202,18 +205,18 @@ Json trace_of(const Profiler& profiler) {
 TEST(Replay, ATraceSaysWhichWorkerDidWhat) {
   for (const int workers : {1, 3}) {
     Step step(3);
-    Replay replay(step.record([&] {
+    TeamReplay replay(step.record([&] {
       const LayerScope layer("layers.1");
       hazards(step,
               2000);  // three nodes of 32 items, in naps of 2 ms a chunk: none is done before others come
     }),
-                  kLargest, step.stream);
+                      kLargest, cpu_stream(step.stream));
     const auto expected = eager(step, kLargest);
     for (int repeat = 0; repeat < 3; ++repeat) {
       step.block.fill(1);
       Profiler profiler;
       const auto before = Profiler::Clock::now();
-      replay.run(kLargest, workers, true);
+      replay.run_on(kLargest, workers, true);
       const auto after = Profiler::Clock::now();
       replay.tell(kLargest, profiler);
       EXPECT_EQ(step.block.contents(), expected);
@@ -242,7 +245,7 @@ TEST(Replay, ATraceSaysWhichWorkerDidWhat) {
         EXPECT_THAT(tracks, testing::ElementsAre(2, 3, 4));
       EXPECT_GE(slept_us, 3 * 2000);
       // Untraced replays and other numbers of workers in between leave nothing behind.
-      replay.run(kLargest, 2);
+      replay.run_on(kLargest, 2);
     }
   }
 }
@@ -250,12 +253,12 @@ TEST(Replay, ATraceSaysWhichWorkerDidWhat) {
 // Workers that come late from one replay meet the next, traced or not.
 TEST(Replay, TracesTakeTurnsWithOtherReplays) {
   Step step(8);
-  Replay replay(step.record([&] { hazards(step, 0); }), kLargest, step.stream);
+  TeamReplay replay(step.record([&] { hazards(step, 0); }), kLargest, cpu_stream(step.stream));
   const auto expected = eager(step, kLargest);
   Profiler profiler;
   for (int repeat = 0; repeat < 500; ++repeat) {
     step.block.fill(1);
-    replay.run(kLargest, 1 + repeat % 8, repeat % 3 == 0);
+    replay.run_on(kLargest, 1 + repeat % 8, repeat % 3 == 0);
     if (repeat % 3 == 0) replay.tell(kLargest, profiler);
     ASSERT_EQ(step.block.contents(), expected);
   }
@@ -264,13 +267,14 @@ TEST(Replay, TracesTakeTurnsWithOtherReplays) {
 
 TEST(Replay, RefusesDryRecordingsAndSizesBeyondTheLargest) {
   Step step(1);
-  StepArena arena(0);
+  StepArena arena(kDry);
   const Tensor dry = arena.allocate(DType::f32, {4});
-  EXPECT_THROW(Replay(step.record([&] { step.update(dry, 1); }), kLargest, step.stream), Error);
-  Replay replay(step.record([&] { hazards(step, 0); }), kLargest, step.stream);
-  EXPECT_THROW(replay.run({.tokens = 9, .seqs = 1}), InternalError);
+  EXPECT_THROW(TeamReplay(step.record([&] { step.update(dry, 1); }), kLargest, cpu_stream(step.stream)),
+               Error);
+  TeamReplay replay(step.record([&] { hazards(step, 0); }), kLargest, cpu_stream(step.stream));
+  EXPECT_THROW(replay.run_on({.tokens = 9, .seqs = 1}), InternalError);
   EXPECT_GT(replay.bytes(), replay.recording().bytes());
 }
 
 }  // namespace
-}  // namespace reprise::capture
+}  // namespace reprise::cpu

@@ -1,12 +1,12 @@
 // The choice of workers against made-up times, so that it is told what a machine would tell it.
-#include "capture/worker_choice.h"
+#include "device/cpu/worker_choice.h"
 
 #include <gtest/gtest.h>
 
 #include <functional>
 #include <map>
 
-namespace reprise::capture {
+namespace reprise::cpu {
 namespace {
 
 constexpr int kSettled = 64;  // replays after which no trial is under way
@@ -73,4 +73,4 @@ TEST(WorkerChoice, OneWorkerIsNeverTimed) {
 }
 
 }  // namespace
-}  // namespace reprise::capture
+}  // namespace reprise::cpu

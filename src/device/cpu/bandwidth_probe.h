@@ -5,11 +5,11 @@
 
 #include "core/thread_team.h"
 
-namespace reprise::kernels::cpu {
+namespace reprise::cpu {
 
 // Best of `passes` passes in which the whole team reads `bytes` (rounded to whole MiB, at least 1) once, in
 // GB/s (1e9 bytes). The default is far above any cache that the team may own. Throws Error when the memory
 // isn't there.
 double read_bandwidth(ThreadTeam& team, size_t bytes = size_t{512} << 20, int passes = 5);
 
-}  // namespace reprise::kernels::cpu
+}  // namespace reprise::cpu

@@ -1,4 +1,4 @@
-#include "kernels/cpu/isa_select.h"
+#include "device/cpu/isa_select.h"
 
 #include <cpuid.h>
 #include <fmt/ranges.h>
@@ -22,8 +22,10 @@
 #include "kernels/cpu/matmul_call.h"
 #include "kernels/cpu/pack.h"
 
-namespace reprise::kernels::cpu {
+namespace reprise::cpu {
 namespace {
+
+using namespace kernels::cpu;
 
 // A small bf16 matmul, x [m, k] of ones and twos, w [n, k] of -1, 0 and 1: all sums are small whole numbers,
 // so every level must give exactly the same.
@@ -35,8 +37,8 @@ class SmallMatmul {
         k_(k),
         x_(static_cast<size_t>(m * k)),
         y_(static_cast<size_t>(m * n)),
-        scratch_(Stream::kScratchBytes),
-        packed_(packed_bytes(DType::bf16, n, k)) {
+        scratch_(host_memory(), KernelContext::kScratchBytes),
+        packed_(host_memory(), packed_bytes(DType::bf16, n, k)) {
     for (size_t i = 0; i < x_.size(); ++i) x_[i] = f32_to_bf16(x_value(i));
     std::vector<uint16_t> w(static_cast<size_t>(n * k));
     for (size_t i = 0; i < w.size(); ++i) w[i] = f32_to_bf16(w_value(i));
@@ -52,7 +54,7 @@ class SmallMatmul {
                     .segment_count = 1,
                     .segments = {},
                     .scratch = reinterpret_cast<unsigned char*>(scratch_.data()),
-                    .scratch_bytes = Stream::kScratchBytes};
+                    .scratch_bytes = KernelContext::kScratchBytes};
     call.segments[0] = {reinterpret_cast<const unsigned char*>(packed_.data()), nullptr, y_.data(), n_};
     function(call, 0, matmul_panels(n_));
   }
@@ -77,8 +79,8 @@ class SmallMatmul {
   int64_t k_;
   std::vector<uint16_t> x_;
   std::vector<float> y_;
-  MappedMemory scratch_;
-  MappedMemory packed_;
+  MemoryRange scratch_;
+  MemoryRange packed_;
 };
 
 bool cpu_has_tiles() {
@@ -203,4 +205,4 @@ Isa choose_isa(DType dtype, std::string_view requested) {
   return *isa;
 }
 
-}  // namespace reprise::kernels::cpu
+}  // namespace reprise::cpu

@@ -6,8 +6,10 @@
 
 #include "tests/capture/steps.h"
 
-namespace reprise::capture {
+namespace reprise::cpu {
 namespace {
+
+using namespace capture;
 
 constexpr StepSizes kLargest{.tokens = 12, .seqs = 5};
 constexpr int64_t kWords = 1024;
@@ -65,7 +67,7 @@ TEST(RandomSteps, ReplaysEqualTheEagerOrder) {
       const auto run_all = [&] {
         for (const Node& node : nodes) launch(step, node);
       };
-      Replay replay(step.record(run_all), kLargest, step.stream);
+      TeamReplay replay(step.record(run_all), kLargest, cpu_stream(step.stream));
       for (int repeat = 0; repeat < 12; ++repeat) {
         const StepSizes sizes{.tokens = generator.below(13), .seqs = generator.below(6)};
         step.block.fill(seed);
@@ -73,7 +75,7 @@ TEST(RandomSteps, ReplaysEqualTheEagerOrder) {
         run_all();
         const auto expected = step.block.contents();
         step.block.fill(seed);
-        replay.run(sizes, repeat % 4 == 3 ? 1 : 0);
+        replay.run_on(sizes, repeat % 4 == 3 ? 1 : 0);
         ASSERT_EQ(step.block.contents(), expected) << threads << " threads, seed " << seed;
       }
     }
@@ -81,4 +83,4 @@ TEST(RandomSteps, ReplaysEqualTheEagerOrder) {
 }
 
 }  // namespace
-}  // namespace reprise::capture
+}  // namespace reprise::cpu

@@ -8,7 +8,7 @@
 
 #include "capture/recording.h"
 
-namespace reprise::capture {
+namespace reprise::cpu {
 
 struct ReplayNode {
   KernelFunction run;
@@ -23,7 +23,7 @@ struct ReplayNode {
 class ReplayPlan {
  public:
   // The recording outlives this and stays where it is. Throws Error where an argument has no address.
-  ReplayPlan(const Recording& recording, StepSizes largest);
+  ReplayPlan(const capture::Recording& recording, StepSizes largest);
 
   std::span<const ReplayNode> nodes() const { return nodes_; }
   std::span<const int32_t> waits_of(const ReplayNode& node) const {
@@ -33,11 +33,11 @@ class ReplayPlan {
   size_t bytes() const;
 
  private:
-  void resolve_pointers(const Recording& recording);
+  void resolve_pointers(const capture::Recording& recording);
 
   std::vector<ReplayNode> nodes_;
   std::vector<std::byte*> pointers_;
   std::vector<int32_t> waits_, last_nodes_;
 };
 
-}  // namespace reprise::capture
+}  // namespace reprise::cpu

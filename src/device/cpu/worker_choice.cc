@@ -1,10 +1,9 @@
-#include "capture/worker_choice.h"
+#include "device/cpu/worker_choice.h"
 
 #include <algorithm>
 #include <bit>
-#include <chrono>
 
-namespace reprise::capture {
+namespace reprise::cpu {
 namespace {
 
 // A hand-over between two workers costs about 1 us (bench/capture). Where a node takes several times that, a
@@ -45,13 +44,4 @@ void WorkerChoice::took(double us) {
   sizes.tried = ends ? 0 : sizes.tried / 2;
 }
 
-void replay_fastest(Replay& replay, WorkerChoice& choice, StepSizes sizes, Profiler* profiler) {
-  using Clock = std::chrono::steady_clock;
-  const auto [workers, timed] = choice.next(sizes.tokens);
-  const Clock::time_point start = timed ? Clock::now() : Clock::time_point{};
-  replay.run(sizes, workers, profiler != nullptr);
-  if (timed) choice.took(std::chrono::duration<double, std::micro>(Clock::now() - start).count());
-  if (profiler != nullptr) replay.tell(sizes, *profiler);
-}
-
-}  // namespace reprise::capture
+}  // namespace reprise::cpu

@@ -1,4 +1,4 @@
-#include "kernels/cpu/bandwidth_probe.h"
+#include "device/cpu/bandwidth_probe.h"
 
 #include <emmintrin.h>
 
@@ -7,9 +7,9 @@
 #include <chrono>
 #include <cstring>
 
-#include "core/arena.h"
+#include "core/memory.h"
 
-namespace reprise::kernels::cpu {
+namespace reprise::cpu {
 namespace {
 
 constexpr size_t kItem = size_t{1} << 20;  // bytes of a work item
@@ -32,7 +32,7 @@ uint64_t sum_bytes(const std::byte* data, size_t bytes) {
 
 double read_bandwidth(ThreadTeam& team, size_t bytes, int passes) {
   const auto items = static_cast<int64_t>(std::max<size_t>(1, bytes / kItem));
-  const MappedMemory memory(static_cast<size_t>(items) * kItem);
+  const MemoryRange memory(host_memory(), static_cast<size_t>(items) * kItem);
   const auto item = [&](int64_t i) { return memory.data() + static_cast<size_t>(i) * kItem; };
   team.parallel_for(items, 1, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) std::memset(item(i), 1, kItem);
@@ -52,4 +52,4 @@ double read_bandwidth(ThreadTeam& team, size_t bytes, int passes) {
   return best;
 }
 
-}  // namespace reprise::kernels::cpu
+}  // namespace reprise::cpu

@@ -9,7 +9,7 @@
 #include "core/dtype.h"
 #include "core/isa.h"
 
-namespace reprise::kernels::cpu {
+namespace reprise::cpu {
 
 // Levels that this process may use, ascending; scalar is always among them. AMX is in it only if leaf 7 of
 // CPUID has it, the system saves its state (XCR0), the kernel grants it to this process, and a product of
@@ -22,4 +22,4 @@ const std::vector<Isa>& available_isas();
 // Error for a name that isn't a level, or a level that this CPU lacks.
 Isa choose_isa(DType dtype, std::string_view requested = {});
 
-}  // namespace reprise::kernels::cpu
+}  // namespace reprise::cpu

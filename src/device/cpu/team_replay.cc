@@ -1,17 +1,20 @@
-#include "capture/replay.h"
+#include "device/cpu/team_replay.h"
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <optional>
 
-#include "capture/replay_plan.h"
 #include "core/error.h"
 #include "core/fault.h"
 #include "core/profiler.h"
 #include "core/spin_wait.h"
 #include "core/thread_team.h"
+#include "device/cpu/cpu_device.h"
+#include "device/cpu/replay_plan.h"
+#include "device/cpu/worker_choice.h"
 
-namespace reprise::capture {
+namespace reprise::cpu {
 namespace {
 
 // A replay on several workers is an epoch, counted from 1. Words of a node carry the epoch in which they were
@@ -72,7 +75,7 @@ bool complete(NodeState& state, uint64_t epoch, uint32_t more, uint32_t units) {
 
 }  // namespace
 
-struct Replay::Impl {
+struct TeamReplay::Impl {
   // What a worker gets: its own copy, since the next replay may begin before it has left this one.
   struct Walk {
     Impl* replay;
@@ -87,21 +90,14 @@ struct Replay::Impl {
     void operator()(int worker) const { replay->walk<true>(*this, worker); }
   };
 
-  Impl(Recording launches, StepSizes largest_sizes, Stream& on)
+  Impl(capture::Recording launches, StepSizes largest_sizes, CpuStream& on)
       : recording(std::move(launches)),
         largest(largest_sizes),
         stream(on),
         plan(recording, largest_sizes),
+        workers(on.team().size(), plan.nodes().size()),
         states(std::make_unique<NodeState[]>(plan.nodes().size())),
         finished(std::make_unique<std::atomic<uint32_t>[]>(plan.nodes().size())) {}
-
-  KernelContext context_for(StepSizes sizes, int worker) const {
-    return {.sizes = sizes,
-            .buffers = nullptr,
-            .scalars = nullptr,
-            .scratch = stream.scratch(worker),
-            .worker = worker};
-  }
 
   // Items [begin, end) of a node.
   static void run_items(const ReplayNode& node, KernelContext& context, int64_t begin, int64_t end) {
@@ -129,10 +125,11 @@ struct Replay::Impl {
   void wait_for(int32_t index, uint64_t epoch);
   StepSizes checked(StepSizes sizes) const;
 
-  Recording recording;
+  capture::Recording recording;
   StepSizes largest;
-  Stream& stream;
+  CpuStream& stream;
   ReplayPlan plan;
+  WorkerChoice workers;
   std::unique_ptr<NodeState[]> states;
   std::unique_ptr<std::atomic<uint32_t>[]>
       finished;                                   // low half of the epoch in which each node last finished
@@ -167,12 +164,12 @@ class Timer<true> {
 // Every worker takes the nodes in their order, so the first that isn't finished can always go on: whatever it
 // waits for is finished, and its chunks are either open or in the hands of a worker that runs.
 template <bool traced>
-void Replay::Impl::walk(const Walk& step, int worker) {
+void TeamReplay::Impl::walk(const Walk& step, int worker) {
   const auto nodes = plan.nodes();
   const auto in_one_chunk = [&](const ReplayNode& node) {
     return items_of(node, step.sizes) <= node.dims.grain;
   };
-  KernelContext context = context_for(step.sizes, worker);
+  KernelContext context = stream.context_for(step.sizes, worker);
   for (size_t i = 0; i < nodes.size();) {
     size_t end = i + 1;
     const bool single = in_one_chunk(nodes[i]);
@@ -197,7 +194,7 @@ void Replay::Impl::walk(const Walk& step, int worker) {
 }
 
 template <bool traced>
-void Replay::Impl::run_chunks(size_t index, const Walk& step, KernelContext& context) {
+void TeamReplay::Impl::run_chunks(size_t index, const Walk& step, KernelContext& context) {
   const ReplayNode& node = plan.nodes()[index];
   const int64_t items = items_of(node, step.sizes);
   const Cut cut(items, node.dims.grain);
@@ -214,9 +211,9 @@ void Replay::Impl::run_chunks(size_t index, const Walk& step, KernelContext& con
 
 // On the caller, without atomics.
 template <bool traced>
-void Replay::Impl::run_alone(StepSizes sizes, uint64_t epoch_run) {
+void TeamReplay::Impl::run_alone(StepSizes sizes, uint64_t epoch_run) {
   const FlushDenormals flush;
-  KernelContext context = context_for(sizes, 0);
+  KernelContext context = stream.context_for(sizes, 0);
   Worked* notes = worked.get();
   for (const ReplayNode& node : plan.nodes()) {
     Timer<traced> timer(notes);
@@ -227,7 +224,7 @@ void Replay::Impl::run_alone(StepSizes sizes, uint64_t epoch_run) {
 }
 
 // Adds the nodes of the last replay, which was traced.
-void Replay::Impl::tell(StepSizes sizes, Profiler& profiler) const {
+void TeamReplay::Impl::tell(StepSizes sizes, Profiler& profiler) const {
   const size_t nodes = plan.nodes().size();
   std::vector<Profiler::Share> shares;
   for (size_t i = 0; i < nodes; ++i) {
@@ -236,7 +233,7 @@ void Replay::Impl::tell(StepSizes sizes, Profiler& profiler) const {
       if (const Worked& of = worked[static_cast<size_t>(worker) * nodes + i]; of.epoch == epoch)
         shares.push_back({worker, of.begin, of.end});
     if (shares.empty()) continue;  // a node without work items
-    const RecordedLaunch& launch = recording.launches()[i];
+    const capture::RecordedLaunch& launch = recording.launches()[i];
     Profiler::Event event{.name = launch.kernel.name,
                           .layer = launch.layer.empty() ? "model" : launch.layer,
                           .begin = shares[0].begin,
@@ -250,13 +247,13 @@ void Replay::Impl::tell(StepSizes sizes, Profiler& profiler) const {
   }
 }
 
-void Replay::Impl::finish(size_t index, uint64_t epoch_done) {
+void TeamReplay::Impl::finish(size_t index, uint64_t epoch_done) {
   // Sequentially consistent with wait_for(): either it sees this, or this sees the sleeper.
   finished[index].store(static_cast<uint32_t>(epoch_done), std::memory_order_seq_cst);
   if (sleepers.load(std::memory_order_seq_cst) > 0) finished[index].notify_all();
 }
 
-void Replay::Impl::wait_for(int32_t index, uint64_t epoch_wanted) {
+void TeamReplay::Impl::wait_for(int32_t index, uint64_t epoch_wanted) {
   std::atomic<uint32_t>& word = finished[static_cast<size_t>(index)];
   // Newer counts as well: a late worker must not wait for a step that is long done.
   const auto reached = [&](uint32_t seen) {
@@ -270,7 +267,7 @@ void Replay::Impl::wait_for(int32_t index, uint64_t epoch_wanted) {
   sleepers.fetch_sub(1, std::memory_order_relaxed);
 }
 
-StepSizes Replay::Impl::checked(StepSizes sizes) const {
+StepSizes TeamReplay::Impl::checked(StepSizes sizes) const {
   REPRISE_CHECK(sizes.tokens <= largest.tokens && sizes.seqs <= largest.seqs,
                 "a step of {} tokens and {} sequences on a recording for at most {} and {}", sizes.tokens,
                 sizes.seqs, largest.tokens, largest.seqs);
@@ -278,14 +275,23 @@ StepSizes Replay::Impl::checked(StepSizes sizes) const {
   return sizes;
 }
 
-Replay::Replay(Recording recording, StepSizes largest, Stream& stream)
+TeamReplay::TeamReplay(capture::Recording recording, StepSizes largest, CpuStream& stream)
     : impl_(std::make_unique<Impl>(std::move(recording), largest, stream)) {}
 
-Replay::~Replay() {
+TeamReplay::~TeamReplay() {
   impl_->stream.team().wait_until_left();
 }
 
-void Replay::run(StepSizes sizes, int workers, bool traced) {
+void TeamReplay::run(StepSizes sizes, Profiler* profiler) {
+  using Clock = std::chrono::steady_clock;
+  const auto [workers, timed] = impl_->workers.next(sizes.tokens);
+  const Clock::time_point start = timed ? Clock::now() : Clock::time_point{};
+  run_on(sizes, workers, profiler != nullptr);
+  if (timed) impl_->workers.took(std::chrono::duration<double, std::micro>(Clock::now() - start).count());
+  if (profiler != nullptr) tell(sizes, *profiler);
+}
+
+void TeamReplay::run_on(StepSizes sizes, int workers, bool traced) {
   ThreadTeam& team = impl_->stream.team();
   sizes = impl_->checked(sizes);
   workers = workers == 0 ? team.size() : std::min(workers, team.size());
@@ -301,29 +307,29 @@ void Replay::run(StepSizes sizes, int workers, bool traced) {
   for (const int32_t node : impl_->plan.last_nodes()) impl_->wait_for(node, epoch);
 }
 
-void Replay::tell(StepSizes sizes, Profiler& profiler) const {
+void TeamReplay::tell(StepSizes sizes, Profiler& profiler) const {
   REPRISE_CHECK(impl_->worked != nullptr, "no replay was traced");
   impl_->tell(sizes, profiler);
 }
 
-void Replay::run_node(size_t node, StepSizes sizes) {
+void TeamReplay::run_node(size_t node, StepSizes sizes) {
   const FlushDenormals flush;
-  KernelContext context = impl_->context_for(impl_->checked(sizes), 0);
+  KernelContext context = impl_->stream.context_for(impl_->checked(sizes), 0);
   impl_->run_whole(impl_->plan.nodes()[node], context);
 }
 
-const Recording& Replay::recording() const {
+const capture::Recording& TeamReplay::recording() const {
   return impl_->recording;
 }
 
-std::span<const int32_t> Replay::dependencies_of(size_t node) const {
+std::span<const int32_t> TeamReplay::waits_of(size_t node) const {
   return impl_->plan.waits_of(impl_->plan.nodes()[node]);
 }
 
-size_t Replay::bytes() const {
+size_t TeamReplay::bytes() const {
   const size_t nodes = impl_->plan.nodes().size();
   return sizeof(Impl) + impl_->recording.bytes() + impl_->plan.bytes() +
          nodes * (sizeof(NodeState) + sizeof(std::atomic<uint32_t>));
 }
 
-}  // namespace reprise::capture
+}  // namespace reprise::cpu

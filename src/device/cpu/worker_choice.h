@@ -9,9 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "capture/replay.h"
-
-namespace reprise::capture {
+namespace reprise::cpu {
 
 // One thread. Sizes are classed by powers of two of T.
 class WorkerChoice {
@@ -52,8 +50,4 @@ class WorkerChoice {
   size_t last_ = 0;                  // class of the last next()
 };
 
-// A replay by the choice's number of workers, timed where it asks for that. With a profiler it is traced, and
-// its launches are added.
-void replay_fastest(Replay& replay, WorkerChoice& choice, StepSizes sizes, Profiler* profiler = nullptr);
-
-}  // namespace reprise::capture
+}  // namespace reprise::cpu

@@ -1,4 +1,4 @@
-#include "kernels/cpu/isa_select.h"
+#include "device/cpu/isa_select.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,9 +7,9 @@
 #include <cstdlib>
 
 #include "core/error.h"
-#include "kernels/cpu/bandwidth_probe.h"
+#include "device/cpu/bandwidth_probe.h"
 
-namespace reprise::kernels::cpu {
+namespace reprise::cpu {
 namespace {
 
 using ::testing::HasSubstr;
@@ -70,4 +70,4 @@ TEST(BandwidthProbe, ReadsMuchMemoryOnOneThread) {
 }
 
 }  // namespace
-}  // namespace reprise::kernels::cpu
+}  // namespace reprise::cpu

@@ -6,7 +6,7 @@
 #include <random>
 
 #include "core/profiler.h"
-#include "kernels/cpu/isa_select.h"
+#include "device/cpu/isa_select.h"
 #include "kernels/cpu/kv_write.h"
 #include "ops/attention.h"
 #include "ops/elementwise.h"
@@ -17,8 +17,10 @@
 #include "ops/rotary.h"
 #include "tests/capture/steps.h"
 
-namespace reprise::capture {
+namespace reprise::cpu {
 namespace {
+
+using namespace capture;
 
 constexpr int64_t kHidden = 64, kHeads = 4, kKvHeads = 2, kHeadDim = 16, kInner = 160, kVocab = 97,
                   kLayers = 2;
@@ -28,7 +30,11 @@ constexpr StepSizes kLargest{.tokens = kBatch, .seqs = kBatch};
 class Transformer {
  public:
   Transformer(DType dtype, Isa isa, int threads)
-      : team(threads), stream(team, isa), dtype_(dtype), arena_(size_t{4} << 20) {
+      : team(threads),
+        device(team, isa),
+        stream(device),
+        dtype_(dtype),
+        arena_(host_memory(), size_t{4} << 20) {
     embedding_ = matrix(kVocab, kHidden);
     norm_ = floats({kHidden}, 1.0f);
     inv_freq_ = floats({kHeadDim / 2}, 0.01f);
@@ -50,7 +56,7 @@ class Transformer {
       const RecordingScope scope(stream, recorder);
       forward();
     }
-    replay.emplace(std::move(recorder.recording), kLargest, stream);
+    replay.emplace(std::move(recorder.recording), kLargest, cpu_stream(stream));
   }
 
   // The step'th token of each of `batch` sequences.
@@ -112,8 +118,9 @@ class Transformer {
   }
 
   ThreadTeam team;
+  CpuDevice device;
   Stream stream;
-  std::optional<Replay> replay;
+  std::optional<TeamReplay> replay;
 
  private:
   struct Layer {
@@ -141,7 +148,8 @@ class Transformer {
 
   DType dtype_;
   StepArena arena_;
-  HeapStore weights_{BufferKind::weight}, inputs_{BufferKind::input}, state_{BufferKind::state};
+  HeapStore weights_{BufferKind::weight, host_memory()}, inputs_{BufferKind::input, host_memory()},
+      state_{BufferKind::state, host_memory()};
   std::mt19937 random_{5};
   Tensor embedding_, norm_, inv_freq_, ids_, positions_, lengths_, slots_, rows_, tables_, logits_;
   std::vector<Layer> layers_;
@@ -149,7 +157,7 @@ class Transformer {
 
 TEST(RealKernels, ReplayedOnThreeAndEightThreadsAreTheEagerBits) {
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    const Isa isa = kernels::cpu::choose_isa(dtype, "auto");
+    const Isa isa = cpu::choose_isa(dtype, "auto");
     Transformer eager(dtype, isa, 1), three(dtype, isa, 3), eight(dtype, isa, 8);
     EXPECT_GT(three.replay->recording().launches().size(), 25u);
     Profiler profiler;
@@ -162,7 +170,7 @@ TEST(RealKernels, ReplayedOnThreeAndEightThreadsAreTheEagerBits) {
         replayed->fill(step, batch);
         const int size = replayed->team.size();
         const int workers = step % 4 == 3 ? 2 + static_cast<int>(step) % (size - 1) : size;
-        replayed->replay->run({batch, batch}, workers, step % 8 == 0);
+        replayed->replay->run_on({batch, batch}, workers, step % 8 == 0);
         if (step % 8 == 0) replayed->replay->tell({batch, batch}, profiler);
         ASSERT_EQ(replayed->state(), expected) << name_of(dtype) << ", " << size << " threads, step " << step;
       }
@@ -172,4 +180,4 @@ TEST(RealKernels, ReplayedOnThreeAndEightThreadsAreTheEagerBits) {
 }
 
 }  // namespace
-}  // namespace reprise::capture
+}  // namespace reprise::cpu

@@ -6,8 +6,10 @@
 #include "tests/capture/steps.h"
 #include "tests/count_new.h"
 
-namespace reprise::capture {
+namespace reprise::cpu {
 namespace {
+
+using namespace capture;
 
 TEST(Allocation, AReplayAllocatesNothing) {
   Step step(2);
@@ -19,22 +21,22 @@ TEST(Allocation, AReplayAllocatesNothing) {
   const std::vector<NamedInput> inputs{{"token_ids", ids}};
   const std::vector<const Recording*> parts{&recording};
   const Binding binding({.smallest = {1, 1}, .largest = largest}, inputs, parts);
-  Replay replay(std::move(recording), largest, step.stream);
+  TeamReplay replay(std::move(recording), largest, cpu_stream(step.stream));
   const std::vector<const Tensor*> now{&ids};
   const int64_t before = allocations();
   for (int64_t tokens = 1; tokens <= 8; ++tokens)
     for (const int workers : {0, 1}) {
       const StepSizes sizes{.tokens = tokens, .seqs = 1};
       binding.check(sizes, now);
-      replay.run(sizes, workers);
+      replay.run_on(sizes, workers);
     }
   EXPECT_EQ(allocations(), before);
   // A traced one allocates its notes once.
-  replay.run(largest, 0, true);
+  replay.run_on(largest, 0, true);
   const int64_t traced = allocations();
-  for (const int workers : {0, 1, 2}) replay.run(largest, workers, true);
+  for (const int workers : {0, 1, 2}) replay.run_on(largest, workers, true);
   EXPECT_EQ(allocations(), traced);
 }
 
 }  // namespace
-}  // namespace reprise::capture
+}  // namespace reprise::cpu
