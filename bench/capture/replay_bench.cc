@@ -80,7 +80,7 @@ void reads(benchmark::State& state) {
   ThreadTeam team(2);
   CpuDevice device(team, Isa::scalar);
   Stream stream(device);
-  HeapStore store(BufferKind::weight, host_memory()), inputs(BufferKind::input);
+  HeapStore store(BufferKind::weight, host_memory()), inputs(BufferKind::input, host_memory());
   const Tensor out = inputs.allocate(DType::f32, {kItems});
   Recorder recorder;
   std::vector<Tensor> weights;

@@ -5,6 +5,7 @@
 
 #include "api/model_access.h"
 #include "core/error.h"
+#include "ops/launch_table.h"
 #include "ops/registry.h"
 
 namespace reprise {
@@ -48,7 +49,7 @@ void run_bf16(const KernelContext& context, int64_t begin, int64_t end) {
   }
 }
 
-void infer(const ops::OpCall& call, ops::OutputSpecs& outputs) {
+void infer_rows(const ops::OpCall& call, ops::OutputSpecs& outputs) {
   const Tensor& x = call.input(0);
   const int64_t columns = x.shape.rank() == 2 ? x.shape[1].constant : 0;
   if ((x.dtype != DType::f32 && x.dtype != DType::bf16) || x.layout != Layout::row_major || columns < 1 ||
@@ -59,8 +60,8 @@ void infer(const ops::OpCall& call, ops::OutputSpecs& outputs) {
   outputs.add(x.dtype, x.shape);
 }
 
-void launch(const ops::OpCall& call, Stream& stream, std::span<const Tensor> outputs,
-            ops::WorkspaceAllocator&) {
+void launch_rows(const ops::OpCall& call, Stream& stream, std::span<const Tensor> outputs,
+                 ops::WorkspaceAllocator&) {
   const auto& schema = static_cast<const RowSchema&>(call.schema);
   const Tensor& x = call.input(0);
   const int64_t columns = x.shape[1].constant;
@@ -87,9 +88,9 @@ Op register_op(CustomOp op) {
   schema.input_names = kOpInputs;
   schema.row_wise = true;
   schema.capturable = op.capturable;
-  schema.infer = infer;
-  schema.launch = launch;
+  schema.infer = infer_rows;
   ops::register_op(schema);
+  ops::register_launch(schema, DeviceKind::cpu, {launch_rows});
   return Op(static_cast<const ops::OpSchema*>(&schema));
 }
 

@@ -368,7 +368,7 @@ class Engine::Impl {
     std::swap(event.prompt_scores, sequence.prompt_scores);
     if (sequence.length() < sequence.max_length) {
       const int32_t token = runner_.samples().token(row);
-      if (token == kernels::cpu::SampleRow::kNotANumber) {
+      if (token == SampleRow::kNotANumber) {
         fail_without_number(sequence, sequence.length() - 1);
         return;
       }

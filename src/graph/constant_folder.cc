@@ -4,6 +4,7 @@
 
 #include "core/capture_rules.h"
 #include "core/error.h"
+#include "ops/launch_table.h"
 
 namespace reprise::graph {
 namespace {
@@ -43,7 +44,7 @@ std::vector<Tensor> EagerFolder::fold(const Graph& graph, const Node& node) {
   TemporaryWorkspace workspace(stream_.device().memory());
   const LayerScope layer(node.layer);
   const OpScope op(node.schema->name);
-  node.schema->launch(call, stream_, outputs, workspace);
+  ops::launch_of(*node.schema, stream_.device().kind()).launch(call, stream_, outputs, workspace);
   return outputs;
 }
 

@@ -61,8 +61,9 @@ std::vector<Workspace> measure_workspaces(const Graph& graph, StepSizes largest,
   const RecordingScope recording(stream, sink);
   WorkspaceMeter meter(largest, nothing);
   for (const Node& node : graph.nodes) {
-    if (node.schema->plan_workspace != nullptr) {
-      node.schema->plan_workspace(call_of(graph, node, tensors), meter);
+    const ops::OpLaunch& launch = ops::launch_of(*node.schema, stream.device().kind());
+    if (launch.plan_workspace != nullptr) {
+      launch.plan_workspace(call_of(graph, node, tensors), meter);
     } else if (node.schema->capturable) {
       std::array<Tensor, ops::Outputs::kMax> outputs;
       const auto count = static_cast<size_t>(computed_outputs(node));
@@ -70,7 +71,7 @@ std::vector<Workspace> measure_workspaces(const Graph& graph, StepSizes largest,
       const LayerScope layer(node.layer);
       const OpScope op(node.schema->name);
       try {
-        node.schema->launch(call_of(graph, node, tensors), stream, {outputs.data(), count}, meter);
+        launch.launch(call_of(graph, node, tensors), stream, {outputs.data(), count}, meter);
       } catch (const CaptureError&) {
         // It runs eagerly, between two recorded parts.
       }
@@ -109,6 +110,7 @@ Executor::Executor(Graph graph, MemoryPlan plan, std::byte* arena, Stream& strea
   for (size_t i = 0; i < graph_.nodes.size(); ++i) {
     const Node& node = graph_.nodes[i];
     Step& step = steps_.emplace_back(Step{.call = call_of(graph_, node, tensors_),
+                                          .launch = ops::launch_of(*node.schema, stream.device().kind()),
                                           .outputs = {},
                                           .output_count = static_cast<size_t>(computed_outputs(node)),
                                           .first_workspace = workspaces_.size()});
@@ -146,7 +148,7 @@ void Executor::run(NodeId begin, NodeId end) {
     end_workspace_ = i + 1 < steps_.size() ? steps_[i + 1].first_workspace : workspaces_.size();
     const LayerScope layer(graph_.nodes[i].layer);
     const OpScope op(step.call.schema.name);
-    step.call.schema.launch(step.call, stream_, {step.outputs.data(), step.output_count}, *this);
+    step.launch.launch(step.call, stream_, {step.outputs.data(), step.output_count}, *this);
     seed_fault(static_cast<NodeId>(i), step);
   }
 }

@@ -11,10 +11,11 @@
 #include "core/arena.h"
 #include "graph/graph.h"
 #include "graph/memory_plan.h"
+#include "ops/launch_table.h"
 
 namespace reprise::graph {
 
-// Workspace of every node at these sizes, found by asking the ops without running them: by the schema's
+// Workspace of every node at these sizes, found by asking the ops without running them: by its launch's
 // plan_workspace, or else, where the op can be captured, by its launch function while `stream` records; one
 // that then breaks a rule of captures has what it asked for until that point. `stream` doesn't record yet,
 // and its sizes are those of `largest` afterwards.
@@ -46,6 +47,7 @@ class Executor final : private ops::WorkspaceAllocator, private BufferOwner {
  private:
   struct Step {
     ops::OpCall call;
+    ops::OpLaunch launch;
     std::array<Tensor, ops::Outputs::kMax> outputs;
     size_t output_count = 0;
     size_t first_workspace = 0;  // into workspaces_; ends where the next step's begin

@@ -15,7 +15,7 @@
 
 namespace reprise::models {
 
-// The paged KV cache as a step sees it. Layout of a block: kernels/cpu/kv_write.h.
+// The paged KV cache as a step sees it. Layout of a block: core/kv_layout.h.
 struct KvLayer {
   Tensor keys;    // state, [blocks, kv_block_elements]
   Tensor values;  // state, same

@@ -1,14 +1,10 @@
 #include "ops/attention.h"
 
 #include "core/error.h"
-#include "device/cpu/cpu_device.h"
-#include "kernels/cpu/attention.h"
-#include "kernels/cpu/kv_write.h"
+#include "core/kv_layout.h"
 
 namespace reprise::ops {
 namespace {
-
-using kernels::cpu::AttentionScalars;
 
 constexpr std::string_view kWriteInputs[] = {"k", "v", "slots", "keys", "values"};
 constexpr std::string_view kWriteAttrs[] = {"kv_heads", "head_dim", "block_size"};
@@ -27,67 +23,30 @@ void infer_write(const OpCall& call, OutputSpecs&) {
                 name_of(call.input(3).dtype), width);
 }
 
-void launch_write(const OpCall& call, Stream& stream, std::span<const Tensor>, WorkspaceAllocator&) {
-  const int64_t width = call.integer(0) * call.integer(1);
-  const kernels::cpu::KvWriteScalars scalars{.kv_heads = call.integer(0),
-                                             .head_dim = call.integer(1),
-                                             .block_size = call.integer(2),
-                                             .k_stride = width,
-                                             .v_stride = width};
-  stream.launch(kernels::cpu::kv_write_kernel(cpu_of(stream).isa(), call.input(0).dtype),
-                kernels::cpu::kv_write_dims(scalars.kv_heads),
-                {reads(call.input(0)), reads(call.input(1)), reads(call.input(2)), updates(call.input(3)),
-                 updates(call.input(4))},
-                scalars);
-}
-
-AttentionScalars scalars_of(const OpCall& call) {
-  const int64_t heads = call.integer(0);
-  const int64_t head_dim = call.integer(2);
-  const int64_t partition_size = call.integer(6);
-  return {.heads = heads,
-          .kv_heads = call.integer(1),
-          .head_dim = head_dim,
-          .block_size = call.integer(5),
-          .max_blocks = call.input(3).shape[1].constant,
-          .window = call.integer(4),
-          .partition_size = partition_size,
-          .partitions = (call.integer(7) + partition_size - 1) / partition_size,
-          .q_stride = heads * head_dim,
-          .out_stride = heads * head_dim,
-          .scale = static_cast<float>(call.real(3))};
+void check_attention(const OpCall& call) {
+  const auto require = [](bool right, std::string_view what, int64_t found, std::string_view expected) {
+    if (!right) throw Error("[paged_attention] {} is {}, expected {}", what, found, expected);
+  };
+  const int64_t heads = call.integer(0), kv_heads = call.integer(1), head_dim = call.integer(2);
+  const int64_t window = call.integer(4), block_size = call.integer(5), partition_size = call.integer(6);
+  require(kv_heads >= 1, "kv_heads", kv_heads, "at least 1");
+  require(heads >= 1 && heads % kv_heads == 0, "heads", heads, "a multiple of kv_heads");
+  require(head_dim >= 1 && head_dim <= kMaxHeadDim, "head_dim", head_dim, "1 to 256");
+  require(block_size >= 16 && block_size % 16 == 0, "block_size", block_size, "a multiple of 16");
+  require(call.input(3).shape[1].constant >= 1, "max_blocks", call.input(3).shape[1].constant, "at least 1");
+  require(window >= 0, "window", window, "0 or more");
+  require(partition_size >= kAttentionTile && partition_size % kAttentionTile == 0, "partition_size",
+          partition_size, "a multiple of 64");
 }
 
 void infer_attention(const OpCall& call, OutputSpecs& outputs) {
   const Tensor& q = call.input(0);
-  const AttentionScalars scalars = scalars_of(call);
-  kernels::cpu::check_attention(scalars);
-  if (q.shape.rank() != 2 || q.shape[1] != Dim{scalars.heads * scalars.head_dim} ||
-      call.input(1).dtype != q.dtype)
+  check_attention(call);
+  const int64_t width = call.integer(0) * call.integer(2);
+  if (q.shape.rank() != 2 || q.shape[1] != Dim{width} || call.input(1).dtype != q.dtype)
     throw Error("[paged_attention] q {} {}, a cache of {}; expected [T, {}] of the cache's dtype",
-                name_of(q.dtype), to_string(q.shape), name_of(call.input(1).dtype),
-                scalars.heads * scalars.head_dim);
+                name_of(q.dtype), to_string(q.shape), name_of(call.input(1).dtype), width);
   outputs.add(q.dtype, q.shape);
-}
-
-void launch_attention(const OpCall& call, Stream& stream, std::span<const Tensor> outputs,
-                      WorkspaceAllocator& allocator) {
-  const Tensor& q = call.input(0);
-  const AttentionScalars scalars = scalars_of(call);
-  Tensor workspace;
-  if (scalars.partitions > 1)
-    workspace = allocator.workspace(DType::i8, Shape{kernels::cpu::attention_workspace_bytes(scalars)});
-  stream.launch(
-      kernels::cpu::paged_attention_kernel(cpu_of(stream).isa(), q.dtype),
-      kernels::cpu::attention_dims(scalars),
-      {reads(q), reads(call.input(1)), reads(call.input(2)), reads(call.input(3)), reads(call.input(4)),
-       reads(call.input(5)), writes(outputs[0]), workspace ? writes(workspace) : BufferArg{}},
-      scalars);
-  if (scalars.partitions > 1)
-    stream.launch(kernels::cpu::attention_merge_kernel(cpu_of(stream).isa(), q.dtype),
-                  kernels::cpu::attention_merge_dims(scalars),
-                  {reads(workspace), reads(call.input(4)), reads(call.input(5)), updates(outputs[0])},
-                  scalars);
 }
 
 }  // namespace
@@ -97,14 +56,12 @@ const OpSchema kKvWrite{.name = "kv_write",
                         .input_names = kWriteInputs,
                         .attr_names = kWriteAttrs,
                         .mutated_inputs = (1u << 3) | (1u << 4),
-                        .infer = infer_write,
-                        .launch = launch_write};
+                        .infer = infer_write};
 const OpSchema kPagedAttention{.name = "paged_attention",
                                .kind = OpKind::attention,
                                .input_names = kAttentionInputs,
                                .attr_names = kAttentionAttrs,
-                               .infer = infer_attention,
-                               .launch = launch_attention};
+                               .infer = infer_attention};
 
 void kv_write(const Tensor& k, const Tensor& v, const Tensor& slots, const Tensor& keys, const Tensor& values,
               const AttentionParams& params, Where where) {

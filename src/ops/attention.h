@@ -6,6 +6,8 @@
 
 namespace reprise::ops {
 
+inline constexpr int64_t kMaxHeadDim = 256;
+
 struct AttentionParams {
   int64_t heads = 0;
   int64_t kv_heads = 0;

@@ -1,10 +1,6 @@
 #include "ops/embedding.h"
 
 #include "core/error.h"
-#include "device/cpu/cpu_device.h"
-#include "kernels/cpu/embedding.h"
-#include "kernels/cpu/gather.h"
-#include "ops/packed_weight.h"
 
 namespace reprise::ops {
 namespace {
@@ -23,16 +19,6 @@ void infer_embedding(const OpCall& call, OutputSpecs& outputs) {
   outputs.add(weight.dtype, Shape{ids.shape[0], weight.shape[1]});
 }
 
-void launch_embedding(const OpCall& call, Stream& stream, std::span<const Tensor> outputs,
-                      WorkspaceAllocator&) {
-  const Tensor& ids = call.input(0);
-  const Tensor& weight = call.input(1);
-  const kernels::cpu::EmbeddingScalars scalars{.vocab = weight.shape[0].constant,
-                                               .k = weight.shape[1].constant};
-  stream.launch(kernels::cpu::embedding_kernel(weight.dtype), {.items = ids.shape[0], .grain = 4},
-                {reads(ids), reads_packed(weight), writes(outputs[0])}, scalars);
-}
-
 void infer_gather(const OpCall& call, OutputSpecs& outputs) {
   const Tensor& x = call.input(0);
   const Tensor& rows = call.input(1);
@@ -42,27 +28,17 @@ void infer_gather(const OpCall& call, OutputSpecs& outputs) {
   outputs.add(x.dtype, Shape{rows.shape[0], x.shape[1]});
 }
 
-void launch_gather(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {
-  const Tensor& x = call.input(0);
-  const Tensor& rows = call.input(1);
-  const kernels::cpu::GatherScalars scalars{.dim = x.shape[1].constant};
-  stream.launch(kernels::cpu::gather_rows_kernel(cpu_of(stream).isa(), x.dtype),
-                {.items = rows.shape[0], .grain = 8}, {reads(x), reads(rows), writes(outputs[0])}, scalars);
-}
-
 }  // namespace
 
 const OpSchema kEmbedding{.name = "embedding",
                           .kind = OpKind::data_movement,
                           .input_names = kEmbeddingInputs,
                           .row_wise = true,
-                          .infer = infer_embedding,
-                          .launch = launch_embedding};
+                          .infer = infer_embedding};
 const OpSchema kGatherRows{.name = "gather_rows",
                            .kind = OpKind::data_movement,
                            .input_names = kGatherInputs,
-                           .infer = infer_gather,
-                           .launch = launch_gather};
+                           .infer = infer_gather};
 
 Tensor embedding(const Tensor& ids, const Tensor& weight, Where where) {
   return dispatch_one(OpCall(kEmbedding, {&ids, &weight}, {}, where));

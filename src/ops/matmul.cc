@@ -1,21 +1,15 @@
 #include "ops/matmul.h"
 
 #include "core/error.h"
-#include "core/thread_team.h"
-#include "device/cpu/cpu_device.h"
-#include "kernels/cpu/matmul.h"
-#include "ops/packed_weight.h"
 
 namespace reprise::ops {
 namespace {
-
-using kernels::cpu::kMaxSegments;
 
 constexpr std::string_view kMatmulInputs[] = {"x", "weight", "bias"};
 constexpr std::string_view kGroupInputs[] = {"x",       "weight0", "bias0",   "weight1", "bias1",
                                              "weight2", "bias2",   "weight3", "bias3"};
 constexpr std::string_view kMatmulAttrs[] = {"out"};
-static_assert(std::size(kGroupInputs) == 1 + 2 * kMaxSegments && kMaxSegments <= Outputs::kMax);
+static_assert(std::size(kGroupInputs) == 1 + 2 * kMaxMatmulSegments && kMaxMatmulSegments <= Outputs::kMax);
 
 // Segment i of a call: a matmul is a group of one.
 const Tensor& weight_of(const OpCall& call, int i) {
@@ -54,27 +48,6 @@ void infer_matmul(const OpCall& call, OutputSpecs& outputs) {
                   call.schema.input_names[static_cast<size_t>(i)]);
 }
 
-void launch_matmul(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {
-  const Tensor& x = call.input(0);
-  const size_t segments = outputs.size();
-  kernels::cpu::MatmulScalars scalars{.rows = x.shape[0],
-                                      .k = x.shape[1].constant,
-                                      .out = call.dtype(0),
-                                      .segments = static_cast<int32_t>(segments)};
-  std::array<BufferArg, 1 + 3 * kMaxSegments> buffers;
-  buffers[0] = reads(x);
-  for (size_t i = 0; i < segments; ++i) {
-    const Tensor& weight = weight_of(call, static_cast<int>(i));
-    scalars.n[i] = weight.shape[0].constant;
-    buffers[1 + 3 * i] = reads_packed(weight);
-    buffers[2 + 3 * i] = reads(bias_of(call, static_cast<int>(i)));
-    buffers[3 + 3 * i] = writes(outputs[i]);
-  }
-  stream.launch(kernels::cpu::matmul_kernel(cpu_of(stream).isa(), x.dtype),
-                kernels::cpu::matmul_dims({scalars.n.data(), segments}, cpu_of(stream).team().size()),
-                std::span<const BufferArg>(buffers.data(), 1 + 3 * segments), scalars);
-}
-
 Outputs decompose_group(const OpCall& call) {
   Outputs outputs;
   for (const int segments = segments_of(call); outputs.count < segments; ++outputs.count)
@@ -91,15 +64,13 @@ const OpSchema kMatmul{.name = "matmul",
                        .input_names = kMatmulInputs,
                        .attr_names = kMatmulAttrs,
                        .row_wise = true,
-                       .infer = infer_matmul,
-                       .launch = launch_matmul};
+                       .infer = infer_matmul};
 const OpSchema kMatmulGroup{.name = "matmul_group",
                             .kind = OpKind::matmul,
                             .input_names = kGroupInputs,
                             .attr_names = kMatmulAttrs,
                             .row_wise = true,
                             .infer = infer_matmul,
-                            .launch = launch_matmul,
                             .decompose = decompose_group};
 
 Tensor matmul(const Tensor& x, const Tensor& weight, const Tensor& bias, DType out, Where where) {

@@ -5,6 +5,8 @@
 
 namespace reprise::ops {
 
+inline constexpr int kMaxMatmulSegments = 4;  // weights of a matmul_group
+
 // x [rows, K], weight packed [N, K], bias f32 [N] or empty -> [rows, N] of dtype `out`.
 // Sum over k in the ISA level's one order, then + bias, then one rounding to `out`.
 Tensor matmul(const Tensor& x, const Tensor& weight, const Tensor& bias, DType out,

@@ -1,8 +1,6 @@
 #include "ops/norm.h"
 
 #include "core/error.h"
-#include "device/cpu/cpu_device.h"
-#include "kernels/cpu/norm.h"
 #include "ops/elementwise.h"
 
 namespace reprise::ops {
@@ -37,37 +35,6 @@ void infer_add(const OpCall& call, OutputSpecs& outputs) {
   outputs.add(x.dtype, x.shape);
 }
 
-kernels::cpu::NormScalars scalars_of(const OpCall& call, const Tensor& weight) {
-  return {.dim = weight.shape[0].constant, .eps = static_cast<float>(call.real(0))};
-}
-
-LaunchDims dims_of(const Tensor& x, const Tensor& weight) {
-  return kernels::cpu::row_dims(x.shape[0] * (x.shape.row_elements() / weight.shape[0].constant));
-}
-
-void launch_rms(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {
-  const Tensor& x = call.input(0);
-  const Tensor& weight = call.input(1);
-  stream.launch(kernels::cpu::rms_norm_kernel(cpu_of(stream).isa(), x.dtype), dims_of(x, weight),
-                {reads(x), reads(weight), writes(outputs[0])}, scalars_of(call, weight));
-}
-
-void launch_layer(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {
-  const Tensor& x = call.input(0);
-  const Tensor& weight = call.input(1);
-  stream.launch(kernels::cpu::layer_norm_kernel(cpu_of(stream).isa(), x.dtype), dims_of(x, weight),
-                {reads(x), reads(weight), reads(call.optional(2)), writes(outputs[0])},
-                scalars_of(call, weight));
-}
-
-void launch_add(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {
-  const Tensor& x = call.input(0);
-  const Tensor& weight = call.input(2);
-  stream.launch(kernels::cpu::add_rms_norm_kernel(cpu_of(stream).isa(), x.dtype), dims_of(x, weight),
-                {reads(x), reads(call.input(1)), reads(weight), writes(outputs[0]), writes(outputs[1])},
-                scalars_of(call, weight));
-}
-
 Outputs decompose_add(const OpCall& call) {
   Tensor sum = add(call.input(0), call.input(1), call.where);
   Tensor y = rms_norm(sum, call.input(2), call.real(0), call.where);
@@ -82,16 +49,14 @@ const OpSchema kRmsNorm{.name = "rms_norm",
                         .attr_names = kNormAttrs,
                         .row_wise = true,
                         .may_share = {0b1},
-                        .infer = infer_norm,
-                        .launch = launch_rms};
+                        .infer = infer_norm};
 const OpSchema kLayerNorm{.name = "layer_norm",
                           .kind = OpKind::reduction,
                           .input_names = kLayerInputs,
                           .attr_names = kNormAttrs,
                           .row_wise = true,
                           .may_share = {0b1},
-                          .infer = infer_norm,
-                          .launch = launch_layer};
+                          .infer = infer_norm};
 const OpSchema kAddRmsNorm{.name = "add_rms_norm",
                            .kind = OpKind::reduction,
                            .input_names = kAddRmsInputs,
@@ -99,7 +64,6 @@ const OpSchema kAddRmsNorm{.name = "add_rms_norm",
                            .row_wise = true,
                            .may_share = {0b11, 0b11},
                            .infer = infer_add,
-                           .launch = launch_add,
                            .decompose = decompose_add};
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps, Where where) {

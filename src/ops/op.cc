@@ -1,6 +1,7 @@
 #include "ops/op.h"
 
 #include "core/error.h"
+#include "ops/launch_table.h"
 
 namespace reprise::ops {
 namespace {
@@ -56,7 +57,8 @@ Outputs EagerDispatcher::dispatch(const OpCall& call) {
     outputs.tensors[static_cast<size_t>(i)] = arena_.allocate(spec.dtype, spec.shape);
   }
   const OpScope scope(call.schema.name);
-  call.schema.launch(call, stream_, {outputs.tensors.data(), static_cast<size_t>(outputs.count)}, *this);
+  launch_of(call.schema, stream_.device().kind())
+      .launch(call, stream_, {outputs.tensors.data(), static_cast<size_t>(outputs.count)}, *this);
   return outputs;
 }
 

@@ -69,7 +69,7 @@ struct OutputSpecs {
   void add(DType dtype, const Shape& shape) { specs[static_cast<size_t>(count++)] = {dtype, shape}; }
 };
 
-// Where a launch function gets memory that only this op needs.
+// Where a launch gets memory that only this op needs.
 class WorkspaceAllocator {
  public:
   virtual Tensor workspace(DType dtype, const Shape& shape) = 0;
@@ -88,26 +88,18 @@ struct OpSchema {
   // the inputs.
   uint32_t mutated_inputs = 0;
   // Row r of each output depends on row r of those inputs that have the output's first dimension, and on the
-  // others as a whole: so an output of which few rows are read may be computed for these alone. `launch` then
+  // others as a whole: so an output of which few rows are read may be computed for these alone. Its launch then
   // takes the rows from its inputs' shapes, not from T; an op that mutates is never row-wise.
   bool row_wise = false;
   // For output i, the inputs (bits) whose storage it may take, because the kernel reads an element before it
   // writes there. Each output may do so at the same time, with an input of its own.
   std::array<uint16_t, Outputs::kMax> may_share = {};
-  // Its launches can be recorded. Without it the op runs between two recorded parts of a step, and `launch`
-  // is called only where it may run.
+  // Its launches can be recorded. Without it the op runs between two recorded parts of a step, and its launch
+  // (ops/launch_table.h) is called only where it may run.
   bool capturable = true;
 
   // Dtypes and shapes of the outputs. Throws Error when the inputs don't fit together.
   void (*infer)(const OpCall& call, OutputSpecs& outputs) = nullptr;
-  // Sends the launches of the op to the stream; `outputs` are allocated as `infer` said.
-  void (*launch)(const OpCall& call, Stream& stream, std::span<const Tensor> outputs,
-                 WorkspaceAllocator& workspace) = nullptr;
-  // Asks for the workspace that `launch` will ask for: the same shapes in the same order. It launches
-  // nothing, and the tensors of `call` have no bytes. Where it is null, `launch` itself is asked while a
-  // stream records; so an op that takes workspace needs this function if it isn't capturable, or breaks a
-  // rule of captures first.
-  void (*plan_workspace)(const OpCall& call, WorkspaceAllocator& workspace) = nullptr;
   // The same in plainer ops: what a fused op means, bit by bit. Null: the op is primitive.
   Outputs (*decompose)(const OpCall& call) = nullptr;
 };

@@ -1,8 +1,6 @@
 #include "ops/rotary.h"
 
 #include "core/error.h"
-#include "device/cpu/cpu_device.h"
-#include "kernels/cpu/rotary.h"
 
 namespace reprise::ops {
 namespace {
@@ -24,21 +22,6 @@ void infer_angles(const OpCall& call, OutputSpecs& outputs) {
   outputs.add(DType::f32, Shape{positions[0], half});
 }
 
-void launch_angles(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {
-  const kernels::cpu::RotaryAnglesScalars scalars{.half = call.integer(0) / 2,
-                                                  .attention_scaling = static_cast<float>(call.real(1)),
-                                                  .round_bf16 = call.dtype(2) == DType::bf16,
-                                                  .dynamic = call.integer(3) != 0,
-                                                  .base = call.real(4),
-                                                  .factor = call.real(5),
-                                                  .original_max_position = call.integer(6)};
-  stream.launch(kernels::cpu::rotary_angles_kernel(cpu_of(stream).isa(), DType::f32),
-                {.items = call.input(0).shape[0], .grain = 16},
-                {reads(call.input(0)), reads(call.input(1)), reads(call.input(2)), writes(outputs[0]),
-                 writes(outputs[1])},
-                scalars);
-}
-
 void infer_rotary(const OpCall& call, OutputSpecs& outputs) {
   const Tensor& x = call.input(0);
   const Shape& cos = call.input(1).shape;
@@ -52,23 +35,6 @@ void infer_rotary(const OpCall& call, OutputSpecs& outputs) {
   outputs.add(x.dtype, x.shape);
 }
 
-void launch_rotary(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {
-  const Tensor& x = call.input(0);
-  const int64_t width = x.shape[1].constant;
-  const int64_t head_dim = call.integer(0);
-  const kernels::cpu::RotaryScalars scalars{
-      .heads = width / head_dim,
-      .head_dim = head_dim,
-      .rot_dim = call.input(1).shape[1].constant * 2,
-      .x_stride = width,
-      .y_stride = width,
-      .interleaved = call.integer(1) == static_cast<int64_t>(RotaryStyle::interleaved),
-      .round_products = call.integer(2) != 0};
-  stream.launch(kernels::cpu::rotary_kernel(cpu_of(stream).isa(), x.dtype),
-                kernels::cpu::rotary_dims(x.shape[0], scalars.heads),
-                {reads(x), reads(call.input(1)), reads(call.input(2)), writes(outputs[0])}, scalars);
-}
-
 }  // namespace
 
 const OpSchema kRotaryAngles{.name = "rotary_angles",
@@ -76,16 +42,14 @@ const OpSchema kRotaryAngles{.name = "rotary_angles",
                              .input_names = kAnglesInputs,
                              .attr_names = kAnglesAttrs,
                              .row_wise = true,
-                             .infer = infer_angles,
-                             .launch = launch_angles};
+                             .infer = infer_angles};
 const OpSchema kRotary{.name = "rotary",
                        .kind = OpKind::elementwise,
                        .input_names = kRotaryInputs,
                        .attr_names = kRotaryAttrs,
                        .row_wise = true,
                        .may_share = {0b1},
-                       .infer = infer_rotary,
-                       .launch = launch_rotary};
+                       .infer = infer_rotary};
 
 RotaryAngles rotary_angles(const Tensor& positions, const Tensor& rope_lengths, const Tensor& inv_freq,
                            const RotaryParams& params, Where where) {

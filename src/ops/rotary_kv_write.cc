@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
-#include "device/cpu/cpu_device.h"
-#include "kernels/cpu/rotary_kv_write.h"
 #include "ops/attention.h"
 #include "ops/embedding.h"
 #include "ops/norm.h"
@@ -13,12 +11,12 @@
 namespace reprise::ops {
 namespace {
 
-constexpr std::string_view kRotaryKvInputs[] = {"q",   "k",         "v",     "q_norm", "k_norm", "cos",
-                                                "sin", "positions", "slots", "keys",   "values"};
-enum Input { kQ, kK, kV, kQNorm, kKNorm, kCos, kSin, kPositions, kSlots, kKeys, kValues };
+using namespace rotary_kv_write;
+
+constexpr std::string_view kInputs[] = {"q",   "k",         "v",     "q_norm", "k_norm", "cos",
+                                        "sin", "positions", "slots", "keys",   "values"};
 constexpr std::string_view kRotaryKvAttrs[] = {"kv_heads", "head_dim",       "block_size",
                                                "style",    "round_products", "eps"};
-enum Attr { kKvHeads, kHeadDim, kBlockSize, kStyle, kRoundProducts, kEps };
 
 // Throws where an input isn't `right` or of another dtype; the rest says what its shape should have been.
 template <typename... Args>
@@ -26,9 +24,8 @@ void check_rotary_kv(bool right, const OpCall& call, Input input, DType dtype,
                      fmt::format_string<Args...> expected, Args&&... args) {
   const Tensor& tensor = call.optional(input);
   if (!right || tensor.dtype != dtype)
-    throw Error("[rotary_kv_write] {} is {} {}, expected {} {}", kRotaryKvInputs[input],
-                name_of(tensor.dtype), to_string(tensor.shape), name_of(dtype),
-                fmt::format(expected, std::forward<Args>(args)...));
+    throw Error("[rotary_kv_write] {} is {} {}, expected {} {}", kInputs[input], name_of(tensor.dtype),
+                to_string(tensor.shape), name_of(dtype), fmt::format(expected, std::forward<Args>(args)...));
 }
 
 void infer_rotary_kv(const OpCall& call, OutputSpecs& outputs) {
@@ -55,28 +52,6 @@ void infer_rotary_kv(const OpCall& call, OutputSpecs& outputs) {
   outputs.add(dtype, q);
 }
 
-void launch_rotary_kv(const OpCall& call, Stream& stream, std::span<const Tensor> outputs,
-                      WorkspaceAllocator&) {
-  const Tensor& q = call.input(kQ);
-  const int64_t head_dim = call.integer(kHeadDim);
-  const kernels::cpu::RotaryKvWriteScalars scalars{
-      .heads = q.shape[1].constant / head_dim,
-      .kv_heads = call.integer(kKvHeads),
-      .head_dim = head_dim,
-      .rot_dim = call.input(kCos).shape[1].constant * 2,
-      .block_size = call.integer(kBlockSize),
-      .interleaved = call.integer(kStyle) == static_cast<int64_t>(RotaryStyle::interleaved),
-      .round_products = call.integer(kRoundProducts) != 0,
-      .eps = static_cast<float>(call.real(kEps))};
-  stream.launch(kernels::cpu::rotary_kv_write_kernel(cpu_of(stream).isa(), q.dtype),
-                kernels::cpu::rotary_kv_write_dims(scalars),
-                {reads(q), reads(call.input(kK)), reads(call.input(kV)), reads(call.optional(kQNorm)),
-                 reads(call.optional(kKNorm)), reads(call.input(kCos)), reads(call.input(kSin)),
-                 reads(call.optional(kPositions)), reads(call.input(kSlots)), updates(call.input(kKeys)),
-                 updates(call.input(kValues)), writes(outputs[0])},
-                scalars);
-}
-
 Outputs decompose_rotary_kv(const OpCall& call) {
   const int64_t head_dim = call.integer(kHeadDim);
   const auto angle = [&](Input table) {
@@ -101,12 +76,11 @@ Outputs decompose_rotary_kv(const OpCall& call) {
 
 const OpSchema kRotaryKvWrite{.name = "rotary_kv_write",
                               .kind = OpKind::data_movement,
-                              .input_names = kRotaryKvInputs,
+                              .input_names = kInputs,
                               .attr_names = kRotaryKvAttrs,
                               .mutated_inputs = (1u << kKeys) | (1u << kValues),
                               .may_share = {1u << kQ},
                               .infer = infer_rotary_kv,
-                              .launch = launch_rotary_kv,
                               .decompose = decompose_rotary_kv};
 
 }  // namespace reprise::ops

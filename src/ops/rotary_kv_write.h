@@ -6,6 +6,12 @@
 
 namespace reprise::ops {
 
+// Places of its inputs and attributes.
+namespace rotary_kv_write {
+enum Input { kQ, kK, kV, kQNorm, kKNorm, kCos, kSin, kPositions, kSlots, kKeys, kValues };
+enum Attr { kKvHeads, kHeadDim, kBlockSize, kStyle, kRoundProducts, kEps };
+}  // namespace rotary_kv_write
+
 // Fused, made by passes.
 //   (q [T, heads * head_dim], k, v [T, kv_heads * head_dim], q_norm, k_norm f32 [head_dim] or absent,
 //    cos, sin f32, positions i32 [T] or absent, slots i32 [T], keys, values)

@@ -7,7 +7,7 @@
 namespace reprise::ops {
 
 // Persistent buffers of the sampler; rows are those of the step's sequences. Meaning of the entries:
-// kernels/cpu/sampling.h.
+// core/sample_row.h.
 struct SampleTensors {
   Tensor plan;          // i8 [S, sizeof(SampleRow)], input
   Tensor biases;        // i32 [slots, 2 * max_biases], input: TokenBias

@@ -4,6 +4,7 @@
 
 #include "core/capture_error.h"
 #include "core/capture_rules.h"
+#include "ops/launch_table.h"
 #include "ops/op.h"
 #include "tests/capture/steps.h"
 
@@ -105,9 +106,10 @@ TEST_F(Rules, DispatchedOpsNameTheirLaunches) {
   static const ops::OpSchema schema{
       .name = "probe",
       .kind = ops::OpKind::opaque,
-      .infer = [](const ops::OpCall&, ops::OutputSpecs& outputs) { outputs.add(DType::i32, {4}); },
-      .launch = [](const ops::OpCall&, Stream& stream, std::span<const Tensor> outputs,
-                   ops::WorkspaceAllocator&) { stream.fill_bytes(outputs[0], 0); }};
+      .infer = [](const ops::OpCall&, ops::OutputSpecs& outputs) { outputs.add(DType::i32, {4}); }};
+  ops::register_launch(schema, DeviceKind::cpu,
+                       {[](const ops::OpCall&, Stream& stream, std::span<const Tensor> outputs,
+                           ops::WorkspaceAllocator&) { stream.fill_bytes(outputs[0], 0); }});
   StepArena arena(host_memory(), 1 << 20);
   ops::EagerDispatcher dispatcher(step.stream, arena);
   const ops::DispatchScope scope(dispatcher);

@@ -28,7 +28,7 @@ void throw_when_due(const ops::OpCall&, Stream&) {
   if (how == 2) throw InternalError("a check failed");
   throw 42;
 }
-const ops::OpSchema kThrowing = copying_op<throw_when_due>("test_throwing");
+const ops::OpSchema kThrowing = copying_op("test_throwing");
 
 constexpr int kWays = 4;
 const char* const kSaid[kWays] = {"the op is broken", "out of memory", "a check failed", "no std::exception"};
@@ -49,7 +49,7 @@ class FailingStep : public testing::Test {
  protected:
   void SetUp() override {
     launches_left = -1;
-    register_probe(kThrowing);
+    register_probe(kThrowing, {launch_copy<throw_when_due>});
     Probed clean(small_engine_config());
     expected_ = clean.run(three_requests());
   }
@@ -171,20 +171,20 @@ const Kernel kNanRows{"test_nan_rows", nan_rows};
 struct NoScalars {
   int64_t unused = 0;
 };
-const ops::OpSchema kNanOp{
-    .name = "test_nan_rows",
-    .kind = ops::OpKind::data_movement,
-    .input_names = kNanInputs,
-    .infer = [](const ops::OpCall& call,
-                ops::OutputSpecs& outputs) { outputs.add(call.input(0).dtype, call.input(0).shape); },
-    .launch =
-        [](const ops::OpCall& call, Stream& stream, std::span<const Tensor> outputs,
-           ops::WorkspaceAllocator&) {
-          stream.launch(kNanRows, {.items = kTokens, .grain = 1},
-                        {reads(call.input(0)), reads(call.input(1)), writes(outputs[0])}, NoScalars{});
-        }};
+const ops::OpSchema kNanOp{.name = "test_nan_rows",
+                           .kind = ops::OpKind::data_movement,
+                           .input_names = kNanInputs,
+                           .infer = [](const ops::OpCall& call, ops::OutputSpecs& outputs) {
+                             outputs.add(call.input(0).dtype, call.input(0).shape);
+                           }};
+void launch_nan_rows(const ops::OpCall& call, Stream& stream, std::span<const Tensor> outputs,
+                     ops::WorkspaceAllocator&) {
+  stream.launch(kNanRows, {.items = kTokens, .grain = 1},
+                {reads(call.input(0)), reads(call.input(1)), writes(outputs[0])}, NoScalars{});
+}
 
 TEST(NotANumber, IsOneRequestsErrorThatNamesThePlace) {
+  ops::register_launch(kNanOp, DeviceKind::cpu, {launch_nan_rows});
   register_probe([](const Tensor& x, const models::ForwardInput& input) {
     return ops::dispatch_one(ops::OpCall(kNanOp, {&x, &input.token_ids}));
   });

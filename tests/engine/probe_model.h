@@ -10,6 +10,7 @@
 #include "models/layers/rope.h"
 #include "models/registry.h"
 #include "ops/embedding.h"
+#include "ops/launch_table.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
 #include "tests/engine/small_model.h"
@@ -89,20 +90,20 @@ void launch_copy(const ops::OpCall& call, Stream& stream, std::span<const Tensor
 
 inline constexpr std::string_view kProbeInputs[] = {"x"};
 
-template <void (*before)(const ops::OpCall&, Stream&)>
 constexpr ops::OpSchema copying_op(std::string_view name, ops::OpKind kind = ops::OpKind::data_movement,
                                    bool capturable = true) {
   return {.name = name,
           .kind = kind,
           .input_names = kProbeInputs,
           .capturable = capturable,
-          .infer = [](const ops::OpCall& call,
-                      ops::OutputSpecs& outputs) { outputs.add(call.input(0).dtype, call.input(0).shape); },
-          .launch = launch_copy<before>};
+          .infer = [](const ops::OpCall& call, ops::OutputSpecs& outputs) {
+            outputs.add(call.input(0).dtype, call.input(0).shape);
+          }};
 }
 
 // A model whose probe is that op.
-inline void register_probe(const ops::OpSchema& schema) {
+inline void register_probe(const ops::OpSchema& schema, ops::OpLaunch launch) {
+  ops::register_launch(schema, DeviceKind::cpu, launch);
   register_probe([&schema](const Tensor& x, const models::ForwardInput&) {
     return ops::dispatch_one(ops::OpCall(schema, {&x}));
   });

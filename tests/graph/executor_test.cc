@@ -266,10 +266,11 @@ TEST(Executor, AnOpThatCannotBeCapturedIsNotAsked) {
       .name = "test_peeks",
       .kind = ops::OpKind::opaque,
       .capturable = false,
-      .infer = [](const ops::OpCall&, ops::OutputSpecs& outputs) { outputs.add(DType::f32, Shape{4}); },
-      .launch = [](const ops::OpCall&, Stream& stream, std::span<const Tensor> outputs,
-                   ops::WorkspaceAllocator&) { stream.read_back(outputs[0]); }};
+      .infer = [](const ops::OpCall&, ops::OutputSpecs& outputs) { outputs.add(DType::f32, Shape{4}); }};
   ops::register_op(peeks);
+  ops::register_launch(peeks, DeviceKind::cpu,
+                       {[](const ops::OpCall&, Stream& stream, std::span<const Tensor> outputs,
+                           ops::WorkspaceAllocator&) { stream.read_back(outputs[0]); }});
   const Graph graph = parse("graph g {\n %0 = test_peeks() : f32[4]\n return y = %0\n}");
   ThreadTeam team(1);
   CpuDevice device(team, Isa::scalar);
@@ -301,22 +302,24 @@ void wait_and_fill_two(const ops::OpCall& call, Stream& stream, std::span<const 
   stream.copy(call.input(0), outputs[0]);
 }
 constexpr std::string_view kX[] = {"x"};
-constexpr ops::OpSchema fills_two(std::string_view name, bool capturable, bool planned) {
+constexpr ops::OpSchema fills_two(std::string_view name, bool capturable) {
   return {.name = name,
           .kind = ops::OpKind::opaque,
           .input_names = kX,
           .capturable = capturable,
-          .infer = [](const ops::OpCall& call,
-                      ops::OutputSpecs& outputs) { outputs.add(call.input(0).dtype, call.input(0).shape); },
-          .launch = wait_and_fill_two,
-          .plan_workspace = planned ? plan_two : nullptr};
+          .infer = [](const ops::OpCall& call, ops::OutputSpecs& outputs) {
+            outputs.add(call.input(0).dtype, call.input(0).shape);
+          }};
 }
 
 TEST(Executor, PlansTheWorkspaceOfOpsThatCannotBeAsked) {
-  static constexpr ops::OpSchema uncapturable = fills_two("test_fills_uncapturable", false, true);
-  static constexpr ops::OpSchema waits = fills_two("test_fills_waits", true, true);
-  static constexpr ops::OpSchema unplanned = fills_two("test_fills_unplanned", false, false);
-  for (const ops::OpSchema* op : {&uncapturable, &waits, &unplanned}) ops::register_op(*op);
+  static constexpr ops::OpSchema uncapturable = fills_two("test_fills_uncapturable", false);
+  static constexpr ops::OpSchema waits = fills_two("test_fills_waits", true);
+  static constexpr ops::OpSchema unplanned = fills_two("test_fills_unplanned", false);
+  for (const ops::OpSchema* op : {&uncapturable, &waits, &unplanned}) {
+    ops::register_op(*op);
+    ops::register_launch(*op, DeviceKind::cpu, {wait_and_fill_two, op == &unplanned ? nullptr : plan_two});
+  }
   ThreadTeam team(2);
   CpuDevice device(team, Isa::scalar);
   Stream stream(device);

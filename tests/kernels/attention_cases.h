@@ -143,7 +143,6 @@ inline std::vector<std::vector<float>> attend(const VecTable& table, DType dtype
                                    .q_stride = q_row,
                                    .out_stride = q_row,
                                    .scale = 1 / std::sqrt(static_cast<float>(shape.head_dim))};
-    check_attention(scalars);
     Call call{.sizes = sizes,
               .items = attention_dims(scalars).items.eval(sizes),
               .storage = {to_bytes(dtype, q), k_cache, v_cache, int_bytes(tables), int_bytes(seq_of_token),

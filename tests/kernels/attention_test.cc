@@ -189,31 +189,5 @@ TEST(AttentionTest, LargeScoresDoNotOverflow) {
   }
 }
 
-TEST(AttentionTest, BadScalarsAreNamed) {
-  AttentionScalars scalars{.heads = 4,
-                           .kv_heads = 2,
-                           .head_dim = 16,
-                           .block_size = 64,
-                           .max_blocks = 1,
-                           .q_stride = 64,
-                           .out_stride = 64};
-  check_attention(scalars);
-  const auto refused = [&](auto change) {
-    AttentionScalars bad = scalars;
-    change(bad);
-    EXPECT_THROW(check_attention(bad), Error);
-  };
-  refused([](AttentionScalars& s) { s.heads = 5; });
-  refused([](AttentionScalars& s) { s.kv_heads = 0; });
-  refused([](AttentionScalars& s) { s.head_dim = 257; });
-  refused([](AttentionScalars& s) { s.block_size = 24; });
-  refused([](AttentionScalars& s) { s.q_stride = 63; });
-  refused([](AttentionScalars& s) { s.window = -1; });
-  refused([](AttentionScalars& s) {
-    s.partitions = 2;
-    s.partition_size = 100;
-  });
-}
-
 }  // namespace
 }  // namespace reprise::kernels::cpu::testing

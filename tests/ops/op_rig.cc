@@ -10,6 +10,7 @@
 #include "core/recording_scope.h"
 #include "core/thread_team.h"
 #include "device/cpu/cpu_device.h"
+#include "ops/launch_table.h"
 #include "ops/packed_weight.h"
 
 namespace reprise::ops::testing {
@@ -56,7 +57,7 @@ class Run {
                    : tensors_[static_cast<size_t>(from)]);
     }
     EagerDispatcher workspace(stream_, arena_);
-    op_.schema->launch(*call_, stream_, outputs, workspace);
+    launch_of(*op_.schema, DeviceKind::cpu).launch(*call_, stream_, outputs, workspace);
     expect_guards();
     Result result = result_of(outputs);
     for (size_t i = 0; i < op_.inputs.size(); ++i) {
@@ -86,7 +87,7 @@ class Run {
                                         specs.specs[static_cast<size_t>(i)].shape));
     EagerDispatcher workspace(stream_, arena_);
     const RecordingScope recording(stream_, sink);
-    op_.schema->launch(*call_, stream_, outputs, workspace);
+    launch_of(*op_.schema, DeviceKind::cpu).launch(*call_, stream_, outputs, workspace);
     return sink.bytes;
   }
 

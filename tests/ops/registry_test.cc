@@ -1,4 +1,5 @@
 #include "ops/registry.h"
+#include "ops/launch_table.h"
 
 #include <gmock/gmock.h>
 
@@ -34,7 +35,7 @@ TEST(RegistryTest, SchemasAreSound) {
     EXPECT_LE(inputs, static_cast<size_t>(OpCall::kMaxInputs));
     EXPECT_LE(op->attr_names.size(), static_cast<size_t>(OpCall::kMaxAttrs));
     EXPECT_NE(op->infer, nullptr);
-    EXPECT_NE(op->launch, nullptr);
+    EXPECT_NE(find_launch(*op, DeviceKind::cpu), nullptr);
     EXPECT_EQ(op->mutated_inputs >> inputs, 0u);
     EXPECT_FALSE(op->row_wise && op->mutated_inputs != 0);
     for (uint16_t sharable : op->may_share) {
@@ -56,10 +57,8 @@ TEST(RegistryTest, EveryPromiseIsTried) {
 }
 
 TEST(RegistryTest, AProgramAddsOpsAndReplacesThem) {
-  static const OpSchema mine{
-      .name = "mine", .kind = OpKind::opaque, .infer = kAdd.infer, .launch = kAdd.launch};
-  static const OpSchema better{
-      .name = "mine", .kind = OpKind::elementwise, .infer = kAdd.infer, .launch = kAdd.launch};
+  static const OpSchema mine{.name = "mine", .kind = OpKind::opaque, .infer = kAdd.infer};
+  static const OpSchema better{.name = "mine", .kind = OpKind::elementwise, .infer = kAdd.infer};
   const size_t before = all_ops().size();
   register_op(mine);
   EXPECT_EQ(find_op("mine"), &mine);

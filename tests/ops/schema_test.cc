@@ -3,6 +3,8 @@
 
 #include "core/error.h"
 #include "ops/attention.h"
+#include "ops/elementwise.h"
+#include "ops/launch_table.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
 #include "ops/rotary_kv_write.h"
@@ -130,6 +132,42 @@ TEST_F(RotaryKvWriteSchemaTest, TablesComeWithPositions) {
   tabled = call;
   tabled.inputs[7] = integers({kTokens}, {1, 2, 3});
   expect_refusal(tabled, "cos is float32 [T, 3], expected float32 [positions, at most 4]");
+}
+
+TEST(SchemaTest, PagedAttentionNamesTheAttributeThatIsWrong) {
+  enum Attr { kHeads, kKvHeads, kHeadDim, kScale, kWindow, kBlockSize, kPartitionSize, kMaxModelLen };
+  const OpCase good{
+      .what = "",
+      .schema = &kPagedAttention,
+      .sizes = kSizes,
+      .inputs = {rows(64), constant({4, 2 * 16 * 64}), constant({4, 2 * 16 * 64}),
+                 random(DType::i32, Shape{kSeqs, 1}, kSizes, 1),
+                 random(DType::i32, Shape{kTokens}, kSizes, 1),
+                 random(DType::i32, Shape{kTokens}, kSizes, 1)},
+      .attrs = {int64_t{4}, int64_t{2}, int64_t{16}, 1.0, int64_t{0}, int64_t{64}, int64_t{64}, int64_t{64}}};
+  EXPECT_EQ(infer(good).count, 1);
+  const auto refused = [&](Attr attr, int64_t value, const std::string& message) {
+    OpCase bad = good;
+    bad.attrs[attr] = value;
+    expect_refusal(bad, message);
+  };
+  refused(kHeads, 5, "heads is 5, expected a multiple of kv_heads");
+  refused(kKvHeads, 0, "kv_heads is 0");
+  refused(kHeadDim, 257, "head_dim is 257");
+  refused(kBlockSize, 24, "block_size is 24");
+  refused(kWindow, -1, "window is -1");
+  refused(kPartitionSize, 100, "partition_size is 100");
+}
+
+TEST(LaunchTable, AnOpWithoutAKernelIsRefusedByName) {
+  static const OpSchema foreign{.name = "foreign", .kind = OpKind::opaque};
+  EXPECT_EQ(find_launch(foreign, DeviceKind::cpu), nullptr);
+  try {
+    launch_of(kAdd, DeviceKind::cuda);
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), ::testing::AllOf(HasSubstr("[add]"), HasSubstr("'cuda'")));
+  }
 }
 
 }  // namespace

@@ -14,22 +14,23 @@ tokenizer:   tokenizer core
 capture:     capture core
 device/cpu:  device/cpu core capture kernels
 distributed: distributed kernels core
-ops:         ops core device kernels distributed
+ops:         ops core distributed
+ops/cpu:     ops core device/cpu kernels/cpu
 graph:       graph core ops capture
 graph/passes: graph core ops
 codegen:     codegen core ops graph
 models:      models core ops weights distributed
-engine/config:     engine/config core kernels
-engine/kv:         engine/kv engine/config core kernels models weights
-engine/scheduling: engine/scheduling engine/kv/kv_blocks.h core kernels
-engine/step:       engine/step engine/scheduling engine/kv engine/config core ops kernels models
+engine/config:     engine/config core
+engine/kv:         engine/kv engine/config core models weights
+engine/scheduling: engine/scheduling engine/kv/kv_blocks.h core
+engine/step:       engine/step engine/scheduling engine/kv engine/config core ops models
 engine/replay:     engine/replay engine/step engine/scheduling engine/config core capture graph ops models
 engine/verify:     engine/verify engine/replay engine/step engine/kv engine/config core capture graph ops models
 engine/runner:     engine/runner engine/verify engine/replay engine/step engine/scheduling engine/kv engine/config core ops models
 engine:      engine core models
 api:         api core device weights tokenizer capture distributed ops graph codegen models engine reprise
 server:      *
-cli:         *
+cli:         cli core device weights tokenizer capture ops graph models engine api reprise
 reprise:     reprise
 '
 # Each line is FILE:LINE:#include "PATH"; the floor of a file is the folder after src/ (or include/).

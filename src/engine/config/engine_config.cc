@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "core/error.h"
-#include "kernels/cpu/attention.h"
+#include "core/kv_layout.h"
 
 namespace reprise::engine {
 namespace {
@@ -52,8 +52,8 @@ EngineConfig EngineConfig::resolved() const {
     throw Error(
         "[config] --gpu-memory-utilization is {}, expected more than 0, at most 1; the default is 0.9",
         memory_utilization);
-  require(max_partition_size >= 1 && max_partition_size % kernels::cpu::kAttentionTile == 0,
-          "max-partition-size", max_partition_size, "a positive multiple of 64");
+  require(max_partition_size >= 1 && max_partition_size % kAttentionTile == 0, "max-partition-size",
+          max_partition_size, "a positive multiple of 64");
   require(max_logprobs >= -1, "max-logprobs", max_logprobs, "0 or more, or -1 for the whole vocabulary");
   return out;
 }

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
-#include "kernels/cpu/kv_write.h"
+#include "core/kv_layout.h"
 
 namespace reprise::engine {
 int64_t blocks_per_sequence(const EngineConfig& config) {
@@ -14,8 +14,7 @@ int64_t blocks_per_sequence(const EngineConfig& config) {
 
 size_t kv_block_bytes(const weights::ModelConfig& model, DType dtype, int64_t block_size) {
   return 2 * static_cast<size_t>(model.num_layers) * size_of(dtype) *
-         static_cast<size_t>(
-             kernels::cpu::kv_block_elements(dtype, model.num_kv_heads, model.head_dim, block_size));
+         static_cast<size_t>(kv_block_elements(dtype, model.num_kv_heads, model.head_dim, block_size));
 }
 
 int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t memory, size_t reserved) {
@@ -44,8 +43,7 @@ KvStore::KvStore(MemorySpace& memory, const weights::ModelConfig& model, DType d
                  const EngineConfig& config)
     : memory_(&memory),
       dtype_(dtype),
-      block_elements_(
-          kernels::cpu::kv_block_elements(dtype, model.num_kv_heads, model.head_dim, config.block_size)) {
+      block_elements_(kv_block_elements(dtype, model.num_kv_heads, model.head_dim, config.block_size)) {
   view_.block_size = config.block_size;
   view_.max_blocks_per_seq = blocks_per_sequence(config);
   view_.max_model_len = config.max_model_len;

@@ -6,6 +6,7 @@
 #include "core/failure.h"
 #include "core/recording_scope.h"
 #include "engine/step/phase.h"
+#include "ops/launch_table.h"
 #include "ops/op.h"
 
 namespace reprise::engine {
@@ -26,14 +27,15 @@ class MeasuringDispatcher final : public ops::Dispatcher, private ops::Workspace
       const ops::OutputSpec& spec = specs.specs[static_cast<size_t>(outputs.count)];
       outputs.tensors[static_cast<size_t>(outputs.count)] = arena_.allocate(spec.dtype, spec.shape);
     }
-    if (call.schema.plan_workspace != nullptr) {
-      call.schema.plan_workspace(call, *this);
+    const ops::OpLaunch& launch = ops::launch_of(call.schema, stream_.device().kind());
+    if (launch.plan_workspace != nullptr) {
+      launch.plan_workspace(call, *this);
       return outputs;
     }
     if (!call.schema.capturable) return outputs;
     const OpScope scope(call.schema.name);
     try {
-      call.schema.launch(call, stream_, {outputs.tensors.data(), static_cast<size_t>(outputs.count)}, *this);
+      launch.launch(call, stream_, {outputs.tensors.data(), static_cast<size_t>(outputs.count)}, *this);
     } catch (const CaptureError&) {
     }
     return outputs;

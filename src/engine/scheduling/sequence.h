@@ -8,10 +8,10 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/sample_row.h"
 #include "engine/kv/kv_blocks.h"
 #include "engine/scheduling/request.h"
 #include "engine/scheduling/scheduler.h"
-#include "kernels/cpu/sampling.h"
 
 namespace reprise::engine {
 
@@ -34,10 +34,10 @@ struct RequestState {
 class TokenCounts {
  public:
   void add(int32_t token, bool in_output);
-  std::span<const kernels::cpu::TokenCount> entries() const { return entries_; }
+  std::span<const TokenCount> entries() const { return entries_; }
 
  private:
-  std::vector<kernels::cpu::TokenCount> entries_;
+  std::vector<TokenCount> entries_;
   std::unordered_map<int32_t, size_t> index_;  // token -> place in entries_
 };
 

@@ -8,11 +8,6 @@
 namespace reprise::engine {
 namespace {
 
-using kernels::cpu::SampleMode;
-using kernels::cpu::SampleRow;
-using kernels::cpu::TokenBias;
-using kernels::cpu::TokenCount;
-
 constexpr float kForbidden = -std::numeric_limits<float>::infinity();
 
 // A buffer for `rows` rows, seen as a tensor of the step's rows.

@@ -1,5 +1,5 @@
 // The sampler's buffers, whose addresses never change so that a recording may name them, and the code
-// that fills them before a step: one plan (kernels::cpu::SampleRow) for each row of logits. Thread of the
+// that fills them before a step: one plan (SampleRow) for each row of logits. Thread of the
 // engine only.
 #pragma once
 
@@ -40,7 +40,7 @@ class SampleBuffers {
   }
 
  private:
-  kernels::cpu::SampleRow& plan(int64_t row) { return tensors_.plan.as<kernels::cpu::SampleRow>()[row]; }
+  SampleRow& plan(int64_t row) { return tensors_.plan.as<SampleRow>()[row]; }
   int32_t plan_biases(int64_t row, const Sequence& sequence, std::span<const int32_t> eos_token_ids);
 
   HeapStore inputs_;

@@ -1,4 +1,4 @@
-// Causal attention over a paged KV cache (kv_write.h has its layout), for prefill, decode and any mix of them
+// Causal attention over a paged KV cache (core/kv_layout.h), for prefill, decode and any mix of them
 // in a step.
 //
 // Numbers. A token's output depends on its query, the keys and values at positions 0..position that its
@@ -20,11 +20,11 @@
 
 #include "core/dtype.h"
 #include "core/isa.h"
+#include "core/kv_layout.h"
 #include "core/launch.h"
 
 namespace reprise::kernels::cpu {
 
-inline constexpr int64_t kAttentionTile = 64;  // keys; partition_size is a multiple of it
 inline constexpr int64_t kAttentionMaxHeadDim = 256;
 // Steps of up to so many tokens spread their partitions over the workers by way of the workspace. In longer
 // ones a worker takes a token's partitions one after the other, to the same bits.
@@ -44,9 +44,6 @@ struct AttentionScalars {
   float scale = 1;
   Unused<4> unused{};
 };
-
-// Throws Error where the scalars are not as above.
-void check_attention(const AttentionScalars& scalars);
 
 // Items: T * kv_heads * partitions. A token with seq_of_token < 0 (a padding row) gets zeros.
 //   0 q [T, heads, head_dim]   1 k_cache   2 v_cache   3 block_tables i32 [S, max_blocks]   4 seq_of_token

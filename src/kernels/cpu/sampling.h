@@ -15,51 +15,9 @@
 
 #include "core/isa.h"
 #include "core/launch.h"
+#include "core/sample_row.h"
 
 namespace reprise::kernels::cpu {
-
-enum class SampleMode : int32_t {
-  skip,    // a row whose logits nobody reads: nothing is written
-  choose,  // the next token
-  score,   // the log-probability of `given_token`
-};
-
-struct SampleRow {
-  // What it writes into `tokens` in place of an id.
-  static constexpr int32_t kNothingToChoose = -1;  // no logit is a number above -infinity, and none is NaN
-  static constexpr int32_t kNotANumber = -2;       // the logits hold NaN (or +infinity) where it matters
-
-  uint64_t seed = 0;
-  uint64_t position = 0;  // of the new token in its output: with seed and stream it fixes the random number
-  SampleMode mode = SampleMode::skip;
-  int32_t slot = 0;         // row of the biases and of the history
-  int32_t bias_count = 0;   // entries used there
-  int32_t count_count = 0;  // entries of the history; 0 where no penalty is on
-  int32_t given_token = -1;
-  int32_t top = -1;       // -1: no log-probabilities; k >= 0: that of the token, and the k best
-  float temperature = 1;  // below kGreedyBelow: the most likely token
-  int32_t top_k = 0;      // <= 0: off
-  float top_p = 1;        // >= 1: off
-  float min_p = 0;        // 0: off
-  float repetition_penalty = 1;
-  float presence_penalty = 0;
-  float frequency_penalty = 0;
-  uint32_t stream = 0;  // of the seed
-
-  static constexpr float kGreedyBelow = 1e-5f;
-};
-static_assert(sizeof(SampleRow) == 72);
-
-struct TokenBias {
-  int32_t token;
-  float bias;  // -infinity forbids the token
-};
-
-// One entry a distinct token of prompt and output.
-struct TokenCount {
-  int32_t token;
-  int32_t in_output;  // 0: only in the prompt
-};
 
 struct SampleScalars {
   int64_t vocab = 0;

@@ -142,8 +142,8 @@ class Transformer {
     return tensor;
   }
   Tensor cache() {
-    return state_.allocate(dtype_, {1 + kBatch * kColumns,
-                                    kernels::cpu::kv_block_elements(dtype_, kKvHeads, kHeadDim, kBlockSize)});
+    return state_.allocate(
+        dtype_, {1 + kBatch * kColumns, kv_block_elements(dtype_, kKvHeads, kHeadDim, kBlockSize)});
   }
 
   DType dtype_;

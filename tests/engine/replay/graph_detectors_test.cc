@@ -48,8 +48,8 @@ std::vector<std::vector<int32_t>> tokens_of_model(const EngineConfig& config) {
 }
 
 // The step is replayed in two parts around the op, with the bits of the uncaptured model.
-void expect_split(const ops::OpSchema& schema, const std::vector<std::string>& why) {
-  register_probe(schema);
+void expect_split(const ops::OpSchema& schema, ops::OpLaunch launch, const std::vector<std::string>& why) {
+  register_probe(schema, launch);
   const auto expected = tokens_of_model(config_of(0, false));
   for (const int level : {0, 1})
     for (const auto& sizes :
@@ -112,47 +112,46 @@ TEST(GraphDetectors, DataDependentControlFlow) {
 }
 
 TEST(GraphDetectors, AnOpThatWaits) {
-  static constexpr ops::OpSchema op = copying_op<wait_for_all>("test_waits");
-  expect_split(op, {"synchronisation", "'test_waits'", "'probe'"});
+  static constexpr ops::OpSchema op = copying_op("test_waits");
+  expect_split(op, {launch_copy<wait_for_all>}, {"synchronisation", "'test_waits'", "'probe'"});
 }
 
 TEST(GraphDetectors, AnOpThatReadsBack) {
-  static constexpr ops::OpSchema op = copying_op<read_input>("test_reads_back");
-  expect_split(op, {"host read", "'test_reads_back'", "'probe'"});
+  static constexpr ops::OpSchema op = copying_op("test_reads_back");
+  expect_split(op, {launch_copy<read_input>}, {"host read", "'test_reads_back'", "'probe'"});
 }
 
 TEST(GraphDetectors, AnOpThatAllocates) {
-  static constexpr ops::OpSchema op = copying_op<allocate>("test_allocates");
-  expect_split(op, {"allocation", "'test_allocates'", "'probe'"});
+  static constexpr ops::OpSchema op = copying_op("test_allocates");
+  expect_split(op, {launch_copy<allocate>}, {"allocation", "'test_allocates'", "'probe'"});
 }
 
 TEST(GraphDetectors, AnOpThatSaysItCannotBeCaptured) {
-  static constexpr ops::OpSchema op =
-      copying_op<must_run_now>("test_uncapturable", ops::OpKind::opaque, false);
-  expect_split(op, {"not capturable"});
+  static constexpr ops::OpSchema op = copying_op("test_uncapturable", ops::OpKind::opaque, false);
+  expect_split(op, {launch_copy<must_run_now>}, {"not capturable"});
 }
 
 TEST(GraphDetectors, ACollectiveThatCannotBeCaptured) {
-  static constexpr ops::OpSchema op =
-      copying_op<must_run_now>("test_all_reduce", ops::OpKind::collective, false);
-  expect_split(op, {"collective", "'test_all_reduce'", "'probe'", "communicator"});
+  static constexpr ops::OpSchema op = copying_op("test_all_reduce", ops::OpKind::collective, false);
+  expect_split(op, {launch_copy<must_run_now>},
+               {"collective", "'test_all_reduce'", "'probe'", "communicator"});
 }
 
 // An op whose launch depends on what its input holds: x is copied as often as the first id says.
 TEST(GraphDetectors, DynamicLaunch) {
   static constexpr std::string_view kInputs[] = {"x", "ids"};
-  static constexpr ops::OpSchema op{
-      .name = "test_dynamic",
-      .kind = ops::OpKind::data_movement,
-      .input_names = kInputs,
-      .infer = [](const ops::OpCall& call,
-                  ops::OutputSpecs& outputs) { outputs.add(call.input(0).dtype, call.input(0).shape); },
-      .launch =
-          [](const ops::OpCall& call, Stream& stream, std::span<const Tensor> outputs,
-             ops::WorkspaceAllocator&) {
-            const int32_t id = call.input(1).as<int32_t>()[0];
-            for (int32_t i = 0; i <= id % 3; ++i) stream.copy(call.input(0), outputs[0]);
-          }};
+  static constexpr ops::OpSchema op{.name = "test_dynamic",
+                                    .kind = ops::OpKind::data_movement,
+                                    .input_names = kInputs,
+                                    .infer = [](const ops::OpCall& call, ops::OutputSpecs& outputs) {
+                                      outputs.add(call.input(0).dtype, call.input(0).shape);
+                                    }};
+  ops::register_launch(op, DeviceKind::cpu,
+                       {[](const ops::OpCall& call, Stream& stream, std::span<const Tensor> outputs,
+                           ops::WorkspaceAllocator&) {
+                         const int32_t id = call.input(1).as<int32_t>()[0];
+                         for (int32_t i = 0; i <= id % 3; ++i) stream.copy(call.input(0), outputs[0]);
+                       }});
   register_probe([](const Tensor& x, const models::ForwardInput& input) {
     return ops::dispatch_one(ops::OpCall(op, {&x, &input.token_ids}));
   });

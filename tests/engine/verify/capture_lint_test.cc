@@ -9,6 +9,7 @@
 #include "engine/kv/kv_store.h"
 #include "engine/runner/memory_advice.h"
 #include "ops/elementwise.h"
+#include "ops/launch_table.h"
 #include "tests/engine/small_model.h"
 
 namespace reprise::engine {
@@ -34,10 +35,10 @@ const ops::OpSchema& by_length() {
   static const ops::OpSchema schema = [] {
     ops::OpSchema copy = ops::kAdd;
     copy.name = "by_length";
-    copy.launch = launch_by_length;
     copy.may_share = {};
     return copy;
   }();
+  ops::register_launch(schema, DeviceKind::cpu, {launch_by_length});
   return schema;
 }
 

@@ -38,19 +38,10 @@ struct RowBytes {
 };
 
 template <KernelFunction kernel, int64_t (*scalar)(const ops::OpCall&, Stream&)>
-constexpr ops::OpSchema op_of(std::string_view name) {
-  return {.name = name,
-          .kind = ops::OpKind::data_movement,
-          .input_names = kProbeInputs,
-          .infer = [](const ops::OpCall& call,
-                      ops::OutputSpecs& outputs) { outputs.add(call.input(0).dtype, call.input(0).shape); },
-          .launch =
-              [](const ops::OpCall& call, Stream& stream, std::span<const Tensor> outputs,
-                 ops::WorkspaceAllocator&) {
-                stream.launch({"probe_kernel", kernel},
-                              {.items = outputs[0].shape.elements(), .grain = 1 << 20},
-                              {reads(call.input(0)), writes(outputs[0])}, RowBytes{scalar(call, stream)});
-              }};
+void launch_kernel(const ops::OpCall& call, Stream& stream, std::span<const Tensor> outputs,
+                   ops::WorkspaceAllocator&) {
+  stream.launch({"probe_kernel", kernel}, {.items = outputs[0].shape.elements(), .grain = 1 << 20},
+                {reads(call.input(0)), writes(outputs[0])}, RowBytes{scalar(call, stream)});
 }
 // y = x, unless the last word of the op's workspace holds a NaN before anything wrote there. The workspace is
 // larger than all other values, so nothing else of the step lies at its end.
@@ -60,23 +51,17 @@ void leaks_what_was_there(const KernelContext& context, int64_t begin, int64_t e
   for (int64_t i = begin; i < end; ++i)
     context.buffer<float>(1)[i] = std::isnan(left) ? left : context.buffer<const float>(0)[i];
 }
-constexpr ops::OpSchema kLeaks{
-    .name = "test_leaks",
-    .kind = ops::OpKind::data_movement,
-    .input_names = kProbeInputs,
-    .infer = [](const ops::OpCall& call,
-                ops::OutputSpecs& outputs) { outputs.add(call.input(0).dtype, call.input(0).shape); },
-    .launch =
-        [](const ops::OpCall& call, Stream& stream, std::span<const Tensor> outputs,
-           ops::WorkspaceAllocator& workspace) {
-          stream.launch({"leaks", leaks_what_was_there}, {.items = outputs[0].shape.elements()},
-                        {reads(call.input(0)), writes(outputs[0]),
-                         updates(workspace.workspace(DType::f32, Shape{kLastWord}))},
-                        RowBytes{0});
-        }};
+const ops::OpSchema kLeaks = copying_op("test_leaks");
+void launch_leaks(const ops::OpCall& call, Stream& stream, std::span<const Tensor> outputs,
+                  ops::WorkspaceAllocator& workspace) {
+  stream.launch(
+      {"leaks", leaks_what_was_there}, {.items = outputs[0].shape.elements()},
+      {reads(call.input(0)), writes(outputs[0]), updates(workspace.workspace(DType::f32, Shape{kLastWord}))},
+      RowBytes{0});
+}
 
 TEST(GraphVerify, FindsAReadOfUnwrittenMemoryInEveryArena) {
-  register_probe(kLeaks);
+  register_probe(kLeaks, {launch_leaks});
   for (const int level : {0, 1})
     for (const bool shared : {true, false})
       for (const bool prefill : {false, true}) {
@@ -110,8 +95,8 @@ void wrong_for_some(const KernelContext& context, int64_t begin, int64_t end) {
 }
 
 TEST(GraphVerify, TriesPrefillsOfOneTwoAndManySequences) {
-  static constexpr ops::OpSchema op = op_of<wrong_for_some, recorded>("test_wrong_for_some");
-  register_probe(op);
+  static constexpr ops::OpSchema op = copying_op("test_wrong_for_some");
+  register_probe(op, {launch_kernel<wrong_for_some, recorded>});
   for (const bool list : {false, true})
     for (const bool split : {false, true})
       for (const int64_t sequences : {0, 1, 2, 8}) {
@@ -190,8 +175,9 @@ int64_t first_length(const ops::OpCall&, Stream&) {
 void copies(const KernelContext& context, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; ++i) context.buffer<float>(1)[i] = context.buffer<const float>(0)[i];
 }
-constexpr ops::OpSchema kDynamic = op_of<copies, first_length>("test_dynamic_scalar");
+constexpr ops::OpSchema kDynamic = copying_op("test_dynamic_scalar");
 void register_dynamic() {
+  ops::register_launch(kDynamic, DeviceKind::cpu, {launch_kernel<copies, first_length>});
   register_probe([](const Tensor& x, const models::ForwardInput& input) {
     watched = input.rope_lengths.as<int32_t>();
     return ops::dispatch_one(ops::OpCall(kDynamic, {&x}));
@@ -260,8 +246,8 @@ void throws(const ops::OpCall&, Stream& stream) {
   if (warm_up_fails && !stream.recording()) throw std::runtime_error("no memory for the warm-up");
 }
 TEST(GraphBackend, AWarmUpThatThrowsIsContained) {
-  static constexpr ops::OpSchema op = copying_op<throws>("test_throws");
-  register_probe(op);
+  static constexpr ops::OpSchema op = copying_op("test_throws");
+  register_probe(op, {launch_copy<throws>});
   for (const int level : {0, 1}) {
     GraphConfig graph{.graph_opt_level = level};
     graph.cudagraph_capture_sizes = std::vector<int64_t>{2, 4};
@@ -283,25 +269,19 @@ void plan_rows(const ops::OpCall&, ops::WorkspaceAllocator& workspace) {
   workspace.workspace(DType::f32, Shape{kTokens, 1000});
 }
 TEST(GraphBackend, WorkspaceOfAnOpThatCannotBeCapturedIsPlanned) {
-  static constexpr ops::OpSchema op{
-      .name = "test_uncapturable_workspace",
-      .kind = ops::OpKind::opaque,
-      .input_names = kProbeInputs,
-      .capturable = false,
-      .infer = [](const ops::OpCall& call,
-                  ops::OutputSpecs& outputs) { outputs.add(call.input(0).dtype, call.input(0).shape); },
-      .launch =
-          [](const ops::OpCall& call, Stream& stream, std::span<const Tensor> outputs,
-             ops::WorkspaceAllocator& workspace) {
-            stream.fill_bytes(workspace.workspace(DType::f32, Shape{kTokens, 1000}), 0xff);
-            stream.copy(call.input(0), outputs[0]);
-          },
-      .plan_workspace = plan_rows};
+  static constexpr ops::OpSchema op =
+      copying_op("test_uncapturable_workspace", ops::OpKind::opaque, /*capturable=*/false);
+  const ops::OpLaunch launch{[](const ops::OpCall& call, Stream& stream, std::span<const Tensor> outputs,
+                                ops::WorkspaceAllocator& workspace) {
+                               stream.fill_bytes(workspace.workspace(DType::f32, Shape{kTokens, 1000}), 0xff);
+                               stream.copy(call.input(0), outputs[0]);
+                             },
+                             plan_rows};
   register_probe([](const Tensor& x, const models::ForwardInput&) { return x; });
   SmallEngine plain(small_engine_config(), DType::f32, Isa::scalar, 1, kProbeFamily);
   plain.run({{small_prompt(9), {.max_tokens = 8}}});
   const size_t without = plain.engine.memory().arena_bytes;
-  register_probe(op);
+  register_probe(op, launch);
   for (const int level : {0, 1})
     for (const bool shared : {true, false}) {
       SCOPED_TRACE(fmt::format("level {}, one pool {}", level, shared));

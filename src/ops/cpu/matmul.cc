@@ -1,0 +1,41 @@
+#include "kernels/cpu/matmul.h"
+#include "core/thread_team.h"
+#include "device/cpu/cpu_device.h"
+#include "ops/cpu/launches.h"
+#include "ops/matmul.h"
+#include "ops/packed_weight.h"
+
+namespace reprise::ops::cpu {
+namespace {
+
+static_assert(kMaxMatmulSegments == kernels::cpu::kMaxSegments);
+
+void launch_matmul(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {
+  const Tensor& x = call.input(0);
+  const size_t segments = outputs.size();
+  kernels::cpu::MatmulScalars scalars{.rows = x.shape[0],
+                                      .k = x.shape[1].constant,
+                                      .out = call.dtype(0),
+                                      .segments = static_cast<int32_t>(segments)};
+  std::array<BufferArg, 1 + 3 * kMaxMatmulSegments> buffers;
+  buffers[0] = reads(x);
+  for (size_t i = 0; i < segments; ++i) {
+    const Tensor& weight = call.optional(1 + 2 * static_cast<int>(i));
+    scalars.n[i] = weight.shape[0].constant;
+    buffers[1 + 3 * i] = reads_packed(weight);
+    buffers[2 + 3 * i] = reads(call.optional(2 + 2 * static_cast<int>(i)));
+    buffers[3 + 3 * i] = writes(outputs[i]);
+  }
+  stream.launch(kernels::cpu::matmul_kernel(cpu_of(stream).isa(), x.dtype),
+                kernels::cpu::matmul_dims({scalars.n.data(), segments}, cpu_of(stream).team().size()),
+                std::span<const BufferArg>(buffers.data(), 1 + 3 * segments), scalars);
+}
+
+}  // namespace
+
+std::span<const LaunchEntry> matmul_launches() {
+  static constexpr LaunchEntry kEntries[] = {{&kMatmul, {launch_matmul}}, {&kMatmulGroup, {launch_matmul}}};
+  return kEntries;
+}
+
+}  // namespace reprise::ops::cpu
