@@ -83,9 +83,10 @@ class HeapStore final : public BufferOwner {
   // weights).
   Tensor allocate_bytes(size_t bytes, DType dtype, const Shape& shape, Layout layout);
 
-  size_t bytes() const { return bytes_; }  // of the tensors, with their alignment
-  void touch();                            // makes all of it resident
-  void release(Buffer&) override {}        // freed with the store
+  MemorySpace* space() const { return space_; }  // null: dry
+  size_t bytes() const { return bytes_; }        // of the tensors, with their alignment
+  void touch();                                  // makes all of it resident
+  void release(Buffer&) override {}              // freed with the store
 
  private:
   MemoryRange map(size_t bytes) const;

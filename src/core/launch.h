@@ -25,7 +25,7 @@
 
 namespace reprise {
 
-// What a kernel can report, since it may not throw. The lowest number raised in a step is kept.
+// What a kernel can report, since it may not throw. One of those raised in a step is kept.
 enum class KernelStatus : uint32_t {
   ok,
   index_out_of_range,  // an id or a row number outside of what it counts in
@@ -39,13 +39,13 @@ struct KernelContext {
   const void* scalars;
   std::byte* scratch;  // kScratchBytes of this worker alone, 64-byte aligned, contents undefined
   int worker;          // 0 .. team size - 1
-  std::atomic<uint32_t>* status = nullptr;
+  std::atomic<uint32_t>* status = nullptr;  // null: nobody asks
 
   static constexpr size_t kScratchBytes = size_t{4} << 20;
 
   // The step fails with this; the kernel goes on and writes what it must write anyhow.
   void raise(KernelStatus what) const {
-    status->store(static_cast<uint32_t>(what), std::memory_order_relaxed);
+    if (status != nullptr) status->store(static_cast<uint32_t>(what), std::memory_order_relaxed);
   }
 
   template <typename T>

@@ -47,6 +47,8 @@ class HostMemory final : public MemorySpace {
   void upload(std::byte* to, const std::byte* from, size_t bytes) override { std::memcpy(to, from, bytes); }
   void download(std::byte* to, const std::byte* from, size_t bytes) override { std::memcpy(to, from, bytes); }
 
+  void fill(std::byte* data, int value, size_t bytes) override { std::memset(data, value, bytes); }
+
   void touch(std::byte* data, size_t bytes) override {
     for (size_t at = 0; at < bytes; at += kPage) {
       volatile std::byte& first = data[at];

@@ -23,6 +23,9 @@ class MemorySpace {
   virtual void upload(std::byte* to, const std::byte* from, size_t bytes) = 0;
   virtual void download(std::byte* to, const std::byte* from, size_t bytes) = 0;
 
+  // Every byte becomes `value`.
+  virtual void fill(std::byte* data, int value, size_t bytes) = 0;
+
   // Makes the whole range resident and keeps its contents, so that a memory plan can be compared with what the
   // system reports. Nothing to do where memory is resident from the start.
   virtual void touch(std::byte* data, size_t bytes) = 0;

@@ -1,7 +1,5 @@
 #include "graph/constant_folder.h"
 
-#include <cstring>
-
 #include "core/capture_rules.h"
 #include "core/error.h"
 #include "ops/launch_table.h"
@@ -50,7 +48,8 @@ std::vector<Tensor> EagerFolder::fold(const Graph& graph, const Node& node) {
 
 Tensor EagerFolder::constant(DType dtype, const Shape& shape, const void* bytes) {
   Tensor tensor = store_.allocate(dtype, shape);
-  std::memcpy(tensor.data(), bytes, static_cast<size_t>(tensor.extent().constant));
+  stream_.device().memory().upload(tensor.data(), static_cast<const std::byte*>(bytes),
+                                   static_cast<size_t>(tensor.extent().constant));
   return tensor;
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "core/error.h"
+#include "core/host_mirror.h"
 #include "ops/packed_weight.h"
 
 namespace reprise::models {
@@ -67,6 +68,7 @@ Tensor WeightLoader::load_matrix(const std::string& name, const std::string& sto
       store_.allocate_bytes(ops::packed_bytes(dtype_, n, k), dtype_, Shape{n, k}, Layout::panels);
   names_.emplace(packed.buffer.get(), name);
   if (source_ == nullptr) return packed;
+  const HostMirror mirror(*store_.space(), packed, packed.buffer->bytes);
   const weights::TensorInfo& info = source_->expect(stored, std::array{n, k});
   // bf16 to bf16 is packed straight from the mapped file.
   const auto bf16 =
@@ -80,11 +82,11 @@ Tensor WeightLoader::load_matrix(const std::string& name, const std::string& sto
         const int64_t begin = claim * kRowsPerClaim;
         const int64_t end = std::min(n, begin + kRowsPerClaim);
         if (bf16) {
-          ops::pack_bf16_rows(bf16->data() + begin * k * 2, begin, end, packed);
+          ops::pack_bf16_rows(bf16->data() + begin * k * 2, begin, end, packed, mirror.data());
         } else {
           rows.resize(static_cast<size_t>((end - begin) * k));
           source_->read_rows_f32(stored, begin, end, rows.data());
-          ops::pack_f32_rows(rows.data(), begin, end, packed);
+          ops::pack_f32_rows(rows.data(), begin, end, packed, mirror.data());
         }
       }
     } catch (...) {
@@ -93,6 +95,7 @@ Tensor WeightLoader::load_matrix(const std::string& name, const std::string& sto
     }
   });
   if (failure) std::rethrow_exception(failure);
+  mirror.upload(0, packed.buffer->bytes);
   source_->release(stored);
   return packed;
 }
@@ -103,7 +106,9 @@ Tensor WeightLoader::vector(const std::string& name, int64_t n) {
   names_.emplace(vector.buffer.get(), name);
   if (source_ == nullptr) return vector;
   source_->expect(name, std::array{n});
-  source_->read_rows_f32(name, 0, 1, vector.as<float>());
+  const HostMirror mirror(*store_.space(), vector, static_cast<size_t>(n) * sizeof(float));
+  source_->read_rows_f32(name, 0, 1, mirror.as<float>());
+  mirror.upload(0, static_cast<size_t>(n) * sizeof(float));
   source_->release(name);
   return vector;
 }
@@ -111,7 +116,8 @@ Tensor WeightLoader::vector(const std::string& name, int64_t n) {
 Tensor WeightLoader::constant(const std::string& name, const std::vector<float>& values) {
   const Tensor vector = store_.allocate(DType::f32, Shape{static_cast<int64_t>(values.size())});
   names_.emplace(vector.buffer.get(), name);
-  std::copy(values.begin(), values.end(), vector.as<float>());
+  store_.space()->upload(vector.data(), reinterpret_cast<const std::byte*>(values.data()),
+                         values.size() * sizeof(float));
   return vector;
 }
 

@@ -1,9 +1,9 @@
 // A steady step allocates nothing on the heap, whichever way steps run.
 #include <gtest/gtest.h>
 
-#include "device/cpu/cpu_device.h"
 #include "engine/replay/graph_backend.h"
 #include "tests/count_new.h"
+#include "tests/device/host_mirror_device.h"
 #include "tests/engine/ways_to_run.h"
 
 namespace reprise::engine {
@@ -16,8 +16,8 @@ TEST_P(Allocation, ASteadyStepAllocatesNothing) {
   config.graph = GetParam().graph;
   config.graph.capture_before_ready = true;
   ThreadTeam team(2);
-  CpuDevice device(team, Isa::scalar);
-  Engine engine(small_model(team), device, config, [](const OutputEvent&) {});
+  TestDevice device(team, Isa::scalar);
+  Engine engine(small_model(team, device.memory()), device, config, [](const OutputEvent&) {});
   for (uint32_t i = 0; i < 6; ++i) {
     SamplingParams params{.temperature = i < 2 ? 0.0f : 1.0f, .seed = i, .max_tokens = 100};
     if (i == 3) params.top_k = 40;

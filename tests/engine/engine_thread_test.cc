@@ -7,7 +7,7 @@
 #include <future>
 
 #include "core/error.h"
-#include "device/cpu/cpu_device.h"
+#include "tests/device/host_mirror_device.h"
 #include "tests/engine/small_model.h"
 
 namespace reprise::engine {
@@ -19,9 +19,10 @@ SamplingParams seeded(uint64_t seed) {
 
 struct Threaded {
   ThreadTeam team{2};
-  CpuDevice device{team, Isa::scalar};
+  TestDevice device{team, Isa::scalar};
   EngineThread thread{[this](EventSink sink) {
-    return std::make_unique<Engine>(small_model(team), device, small_engine_config(), std::move(sink));
+    return std::make_unique<Engine>(small_model(team, device.memory()), device, small_engine_config(),
+                                    std::move(sink));
   }};
 
   // Submits and waits for the last event of output 0.

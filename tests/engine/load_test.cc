@@ -30,13 +30,13 @@ constexpr int kMany = 20000;
 
 struct Crowd {
   explicit Crowd(const EngineConfig& config = small_engine_config())
-      : engine(small_model(team), device, config, [this](const OutputEvent& event) {
+      : engine(small_model(team, device.memory()), device, config, [this](const OutputEvent& event) {
           last_events += event.finished();
           aborted += event.finish_reason == FinishReason::abort;
         }) {}
 
   ThreadTeam team{1};
-  CpuDevice device{team, cpu::available_isas().back()};
+  TestDevice device{team, cpu::available_isas().back()};
   int64_t last_events = 0, aborted = 0;
   Engine engine;
 

@@ -7,8 +7,8 @@
 #include <new>
 
 #include "core/error.h"
-#include "device/cpu/cpu_device.h"
 #include "engine/engine_thread.h"
+#include "tests/device/host_mirror_device.h"
 #include "tests/engine/small_model.h"
 
 namespace reprise::engine {
@@ -60,19 +60,20 @@ struct Thrown : std::exception {};
 // For every event of the run: the sink throws there, before or after it has taken the event.
 TEST(Sink, ThrowsAtEveryEventInTurn) {
   ThreadTeam team(1);
-  CpuDevice device(team, Isa::scalar);
+  TestDevice device(team, Isa::scalar);
   Recorder* recorder = nullptr;
   int64_t throw_at = 0, events = 0;
   RequestId hurt = 0;
-  Engine engine(small_model(team), device, small_engine_config(), [&](const OutputEvent& event) {
-    if (events++ == throw_at) {
-      hurt = event.request;
-      if (throw_at % 3 == 0) throw std::bad_alloc();
-      if (throw_at % 3 == 1) throw 7;
-      throw Thrown();
-    }
-    recorder->take(event);
-  });
+  Engine engine(small_model(team, device.memory()), device, small_engine_config(),
+                [&](const OutputEvent& event) {
+                  if (events++ == throw_at) {
+                    hurt = event.request;
+                    if (throw_at % 3 == 0) throw std::bad_alloc();
+                    if (throw_at % 3 == 1) throw 7;
+                    throw Thrown();
+                  }
+                  recorder->take(event);
+                });
   RequestId next = 0;
   const auto run = [&](Recorder& into, int64_t at) {
     recorder = &into;
@@ -109,13 +110,14 @@ TEST(Sink, ThrowsAtEveryEventInTurn) {
 
 TEST(Sink, SeveralThrowInOneStep) {
   ThreadTeam team(1);
-  CpuDevice device(team, Isa::scalar);
+  TestDevice device(team, Isa::scalar);
   Recorder recorder;
   bool angry = true;
-  Engine engine(small_model(team), device, small_engine_config(), [&](const OutputEvent& event) {
-    if (angry && event.request != 2) throw Error("[test] of request {}", event.request);
-    recorder.take(event);
-  });
+  Engine engine(small_model(team, device.memory()), device, small_engine_config(),
+                [&](const OutputEvent& event) {
+                  if (angry && event.request != 2) throw Error("[test] of request {}", event.request);
+                  recorder.take(event);
+                });
   for (Request& request : five_requests()) engine.submit(std::move(request));
   EXPECT_GT(run_through(engine), 0);
   angry = false;
@@ -129,18 +131,19 @@ TEST(Sink, SeveralThrowInOneStep) {
 
 TEST(Sink, AbortAllForgetsWhatWasSubmittedBefore) {
   ThreadTeam team(1);
-  CpuDevice device(team, Isa::scalar);
+  TestDevice device(team, Isa::scalar);
   Recorder recorder;
   Engine* self = nullptr;
   bool leave = false;
   RequestId later = 0;
-  Engine engine(small_model(team), device, small_engine_config(), [&](const OutputEvent& event) {
-    recorder.take(event);
-    if (std::exchange(leave, false)) {
-      self->abort_all();
-      later = self->submit({small_prompt(4), {.temperature = 0, .max_tokens = 3}});
-    }
-  });
+  Engine engine(small_model(team, device.memory()), device, small_engine_config(),
+                [&](const OutputEvent& event) {
+                  recorder.take(event);
+                  if (std::exchange(leave, false)) {
+                    self->abort_all();
+                    later = self->submit({small_prompt(4), {.temperature = 0, .max_tokens = 3}});
+                  }
+                });
   self = &engine;
   for (const bool in_sink : {false, true}) {
     for (Request& request : five_requests()) engine.submit(std::move(request));
@@ -163,10 +166,10 @@ TEST(Sink, AbortAllForgetsWhatWasSubmittedBefore) {
 
 TEST(Sink, MayNotStep) {
   ThreadTeam team(1);
-  CpuDevice device(team, Isa::scalar);
+  TestDevice device(team, Isa::scalar);
   Engine* self = nullptr;
   std::string said;
-  Engine engine(small_model(team), device, small_engine_config(), [&](const OutputEvent&) {
+  Engine engine(small_model(team, device.memory()), device, small_engine_config(), [&](const OutputEvent&) {
     try {
       self->step();
     } catch (const Error& error) {
@@ -202,9 +205,10 @@ TEST(Sink, BadArgumentsAreRefusedAtTheDoor) {
 
 struct Threaded {
   ThreadTeam team{1};
-  CpuDevice device{team, Isa::scalar};
+  TestDevice device{team, Isa::scalar};
   EngineThread thread{[this](EventSink sink) {
-    return std::make_unique<Engine>(small_model(team), device, small_engine_config(), std::move(sink));
+    return std::make_unique<Engine>(small_model(team, device.memory()), device, small_engine_config(),
+                                    std::move(sink));
   }};
 };
 

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "core/thread_team.h"
-#include "device/cpu/cpu_device.h"
 #include "engine/engine.h"
 #include "models/load_model.h"
+#include "tests/device/host_mirror_device.h"
 
 namespace reprise::engine {
 
@@ -34,8 +34,9 @@ inline weights::ModelConfig small_config(const std::string& architecture = "Llam
 }
 
 inline std::unique_ptr<const models::Model> small_model(
-    ThreadTeam& team, DType dtype = DType::f32, const std::string& architecture = "LlamaForCausalLM") {
-  return models::load_model(small_config(architecture), nullptr, dtype, team, host_memory());
+    ThreadTeam& team, MemorySpace& memory, DType dtype = DType::f32,
+    const std::string& architecture = "LlamaForCausalLM") {
+  return models::load_model(small_config(architecture), nullptr, dtype, team, memory);
 }
 
 inline EngineConfig small_engine_config() {
@@ -78,10 +79,11 @@ struct SmallEngine {
                        const std::string& architecture = "LlamaForCausalLM")
       : team(threads),
         device(team, isa),
-        engine(small_model(team, dtype, architecture), device, config, [this](const OutputEvent& e) {
-          results[{e.request, e.output}].take(e);
-          if (on_event) on_event(e);
-        }) {}
+        engine(small_model(team, device.memory(), dtype, architecture), device, config,
+               [this](const OutputEvent& e) {
+                 results[{e.request, e.output}].take(e);
+                 if (on_event) on_event(e);
+               }) {}
 
   // Runs them together; the results of request i are in results[{first + i, output}].
   Results& run(std::vector<Request> requests) {
@@ -91,7 +93,7 @@ struct SmallEngine {
   }
 
   ThreadTeam team;
-  CpuDevice device;
+  TestDevice device;
   Results results;
   EventSink on_event;
   Engine engine;

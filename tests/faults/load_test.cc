@@ -2,10 +2,10 @@
 // says so, or it went without what it did not get and then computes the same bits.
 #include <gtest/gtest.h>
 
-#include "device/cpu/cpu_device.h"
 #include "engine/replay/graph_backend.h"
 #include "reprise/reprise.h"
 #include "source_dir.h"
+#include "tests/device/host_mirror_device.h"
 #include "tests/engine/small_model.h"
 #include "tests/faults/sweep.h"
 
@@ -70,9 +70,9 @@ TEST(Faults, StartOfAnEngine) {
     std::vector<int32_t> expected;
     sweep(own_pools ? "start, captures with own memory" : "start", 100, [&](int64_t at, bool all_after) {
       ThreadTeam team(2);
-      CpuDevice device(team, Isa::scalar);
+      TestDevice device(team, Isa::scalar);
       Collected collected;
-      std::unique_ptr<const models::Model> model = small_model(team);
+      std::unique_ptr<const models::Model> model = small_model(team, device.memory());
       std::unique_ptr<Engine> engine;
       int64_t seen = 0;
       {

@@ -99,14 +99,14 @@ TEST(Faults, ServingAndItsCaptures) {
   // `fresh`: with the first steps of an engine, between which its captures are made.
   for (const bool fresh : {true, false}) {
     ThreadTeam team(2);
-    CpuDevice device(team, cpu::available_isas().back());
+    TestDevice device(team, cpu::available_isas().back());
     Ledger* ledger = nullptr;
     std::unique_ptr<Engine> engine;
     const auto body = [&](int64_t at, bool all_after) {
       Ledger mine;
       ledger = &mine;
       if (fresh || engine == nullptr)
-        engine = std::make_unique<Engine>(small_model(team), device, config_with_captures(),
+        engine = std::make_unique<Engine>(small_model(team, device.memory()), device, config_with_captures(),
                                           [&](const OutputEvent& event) { ledger->take(event); });
       Outputs outputs;
       std::vector<Request> all = requests();
@@ -148,12 +148,12 @@ TEST(Faults, ServingAndItsCaptures) {
 
 TEST(Faults, AnEngineOnItsThread) {
   ThreadTeam team(2);
-  CpuDevice device(team, cpu::available_isas().back());
+  TestDevice device(team, cpu::available_isas().back());
   std::vector<int32_t> expected;
   sweep("engine thread", 150, [&](int64_t at, bool all_after) {
     Ledger ledger;
     const auto sink = [&](const OutputEvent& event) { ledger.take(event); };
-    std::unique_ptr<const models::Model> model = small_model(team);
+    std::unique_ptr<const models::Model> model = small_model(team, device.memory());
     std::vector<Request> all = requests();
     Outputs outputs;
     std::unique_ptr<EngineThread> thread;

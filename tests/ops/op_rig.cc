@@ -180,7 +180,7 @@ Operand packed(DType dtype, int64_t n, int64_t k, uint32_t seed) {
   HeapStore store(BufferKind::weight, host_memory());
   const size_t bytes = packed_bytes(dtype, n, k);
   const Tensor weight = store.allocate_bytes(bytes, dtype, Shape{n, k}, Layout::panels);
-  pack_f32_rows(rows.data(), 0, n, weight);
+  pack_f32_rows(rows.data(), 0, n, weight, weight.data());
   return {.dtype = dtype,
           .layout = Layout::panels,
           .shape = Shape{n, k},

@@ -37,10 +37,10 @@ GraphBackend::GraphBackend(const models::Model& model, Stream& stream, const Eng
   const int level = config_.config.graph_opt_level;
   if (level == 0 && !config_.config.use_cudagraph) return;
   try {
-    fill_step(inputs.forward(), samples, limits, model.config().vocab_size, 0);
+    fill_step(inputs, samples, limits, model.config().vocab_size, 0);
     graphs_ = build_step_graphs(model, inputs.forward(), samples.tensors(),
                                 {.level = level, .max_model_len = config.max_model_len, .folder = &folder_});
-    fill_step(inputs.forward(), samples, limits, model.config().vocab_size, 1);
+    fill_step(inputs, samples, limits, model.config().vocab_size, 1);
     require_same_code(graphs_.traced, trace_step(model, inputs.forward(), samples.tensors()));
   } catch (const CaptureError& error) {
     if (level > 0) throw;
@@ -133,6 +133,11 @@ void GraphBackend::pad(const StepSizes& real, const StepSizes& padded) {
   for (int64_t row = real.seqs; row < padded.seqs; ++row) samples_.plan_skip(row);
 }
 
+void GraphBackend::upload(const StepSizes& sizes) const {
+  inputs_.upload(sizes);
+  samples_.upload(sizes.seqs);
+}
+
 GraphBackend::Captures& GraphBackend::captures_of(const StepShape& shape) {
   return shape.prefill_tokens == 0 ? decode_captures_ : prefill_captures_;
 }
@@ -169,6 +174,7 @@ StepSizes GraphBackend::prepare(const StepPath& path, const StepShape& shape) {
   const StepSizes padded{.tokens = path.captured_size,
                          .seqs = shape.prefill_tokens == 0 ? path.captured_size : real.seqs};
   pad(real, padded);
+  upload(padded);
   return padded;
 }
 
@@ -180,6 +186,7 @@ void GraphBackend::run(const StepPath& path, const StepShape& shape, Profiler* p
     capture.binding->check(padded, bound_);
     capture.step->run(padded, inputs_.sizes(), profiler);
   } else {
+    upload(inputs_.sizes());
     stream_.set_sizes(inputs_.sizes());
     executor(path, shape).run();
   }
@@ -215,6 +222,7 @@ void GraphBackend::warm_up(Capture& capture, bool prefill) {
   const StepSizes sizes{.tokens = capture.size, .seqs = prefill ? 1 : capture.size};
   inputs_.clear();
   pad({}, sizes);
+  upload(sizes);
   stream_.set_sizes(sizes);
   capture.program->executor->run();
   --capture.warmups_left;
@@ -225,7 +233,7 @@ void GraphBackend::capture(Captures& captures, size_t index) {
   const auto start = std::chrono::steady_clock::now();
   Capture& capture = captures.list[index];
   const auto fill = [&](int content) {
-    fill_step(inputs_.forward(), samples_, limits_, model_.config().vocab_size, content);
+    fill_step(inputs_, samples_, limits_, model_.config().vocab_size, content);
   };
   fill(0);
   capture.step = std::make_unique<CapturedStep>(*capture.program->executor, stream_,

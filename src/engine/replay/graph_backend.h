@@ -71,7 +71,7 @@ class GraphBackend {
   std::span<std::byte> arena_of(const StepPath& path, const StepShape& shape);
   // What the two-capture diff found in a capture that was given up for it; "" otherwise.
   const std::string& difference_of(bool prefill, size_t index) const;
-  // Pads the inputs as run() does and returns the padded sizes.
+  // Pads and uploads the inputs as run() does and returns the padded sizes.
   StepSizes prepare(const StepPath& path, const StepShape& shape);
   // Steps of this capture run uncaptured from now on.
   void give_up(bool prefill, size_t index, const std::string& why);
@@ -118,6 +118,7 @@ class GraphBackend {
   void plan_captures(const SizeList& sizes, bool prefill, Captures& captures);
   size_t dry_capture_bytes(const Program& program, bool split);
   void pad(const StepSizes& real, const StepSizes& padded);
+  void upload(const StepSizes& sizes) const;
   Captures& captures_of(const StepShape& shape);
   void warm_up(Capture& capture, bool prefill);
   void capture(Captures& captures, size_t index);

@@ -117,6 +117,7 @@ Runner::Runner(const models::Model& model, Device& device, const EngineConfig& c
       block_bytes_(kv_block_bytes(model.config(), model.dtype(), config.block_size)),
       score_store_(BufferKind::input, device.memory()),
       score_rows_(score_rows(score_store_, limits_.rows)),
+      host_score_rows_(device.memory(), score_rows_, static_cast<size_t>(limits_.rows) * sizeof(int32_t)),
       samples_(device.memory(), limits_.rows, config.max_model_len,
                logprob_columns(config, model.config().vocab_size)),
       cache_(device.memory(), model.config(), model.dtype(), config),
@@ -180,12 +181,15 @@ void Runner::score_prompt(const BatchItem& item, int64_t first_row, const Tensor
        begin = sequence.prompt_scored) {
     const int64_t rows = std::min(limits_.rows, end - begin);
     for (int64_t i = 0; i < rows; ++i) {
-      score_rows_.as<int32_t>()[i] = static_cast<int32_t>(first_row + begin - sequence.computed + i);
+      host_score_rows_.as<int32_t>()[i] = static_cast<int32_t>(first_row + begin - sequence.computed + i);
       samples_.plan_score(i, sequence.tokens[static_cast<size_t>(begin + i + 1)],
                           *sequence.sampling().prompt_logprobs);
     }
+    host_score_rows_.upload(0, static_cast<size_t>(rows) * sizeof(int32_t));
+    samples_.upload(rows);
     stream_.set_sizes({.tokens = step.tokens, .seqs = rows});
     ops::sample(model_.logits(hidden, score_rows_), samples_.tensors());
+    publish(rows);
     for (int64_t i = 0; i < rows; ++i) {
       if (samples_.token(i) < 0 && sequence.nan_at < 0) sequence.nan_at = begin + i;
       sequence.prompt_scores.push_back(samples_.score(i));
@@ -212,6 +216,13 @@ void Runner::run(std::span<const BatchItem> items, std::span<const int32_t> eos_
   }
   forward_and_sample(path, shape);
   if (verify_sample_ > 0 && ++steps_ % verify_sample_ == 0) verify(path, shape);
+  publish(inputs_.sizes().seqs);
+}
+
+// The results of the launches so far become the host's.
+void Runner::publish(int64_t rows) {
+  stream_.check_status();
+  samples_.download(rows);
 }
 
 void Runner::forward_and_sample(const StepPath& path, const StepShape& shape) {
@@ -223,6 +234,7 @@ void Runner::forward_and_sample(const StepPath& path, const StepShape& shape) {
   ops::EagerDispatcher dispatcher(stream_, eager_arena_);
   const ops::DispatchScope scope(dispatcher);
   set_eager_sizes();
+  samples_.upload(inputs_.sizes().seqs);
   ops::sample(model_.forward(inputs_.forward()).logits, samples_.tensors());
 }
 
@@ -244,10 +256,13 @@ void Runner::run_scoring(const StepPath& path, std::span<const BatchItem> items,
   }
   stream_.set_sizes(inputs_.sizes());
   plan_samples(items, eos_token_ids);
+  samples_.upload(inputs_.sizes().seqs);
   ops::sample(output.logits, samples_.tensors());
+  publish(inputs_.sizes().seqs);
 }
 
 void Runner::set_eager_sizes() {
+  inputs_.upload(inputs_.sizes());
   eager_arena_.set_sizing(class_of(inputs_.sizes(), limits_));
   stream_.set_sizes(inputs_.sizes());
 }

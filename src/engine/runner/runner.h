@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 
+#include "core/host_mirror.h"
 #include "core/launch.h"
 #include "engine/config/engine_config.h"
 #include "engine/kv/kv_store.h"
@@ -67,9 +68,10 @@ class Runner {
   void plan_inputs(std::span<const BatchItem> items);
   void plan_samples(std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids);
   void forward_and_sample(const StepPath& path, const StepShape& shape);
+  void publish(int64_t rows);
   void run_scoring(const StepPath& path, std::span<const BatchItem> items,
                    std::span<const int32_t> eos_token_ids);
-  void set_eager_sizes();
+  void set_eager_sizes();  // and uploads the inputs
   StepVerifier verifier();
   void verify(const StepPath& path, const StepShape& shape);
   void score_prompt(const BatchItem& item, int64_t first_row, const Tensor& hidden);
@@ -88,6 +90,7 @@ class Runner {
   size_t block_bytes_;
   HeapStore score_store_;
   Tensor score_rows_;  // [S] i32, rows of hidden states
+  HostMirror host_score_rows_;
   SampleBuffers samples_;
   KvStore cache_;
   StepInputs inputs_;

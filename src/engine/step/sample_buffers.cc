@@ -38,6 +38,37 @@ SampleBuffers::SampleBuffers(MemorySpace& memory, int64_t max_rows, int64_t max_
               .logprobs = allocate(state_, DType::f32, max_rows, 1),
               .top_ids = allocate(state_, DType::i32, max_rows, max_top_),
               .top_logprobs = allocate(state_, DType::f32, max_rows, max_top_)};
+  const auto mirror = [&](const Tensor& tensor) {
+    const int64_t row = tensor.shape.row_elements() * static_cast<int64_t>(size_of(tensor.dtype));
+    return HostMirror(memory, tensor, static_cast<size_t>(max_rows * row));
+  };
+  plan_ = mirror(tensors_.plan);
+  biases_ = mirror(tensors_.biases);
+  counts_ = mirror(tensors_.counts);
+  tokens_ = mirror(tensors_.tokens);
+  logprobs_ = mirror(tensors_.logprobs);
+  top_ids_ = mirror(tensors_.top_ids);
+  top_logprobs_ = mirror(tensors_.top_logprobs);
+}
+
+void SampleBuffers::upload(int64_t rows) const {
+  plan_.upload(0, static_cast<size_t>(rows) * sizeof(SampleRow));
+  for (int64_t row = 0; row < rows; ++row) {
+    const SampleRow& planned = plan_.as<SampleRow>()[row];
+    const auto slot = static_cast<size_t>(planned.slot);
+    biases_.upload(slot * kMaxBiases * sizeof(TokenBias),
+                   static_cast<size_t>(planned.bias_count) * sizeof(TokenBias));
+    counts_.upload(slot * static_cast<size_t>(max_model_len_) * sizeof(TokenCount),
+                   static_cast<size_t>(planned.count_count) * sizeof(TokenCount));
+  }
+}
+
+void SampleBuffers::download(int64_t rows) const {
+  const auto words = static_cast<size_t>(rows) * sizeof(int32_t);
+  tokens_.download(0, words);
+  logprobs_.download(0, words);
+  top_ids_.download(0, words * static_cast<size_t>(max_top_));
+  top_logprobs_.download(0, words * static_cast<size_t>(max_top_));
 }
 
 void SampleBuffers::plan_skip(int64_t row) {
@@ -47,7 +78,7 @@ void SampleBuffers::plan_skip(int64_t row) {
 int32_t SampleBuffers::plan_biases(int64_t row, const Sequence& sequence,
                                    std::span<const int32_t> eos_token_ids) {
   const SamplingParams& sampling = sequence.sampling();
-  TokenBias* const begin = tensors_.biases.as<TokenBias>() + row * kMaxBiases;
+  TokenBias* const begin = biases_.as<TokenBias>() + row * kMaxBiases;
   TokenBias* next = begin;
   for (const auto& [token, bias] : sampling.logit_bias) *next++ = {token, bias};
   for (const std::vector<int32_t>& word : sampling.bad_words_token_ids)
@@ -65,7 +96,7 @@ void SampleBuffers::plan_choice(int64_t row, const Sequence& sequence,
   const SamplingParams& sampling = sequence.sampling();
   const std::span<const TokenCount> counts = sequence.counts.entries();
   REPRISE_CHECK(static_cast<int64_t>(counts.size()) <= max_model_len_, "{} distinct tokens", counts.size());
-  std::copy(counts.begin(), counts.end(), tensors_.counts.as<TokenCount>() + row * max_model_len_);
+  std::copy(counts.begin(), counts.end(), counts_.as<TokenCount>() + row * max_model_len_);
   plan(row) = {.seed = sequence.seed,
                .position = static_cast<uint64_t>(sequence.output_length()),
                .mode = SampleMode::choose,
@@ -91,13 +122,13 @@ void SampleBuffers::plan_score(int64_t row, int32_t token, int64_t top) {
 }
 
 TokenScore SampleBuffers::score(int64_t row) const {
-  TokenScore score{.token_id = token(row), .logprob = tensors_.logprobs.as<float>()[row]};
-  const int64_t top = tensors_.plan.as<SampleRow>()[row].top;
+  TokenScore score{.token_id = token(row), .logprob = logprobs_.as<float>()[row]};
+  const int64_t top = plan_.as<SampleRow>()[row].top;
   score.top.reserve(static_cast<size_t>(std::max<int64_t>(0, top)));
   for (int64_t i = 0; i < top; ++i) {
-    const int32_t id = tensors_.top_ids.as<int32_t>()[row * max_top_ + i];
+    const int32_t id = top_ids_.as<int32_t>()[row * max_top_ + i];
     if (id < 0) break;
-    score.top.push_back({id, tensors_.top_logprobs.as<float>()[row * max_top_ + i]});
+    score.top.push_back({id, top_logprobs_.as<float>()[row * max_top_ + i]});
   }
   return score;
 }

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "core/arena.h"
+#include "core/host_mirror.h"
 #include "engine/scheduling/sequence.h"
 #include "ops/sampling.h"
 
@@ -27,8 +28,13 @@ class SampleBuffers {
   // The log-probability of a given token, and the `top` best beside it.
   void plan_score(int64_t row, int32_t token, int64_t top);
 
-  // After the step: the row's token, or SampleRow::kNothingToChoose or kNotANumber, both below 0.
-  int32_t token(int64_t row) const { return tensors_.tokens.as<int32_t>()[row]; }
+  // What rows [0, rows) plan becomes the device's, before the step; what they came to becomes the host's, after
+  // it (all launches are complete).
+  void upload(int64_t rows) const;
+  void download(int64_t rows) const;
+
+  // After the download: the row's token, or SampleRow::kNothingToChoose or kNotANumber, both below 0.
+  int32_t token(int64_t row) const { return tokens_.as<int32_t>()[row]; }
   // Of a row whose plan asked for log-probabilities.
   TokenScore score(int64_t row) const;
 
@@ -40,7 +46,7 @@ class SampleBuffers {
   }
 
  private:
-  SampleRow& plan(int64_t row) { return tensors_.plan.as<SampleRow>()[row]; }
+  SampleRow& plan(int64_t row) { return plan_.as<SampleRow>()[row]; }
   int32_t plan_biases(int64_t row, const Sequence& sequence, std::span<const int32_t> eos_token_ids);
 
   HeapStore inputs_;
@@ -48,6 +54,8 @@ class SampleBuffers {
   int64_t max_model_len_;
   int64_t max_top_;
   ops::SampleTensors tensors_;
+  HostMirror plan_, biases_, counts_;                      // of the inputs
+  HostMirror tokens_, logprobs_, top_ids_, top_logprobs_;  // of the results
 };
 
 }  // namespace reprise::engine

@@ -3,15 +3,15 @@
 #pragma once
 
 #include "engine/step/sample_buffers.h"
+#include "engine/step/step_inputs.h"
 #include "engine/step/step_limits.h"
-#include "models/model.h"
 
 namespace reprise::engine {
 
-// Fills every row of the inputs up to `limits` and every row's plan; any two numbers `content` differ in all
+// Fills every row of the inputs' host side up to `limits` and every row's plan; any two numbers `content` differ in all
 // of them. Nothing may run on these contents: slots and blocks are not those of any sequence. Allocates
 // nothing.
-void fill_step(const models::ForwardInput& input, SampleBuffers& samples, const StepLimits& limits,
-               int64_t vocab_size, int content);
+void fill_step(const StepInputs& inputs, SampleBuffers& samples, const StepLimits& limits, int64_t vocab_size,
+               int content);
 
 }  // namespace reprise::engine

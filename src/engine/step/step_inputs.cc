@@ -9,7 +9,7 @@ namespace reprise::engine {
 
 StepInputs::StepInputs(MemorySpace& memory, int64_t max_tokens, int64_t max_rows,
                        const models::PagedKvView& kv)
-    : store_(BufferKind::input, memory), max_tokens_(max_tokens), max_rows_(max_rows) {
+    : memory_(memory), store_(BufferKind::input, memory), max_tokens_(max_tokens), max_rows_(max_rows) {
   forward_ = {.token_ids = allocate({max_tokens}, {kTokens}),
               .positions = allocate({max_tokens}, {kTokens}),
               .rope_lengths = allocate({max_tokens}, {kTokens}),
@@ -18,6 +18,25 @@ StepInputs::StepInputs(MemorySpace& memory, int64_t max_tokens, int64_t max_rows
               .block_tables = allocate({max_rows, kv.max_blocks_per_seq}, {kSeqs, kv.max_blocks_per_seq}),
               .logit_rows = allocate({max_rows}, {kSeqs}),
               .kv = &kv};
+  size_t next = 0;
+  const auto mirror = [&](const Tensor& tensor, int64_t rows) {
+    Mirror& made = mirrors_[next++];
+    const auto row = tensor.shape.row_elements() * static_cast<int64_t>(sizeof(int32_t));
+    made.mirror = HostMirror(memory_, tensor, static_cast<size_t>(rows * row));
+    made.bytes = tensor.extent();
+    return made.mirror.as<int32_t>();
+  };
+  host_ = {.token_ids = mirror(forward_.token_ids, max_tokens),
+           .positions = mirror(forward_.positions, max_tokens),
+           .rope_lengths = mirror(forward_.rope_lengths, max_tokens),
+           .slots = mirror(forward_.slots, max_tokens),
+           .seq_of_token = mirror(forward_.seq_of_token, max_tokens),
+           .block_tables = mirror(forward_.block_tables, max_rows),
+           .logit_rows = mirror(forward_.logit_rows, max_rows)};
+}
+
+void StepInputs::upload(const StepSizes& sizes) const {
+  for (const Mirror& made : mirrors_) made.mirror.upload(0, static_cast<size_t>(made.bytes.eval(sizes)));
 }
 
 // A buffer for the largest step, seen as a tensor of the current one.
@@ -39,15 +58,15 @@ void StepInputs::add(std::span<const int32_t> tokens, int64_t begin, int64_t end
   const auto row = static_cast<int32_t>(sizes_.seqs);
   int64_t t = sizes_.tokens;
   for (int64_t position = begin; position < end; ++position, ++t) {
-    forward_.token_ids.as<int32_t>()[t] = tokens[static_cast<size_t>(position)];
-    forward_.positions.as<int32_t>()[t] = static_cast<int32_t>(position);
-    forward_.rope_lengths.as<int32_t>()[t] = static_cast<int32_t>(std::max(prompt_length, position + 1));
-    forward_.slots.as<int32_t>()[t] = static_cast<int32_t>(
-        blocks[static_cast<size_t>(position / block_size)] * block_size + position % block_size);
-    forward_.seq_of_token.as<int32_t>()[t] = row;
+    host_.token_ids[t] = tokens[static_cast<size_t>(position)];
+    host_.positions[t] = static_cast<int32_t>(position);
+    host_.rope_lengths[t] = static_cast<int32_t>(std::max(prompt_length, position + 1));
+    host_.slots[t] = static_cast<int32_t>(blocks[static_cast<size_t>(position / block_size)] * block_size +
+                                          position % block_size);
+    host_.seq_of_token[t] = row;
   }
-  std::copy(blocks.begin(), blocks.end(), forward_.block_tables.as<int32_t>() + row * columns);
-  forward_.logit_rows.as<int32_t>()[row] = static_cast<int32_t>(t - 1);
+  std::copy(blocks.begin(), blocks.end(), host_.block_tables + row * columns);
+  host_.logit_rows[row] = static_cast<int32_t>(t - 1);
   sizes_ = {t, sizes_.seqs + 1};
 }
 
@@ -55,17 +74,16 @@ void StepInputs::pad(const StepSizes& padded) {
   REPRISE_CHECK(padded.tokens <= max_tokens_ && padded.seqs <= max_rows_,
                 "padding to {} tokens in {} sequences", padded.tokens, padded.seqs);
   for (int64_t t = sizes_.tokens; t < padded.tokens; ++t) {
-    forward_.token_ids.as<int32_t>()[t] = 0;
-    forward_.positions.as<int32_t>()[t] = 0;
-    forward_.rope_lengths.as<int32_t>()[t] = 1;
-    forward_.slots.as<int32_t>()[t] =
-        fault_is_on(Fault::padding_writes_real_slot) ? forward_.slots.as<int32_t>()[0] : 0;
-    forward_.seq_of_token.as<int32_t>()[t] = -1;
+    host_.token_ids[t] = 0;
+    host_.positions[t] = 0;
+    host_.rope_lengths[t] = 1;
+    host_.slots[t] = fault_is_on(Fault::padding_writes_real_slot) ? host_.slots[0] : 0;
+    host_.seq_of_token[t] = -1;
   }
   const int64_t columns = forward_.kv->max_blocks_per_seq;
   for (int64_t row = sizes_.seqs; row < padded.seqs; ++row) {
-    std::fill_n(forward_.block_tables.as<int32_t>() + row * columns, columns, 0);
-    forward_.logit_rows.as<int32_t>()[row] = static_cast<int32_t>(std::min(row, padded.tokens - 1));
+    std::fill_n(host_.block_tables + row * columns, columns, 0);
+    host_.logit_rows[row] = static_cast<int32_t>(std::min(row, padded.tokens - 1));
   }
 }
 

@@ -26,7 +26,7 @@ graph::MemoryPlan DryStep::lay_out(const graph::Graph& graph, const StepSizes& l
 }
 
 void DryStep::fill(int content) {
-  fill_step(inputs_.forward(), samples_, limits_, model_.config().vocab_size, content);
+  fill_step(inputs_, samples_, limits_, model_.config().vocab_size, content);
 }
 
 }  // namespace reprise::engine

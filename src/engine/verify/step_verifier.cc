@@ -37,15 +37,20 @@ uint64_t hash_on(uint64_t hash, const std::byte* data, int64_t bytes) {
 }
 
 // Of the rows of a step.
-uint64_t hash_of(const Tensor& tensor, const StepSizes& sizes) {
-  return hash_on(kHashOfNothing, tensor.data(), tensor.extent().eval(sizes));
+uint64_t hash_of(Stream& stream, const Tensor& tensor, const StepSizes& sizes) {
+  const StepSizes before = stream.sizes();
+  stream.set_sizes(sizes);
+  const uint64_t hash = hash_on(kHashOfNothing, stream.read_back(tensor), tensor.extent().eval(sizes));
+  stream.set_sizes(before);
+  return hash;
 }
 
 // Of the rows whose logits are read.
-uint64_t hash_of_picked(const Tensor& tensor, std::span<const int32_t> rows) {
+uint64_t hash_of_picked(Stream& stream, const Tensor& tensor, std::span<const int32_t> rows) {
   const int64_t bytes = tensor.shape.row_elements() * static_cast<int64_t>(size_of(tensor.dtype));
+  const std::byte* const data = stream.read_back(tensor);
   uint64_t hash = kHashOfNothing;
-  for (const int32_t row : rows) hash = hash_on(hash, tensor.data() + row * bytes, bytes);
+  for (const int32_t row : rows) hash = hash_on(hash, data + row * bytes, bytes);
   return hash;
 }
 
@@ -61,14 +66,14 @@ class HashingDispatcher final : public ops::Dispatcher {
  public:
   HashingDispatcher(Stream& stream, StepArena& arena, const StepInputs& inputs)
       : stream_(stream),
-        rows_(inputs.forward().logit_rows.as<int32_t>(), static_cast<size_t>(inputs.sizes().seqs)),
+        rows_(inputs.host().logit_rows, static_cast<size_t>(inputs.sizes().seqs)),
         eager_(stream, arena) {}
   ops::Outputs dispatch(const ops::OpCall& call) override {
     ops::Outputs outputs = eager_.dispatch(call);
     for (int i = 0; i < outputs.count; ++i) {
       const Tensor& tensor = outputs.tensors[static_cast<size_t>(i)];
-      found.whole.push_back(hash_of(tensor, stream_.sizes()));
-      found.picked.push_back(tensor.shape[0] == kTokens ? hash_of_picked(tensor, rows_) : 0);
+      found.whole.push_back(hash_of(stream_, tensor, stream_.sizes()));
+      found.picked.push_back(tensor.shape[0] == kTokens ? hash_of_picked(stream_, tensor, rows_) : 0);
     }
     return outputs;
   }
@@ -107,13 +112,13 @@ TracedHashes traced_hashes(const StepVerifier::Parts& parts) {
 // state, only what has rows of the step: not the KV cache, which shows in what is read from it.
 class NodeHashes {
  public:
-  NodeHashes(const graph::Executor& executor, const StepSizes& sizes)
-      : executor_(executor), sizes_(sizes), by_value_(executor.graph().values.size(), 0) {}
+  NodeHashes(Stream& stream, const graph::Executor& executor, const StepSizes& sizes)
+      : stream_(stream), executor_(executor), sizes_(sizes), by_value_(executor.graph().values.size(), 0) {}
 
   void take(graph::NodeId node) {
     for (const graph::ValueId id : executor_.graph().node(node).outputs)
       if (const Tensor& tensor = executor_.tensor(id); !tensor.shape.elements().is_constant())
-        by_value_[static_cast<size_t>(id)] = hash_of(tensor, sizes_);
+        by_value_[static_cast<size_t>(id)] = hash_of(stream_, tensor, sizes_);
   }
 
   std::optional<graph::NodeId> first_not_as(const NodeHashes& other) const {
@@ -140,6 +145,7 @@ class NodeHashes {
     return std::nullopt;
   }
 
+  Stream& stream_;
   const graph::Executor& executor_;
   StepSizes sizes_;
   std::vector<uint64_t> by_value_;
@@ -152,6 +158,8 @@ models::ForwardOutput StepVerifier::run_eagerly() {
   const StepSizes sizes = parts_.inputs.sizes();
   ops::EagerDispatcher dispatcher(parts_.stream, parts_.eager_arena);
   const ops::DispatchScope scope(dispatcher);
+  parts_.inputs.upload(sizes);
+  parts_.samples.upload(sizes.seqs);
   parts_.eager_arena.set_sizing(class_of(sizes, parts_.limits));
   parts_.stream.set_sizes(sizes);
   models::ForwardOutput output = parts_.model.forward(parts_.inputs.forward());
@@ -170,9 +178,12 @@ std::vector<float> StepVerifier::eager_logits() {
 // What the step has chosen: tokens and log-probabilities of its rows.
 std::vector<std::byte> StepVerifier::choices() const {
   const ops::SampleTensors& samples = parts_.samples.tensors();
+  parts_.stream.set_sizes(parts_.inputs.sizes());
   std::vector<std::byte> bytes;
-  for (const Tensor* tensor : {&samples.tokens, &samples.logprobs, &samples.top_ids, &samples.top_logprobs})
-    bytes.insert(bytes.end(), tensor->data(), tensor->data() + tensor->extent().eval(parts_.inputs.sizes()));
+  for (const Tensor* tensor : {&samples.tokens, &samples.logprobs, &samples.top_ids, &samples.top_logprobs}) {
+    const std::byte* const begin = parts_.stream.read_back(*tensor);
+    bytes.insert(bytes.end(), begin, begin + tensor->extent().eval(parts_.inputs.sizes()));
+  }
   return bytes;
 }
 
@@ -187,7 +198,8 @@ std::optional<std::string> StepVerifier::compare(const StepPath& path, const Ste
   const StepSizes sizes = parts_.inputs.sizes();
   const Tensor& logits = parts_.backend.logits(path, shape);
   const int64_t columns = logits.shape.back().constant;
-  const auto* begin = logits.as<float>();
+  parts_.stream.set_sizes(sizes);
+  const auto* begin = reinterpret_cast<const float*>(parts_.stream.read_back(logits));
   const std::vector<float> replayed(begin, begin + sizes.seqs * columns);
   const std::vector<std::byte> chosen = choices();
   // At level 0 the model's own code has its intermediates in the same memory. An op that reads what it didn't
@@ -224,7 +236,7 @@ std::optional<std::string> StepVerifier::check_recording(const StepPath& path, c
 
 void StepVerifier::fill_arena(const StepPath& path, const StepShape& shape, int byte) {
   const std::span<std::byte> arena = parts_.backend.arena_of(path, shape);
-  std::memset(arena.data(), byte, arena.size());
+  parts_.stream.device().memory().fill(arena.data(), byte, arena.size());
 }
 
 // Replays the step launch by launch, with NaN in its arena before, and in each launch's rows of padding after
@@ -241,8 +253,8 @@ void StepVerifier::run_poisoned(const StepPath& path, const StepShape& shape, Af
            {std::tuple(buffer.extent.tokens, real.tokens, captured.tokens),
             std::tuple(buffer.extent.seqs, real.seqs, captured.seqs)})
         if (row_bytes > 0 && first < last)
-          std::memset(buffer.address + first * row_bytes, kPoison,
-                      static_cast<size_t>((last - first) * row_bytes));
+          parts_.stream.device().memory().fill(buffer.address + first * row_bytes, kPoison,
+                                               static_cast<size_t>((last - first) * row_bytes));
     }
   };
   parts_.backend.captured(path, shape)->run_slowly(captured, real, poison, after_node);
@@ -257,7 +269,7 @@ std::string StepVerifier::localise(const StepPath& path, const StepShape& shape)
                        graph.node(node).layer, where);
   };
   const auto run_nodes = [&](const StepSizes& run_for) {
-    NodeHashes hashes(executor, sizes);
+    NodeHashes hashes(parts_.stream, executor, sizes);
     parts_.stream.set_sizes(run_for);
     for (graph::NodeId node = 0; node < static_cast<graph::NodeId>(graph.nodes.size()); ++node) {
       executor.run(node, node + 1);
@@ -275,11 +287,11 @@ std::string StepVerifier::localise(const StepPath& path, const StepShape& shape)
   if (const auto node = plain.first_not_as(run_nodes(padded)))
     return named(*node, "once the step is padded: padding reaches the rows of the step");
   const auto nothing = [](const capture::Recording&, const capture::RecordedLaunch&) {};
-  NodeHashes replayed(executor, sizes);
+  NodeHashes replayed(parts_.stream, executor, sizes);
   step->run_slowly(padded, sizes, nothing, [&](graph::NodeId node) { replayed.take(node); });
   if (const auto node = plain.first_not_as(replayed))
     return named(*node, "as it is replayed: the recording or what was made of it is not the graph");
-  NodeHashes poisoned(executor, sizes);
+  NodeHashes poisoned(parts_.stream, executor, sizes);
   run_poisoned(path, shape, [&](graph::NodeId node) { poisoned.take(node); });
   if (const auto node = plain.first_not_as(poisoned))
     return named(*node, "once its padding and the memory that nothing wrote are NaN");
@@ -322,8 +334,8 @@ void StepVerifier::fill_inputs(const std::vector<MadeUp>& sequences) {
 void StepVerifier::fill_null_block(int byte) {
   for (const models::KvLayer& layer : parts_.cache.view().layers)
     for (const Tensor* tensor : {&layer.keys, &layer.values})
-      std::memset(tensor->data(), byte,
-                  static_cast<size_t>(tensor->shape.row_elements()) * size_of(tensor->dtype));
+      parts_.stream.device().memory().fill(
+          tensor->data(), byte, static_cast<size_t>(tensor->shape.row_elements()) * size_of(tensor->dtype));
 }
 
 // One capture at one size. Where it is padded, one row of the steps tried is padding.

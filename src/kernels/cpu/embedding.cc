@@ -15,10 +15,12 @@ void run(const KernelContext& context, int64_t begin, int64_t end) {
   const size_t row_bytes = static_cast<size_t>(scalars.k) * size_of(kDType);
   for (int64_t token = begin; token < end; ++token) {
     std::byte* out = context.buffers[2] + static_cast<size_t>(token) * row_bytes;
-    if (ids[token] >= 0 && ids[token] < scalars.vocab)
+    if (ids[token] >= 0 && ids[token] < scalars.vocab) {
       unpack_row(kDType, context.buffers[1], ids[token], scalars.k, out);
-    else
+    } else {
       std::memset(out, 0, row_bytes);
+      context.raise(KernelStatus::index_out_of_range);
+    }
   }
 }
 

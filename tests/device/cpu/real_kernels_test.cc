@@ -133,7 +133,7 @@ class Transformer {
     for (float& value : values) value = normal(random_);
     const Tensor packed =
         weights_.allocate_bytes(ops::packed_bytes(dtype_, n, k), dtype_, {n, k}, Layout::panels);
-    ops::pack_f32_rows(values.data(), 0, n, packed);
+    ops::pack_f32_rows(values.data(), 0, n, packed, packed.data());
     return packed;
   }
   Tensor floats(Shape shape, float value) {

@@ -5,10 +5,10 @@
 
 #include "core/capture_error.h"
 #include "core/error.h"
-#include "device/cpu/cpu_device.h"
 #include "engine/kv/kv_store.h"
 #include "engine/replay/graph_backend.h"
 #include "engine/verify/step_verifier.h"
+#include "tests/device/host_mirror_device.h"
 #include "tests/engine/probe_model.h"
 
 namespace reprise::engine {
@@ -169,10 +169,10 @@ TEST(GraphDetectors, DynamicLaunch) {
 // The parts of a Runner, so that the test can move an input under a capture.
 struct Bound {
   ThreadTeam team{1};
-  std::unique_ptr<const models::Model> model = small_model(team);
+  TestDevice device{team, Isa::scalar};
+  std::unique_ptr<const models::Model> model = small_model(team, device.memory());
   EngineConfig config;
   StepLimits limits{.tokens = 64, .rows = 16};
-  CpuDevice device{team, Isa::scalar};
   Stream stream{device};
   SampleBuffers samples{device.memory(), 16, 256, 1};
   KvStore cache, moved_away;

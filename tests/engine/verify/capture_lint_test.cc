@@ -5,11 +5,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "device/cpu/cpu_device.h"
 #include "engine/kv/kv_store.h"
 #include "engine/runner/memory_advice.h"
 #include "ops/elementwise.h"
 #include "ops/launch_table.h"
+#include "tests/device/host_mirror_device.h"
 #include "tests/engine/small_model.h"
 
 namespace reprise::engine {
@@ -70,8 +70,8 @@ class Broken final : public models::Model {
 
 CaptureLint lint(Breaks breaks, const EngineConfig& config = small_engine_config()) {
   ThreadTeam team(1);
-  CpuDevice device(team, Isa::scalar);
-  const Broken model(models::model_skeleton(small_config(), DType::f32, host_memory()), breaks);
+  TestDevice device(team, Isa::scalar);
+  const Broken model(models::model_skeleton(small_config(), DType::f32, device.memory()), breaks);
   return lint_capture(model, device, config.resolved());
 }
 
@@ -96,10 +96,10 @@ TEST(CaptureLint, LaunchesOfALayer) {
     weights::ModelConfig model_config = small_config(family);
     model_config.num_layers = layers;
     ThreadTeam team(1);
-    CpuDevice device(team, Isa::scalar);
+    TestDevice device(team, Isa::scalar);
     EngineConfig config = small_engine_config();
     config.graph = {.graph_opt_level = level, .use_cudagraph = true};
-    return lint_capture(*models::model_skeleton(model_config, DType::bf16, host_memory()), device,
+    return lint_capture(*models::model_skeleton(model_config, DType::bf16, device.memory()), device,
                         config.resolved())
         .launches;
   };
@@ -129,8 +129,8 @@ TEST(CaptureLint, CodeThatReadsAValueCannotBeTraced) {
 
 TEST(MemoryAdvice, TheMemoryThatItNamesIsTheLeastThatFits) {
   ThreadTeam team(1);
-  CpuDevice device(team, Isa::scalar);
-  const auto model = models::model_skeleton(small_config(), DType::f32, host_memory());
+  TestDevice device(team, Isa::scalar);
+  const auto model = models::model_skeleton(small_config(), DType::f32, device.memory());
   const EngineConfig config = small_engine_config();
   constexpr size_t kMiB = size_t{1} << 20;
   EXPECT_FALSE(predict_memory(*model, device, config, 2 * kMiB).fits);
@@ -144,7 +144,7 @@ TEST(MemoryAdvice, TheMemoryThatItNamesIsTheLeastThatFits) {
 
 TEST(MemoryPlan, SkeletonPlansWhatTheModelHolds) {
   SmallEngine real;
-  const auto skeleton = models::model_skeleton(small_config(), DType::f32, host_memory());
+  const auto skeleton = models::model_skeleton(small_config(), DType::f32, real.device.memory());
   const MemoryPrediction plan =
       predict_memory(*skeleton, real.device, small_engine_config(), size_t{1} << 30);
   EXPECT_TRUE(plan.fits);

@@ -53,7 +53,7 @@ class RandomProgram {
     for (float& value : rows) value = 0.2f * real();
     const Tensor packed =
         weights_.allocate_bytes(ops::packed_bytes(dtype_, n, k), dtype_, Shape{n, k}, Layout::panels);
-    ops::pack_f32_rows(rows.data(), 0, n, packed);
+    ops::pack_f32_rows(rows.data(), 0, n, packed, packed.data());
     return packed;
   }
   // A constant vector that is computed, for folding.
