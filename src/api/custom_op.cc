@@ -77,6 +77,11 @@ Op register_op(CustomOp op) {
   if (op.name.empty() || op.run == nullptr)
     throw Error("[register_op] '{}' has no {}; an op needs both a name and a function", op.name,
                 op.name.empty() ? "name" : "function");
+  if (op.pure && !op.capturable)
+    throw Error(
+        "[register_op] '{}' is pure and not capturable; a pure function can be replayed, so leave one of the two "
+        "out",
+        op.name);
   if (ops::find_op(op.name) != nullptr)
     throw Error("[register_op] there is an op '{}' already; choose another name", op.name);
   static std::deque<RowSchema> schemas;  // where they are, they stay
@@ -84,7 +89,8 @@ Op register_op(CustomOp op) {
   schema.own_name = std::move(op.name);
   schema.run = op.run;
   schema.name = schema.own_name;
-  schema.kind = ops::OpKind::opaque;
+  // Passes leave an opaque op as it is; what has no effects may be merged, dropped and cut to rows.
+  schema.kind = op.pure ? ops::OpKind::elementwise : ops::OpKind::opaque;
   schema.input_names = kOpInputs;
   schema.row_wise = true;
   schema.capturable = op.capturable;

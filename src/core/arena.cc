@@ -1,6 +1,7 @@
 #include "core/arena.h"
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "core/capture_rules.h"
@@ -150,7 +151,8 @@ Tensor HeapStore::allocate_bytes(size_t bytes, DType dtype, const Shape& shape, 
   node.data = data;
   node.bytes = bytes;
   node.kind = kind_;
-  node.id = nodes_.size() - 1;
+  static std::atomic<uint64_t> next_id{0};  // of all stores: a recording knows buffers by kind and number
+  node.id = next_id.fetch_add(1, std::memory_order_relaxed);
   node.owner = this;
   return {.buffer = BufferRef(&node), .offset = 0, .dtype = dtype, .layout = layout, .shape = shape};
 }

@@ -39,7 +39,7 @@ class Buffer {
   std::byte* data = nullptr;  // null in a dry arena or store (core/arena.h)
   size_t bytes = 0;
   BufferKind kind = BufferKind::arena;
-  uint64_t id = 0;               // byte offset in the arena; of the other kinds a running number of its store
+  uint64_t id = 0;               // byte offset in the arena; of the other kinds a number that no other has
   BufferOwner* owner = nullptr;  // set before the first BufferRef
 
  private:

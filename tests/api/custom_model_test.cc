@@ -1,5 +1,6 @@
 // A family from outside the tree: it computes what one of ours does, bit by bit, and whatever it does wrong
 // is an error that says so when the model is loaded.
+#include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -285,6 +286,28 @@ TEST(CustomOp, RunsInAModelInBothTypes) {
   }
   EXPECT_NE(answers({.model = a})[0].logprob,
             answers({.model = REPRISE_SOURCE_DIR "/models/tiny"})[0].logprob);
+}
+
+// Its result is used by nobody: passes drop a pure op, and leave one that may have effects.
+TEST(CustomOp, APureOneRunsOnlyWhereItIsNeeded) {
+  const Op pure = register_op({.name = "test_pure", .run = counting_relu, .pure = true});
+  const Op opaque = register_op({.name = "test_opaque", .run = counting_relu});
+  const auto calls_of = [](const std::string& name, const Op& op, int level) {
+    const Twist twist{.in_forward = [op](const ModelInputs&, const Value& x) { op(x), op(x); }};
+    ModelFamily family = plain_llama(name, twist);
+    family.supports_graph_optimization = true;
+    calls = 0;
+    answers({.model = registered(family),
+             .threads = 1,
+             .graph_optimization_config = fmt::format(R"({{"graph_opt_level": {}}})", level)});
+    return calls.load();
+  };
+  EXPECT_GT(calls_of("PureLlama0", pure, 0), 0);
+  EXPECT_EQ(calls_of("PureLlama1", pure, 1), 0);
+  EXPECT_EQ(calls_of("OpaqueLlama1", opaque, 1), calls_of("OpaqueLlama0", opaque, 0));
+  EXPECT_THAT(
+      message_of([] { register_op({.name = "odd", .run = relu, .pure = true, .capturable = false}); }),
+      HasSubstr("'odd' is pure and not capturable"));
 }
 
 TEST(CustomOp, BadOnesAreRefused) {

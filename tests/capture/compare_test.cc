@@ -1,5 +1,6 @@
 #include "capture/compare.h"
 
+#include <fmt/core.h>
 #include <gmock/gmock.h>
 
 #include "tests/capture/steps.h"
@@ -52,7 +53,8 @@ TEST_F(Compare, WhatDependsOnDataIsNamed) {
   expect({.items = 8}, "dims: items 4 and 8");
   expect({.grain = 2}, "dims: grain 1 and 2");
   expect({.salt = 9}, "scalars at byte 0");
-  expect({.word = 16}, "buffer 0: state#0+0 and state#0+64");
+  const uint64_t id = step.block.at(0, {4}).buffer->id;
+  expect({.word = 16}, fmt::format("buffer 0: state#{0}+0 and state#{0}+64", id));
   expect({.shape = {3}}, "buffer 0: 16 and 12 bytes");
   expect({.launches = 3}, "count: 2 and 3 launches");
   expect({.launches = 1}, "count: 2 and 1 launches");

@@ -1,5 +1,6 @@
 #include "capture/recording.h"
 
+#include <fmt/core.h>
 #include <gmock/gmock.h>
 
 #include "tests/capture/steps.h"
@@ -52,10 +53,13 @@ TEST(Recording, ReadsAsText) {
     }
     step.update(step.block.at(0, {4}), 1);
   });
+  const uint64_t id = step.block.at(0, {4}).buffer->id;
   EXPECT_EQ(
       to_text(recording),
-      "0 layers.0.mlp mix_op mix items=4*T grain=2 scalars=24 w arena+0[16*T] absent r state#0+12[4*S]\n"
-      "1 layers.0.mlp - mix_into items=4 grain=1 scalars=24 rw state#0+0[16]\n");
+      fmt::format(
+          "0 layers.0.mlp mix_op mix items=4*T grain=2 scalars=24 w arena+0[16*T] absent r state#{0}+12[4*S]\n"
+          "1 layers.0.mlp - mix_into items=4 grain=1 scalars=24 rw state#{0}+0[16]\n",
+          id));
 }
 
 TEST(Recording, ForgetsItsTail) {
