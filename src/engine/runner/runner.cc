@@ -314,17 +314,24 @@ void Runner::run_idle(int64_t batch) {
 }
 
 MemoryReport Runner::memory() const {
-  MemoryReport held = planned_;
-  held.graph_object_bytes = backend_.held_object_bytes();
-  held.kv_bytes = cache_.bytes();
-  return held;
+  // Of the arena, what runs launch by launch may use more than the dry run found: then it shows here.
+  const size_t eager = std::max(eager_peak_, eager_arena_.peak()), graphs = backend_.arena_bytes();
+  return {
+      .weights_bytes = model_.weight_bytes() + backend_.constant_bytes(),
+      .workspace_bytes = stream_.on_device().workspace_bytes(),
+      .input_buffer_bytes = score_store_.bytes() + samples_.bytes() + inputs_.bytes(),
+      .arena_bytes = (level_ == 0 ? std::max(eager, graphs) : graphs + eager) + backend_.held_private_bytes(),
+      .graph_object_bytes = backend_.held_object_bytes(),
+      .kv_block_bytes = block_bytes_,
+      .num_kv_blocks = planned_.num_kv_blocks,
+      .kv_bytes = cache_.bytes()};
 }
 
 MemoryReport Runner::touch() {
   eager_arena_.reset_peak();
   lay_out_eagerly(eager_arena_);
-  const size_t eager = eager_arena_.peak(), graphs = backend_.arena_bytes();
-  const size_t shared = level_ == 0 ? std::max(eager, graphs) : graphs + eager;
+  const MemoryReport held = memory();
+  const size_t shared = held.arena_bytes - backend_.held_private_bytes();
   if (shared > 0) stream_.device().memory().touch(arena_.data(), shared);
   backend_.touch_private();
   stream_.on_device().touch_workspace();
@@ -332,11 +339,6 @@ MemoryReport Runner::touch() {
   samples_.touch();
   inputs_.touch();
   cache_.touch();
-  MemoryReport held = memory();
-  held.weights_bytes = model_.weight_bytes() + backend_.constant_bytes();
-  held.workspace_bytes = stream_.on_device().workspace_bytes();
-  held.input_buffer_bytes = score_store_.bytes() + samples_.bytes() + inputs_.bytes();
-  held.arena_bytes = shared + backend_.held_private_bytes();
   return held;
 }
 

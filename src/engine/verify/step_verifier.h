@@ -30,20 +30,27 @@ struct VerifyStats {
   std::string last = {};  // the last difference, or the last exception
 };
 
+// What memory and padding are filled with: every f32 and bf16 of such bytes is a NaN.
+inline constexpr int kVerifyPoison = 0xff;
+
+// What the verifier works on; all of it outlives the verifier.
+struct VerifierParts {
+  const models::Model& model;
+  Stream& stream;
+  StepLimits limits;
+  StepInputs& inputs;
+  SampleBuffers& samples;
+  const KvStore& cache;
+  int64_t kv_blocks;
+  GraphBackend& backend;
+  StepArena& eager_arena;  // holds a whole step of the model's own code
+};
+
+// step_verifier.cc compares a step and finds where it differs, capture_check.cc tries the captures at start,
+// value_hashes.h knows the values of a step apart.
 class StepVerifier {
  public:
-  struct Parts {
-    const models::Model& model;
-    Stream& stream;
-    StepLimits limits;
-    StepInputs& inputs;
-    SampleBuffers& samples;
-    const KvStore& cache;
-    int64_t kv_blocks;
-    GraphBackend& backend;
-    StepArena& eager_arena;  // holds a whole step of the model's own code
-  };
-  explicit StepVerifier(const Parts& parts) : parts_(parts) {}
+  explicit StepVerifier(const VerifierParts& parts) : parts_(parts) {}
 
   // Every capture; one that differs is given up by the backend and named in the result, and so is one that
   // the two-capture diff has given up before. No request may hold KV blocks.
@@ -69,7 +76,7 @@ class StepVerifier {
   std::optional<std::string> check_recording(const StepPath& path, const StepShape& shape);
   std::string localise(const StepPath& path, const StepShape& shape);
 
-  Parts parts_;
+  VerifierParts parts_;
 };
 
 }  // namespace reprise::engine
