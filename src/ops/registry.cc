@@ -2,24 +2,21 @@
 
 #include <vector>
 
-#include "ops/attention.h"
-#include "ops/elementwise.h"
-#include "ops/embedding.h"
-#include "ops/matmul.h"
-#include "ops/norm.h"
-#include "ops/rotary.h"
-#include "ops/rotary_kv_write.h"
-#include "ops/sampling.h"
+#include "ops/cpu/launches.h"
 
 namespace reprise::ops {
 namespace {
 
+// Every op of Reprise runs on a CPU, so its list of launches is the list of ops.
+std::vector<const OpSchema*> built_in_ops() {
+  std::vector<const OpSchema*> schemas;
+  for (const std::span<const LaunchEntry> launches : cpu::launches())
+    for (const LaunchEntry& entry : launches) schemas.push_back(entry.schema);
+  return schemas;
+}
+
 std::vector<const OpSchema*>& list() {
-  static std::vector<const OpSchema*> schemas = {
-      &kAdd,         &kMul,       &kSilu,         &kGelu,          &kGeluTanh,  &kSiluMul,        &kGeluMul,
-      &kGeluTanhMul, &kEmbedding, &kGatherRows,   &kRmsNorm,       &kLayerNorm, &kAddRmsNorm,     &kMatmul,
-      &kMatmulGroup, &kRotary,    &kRotaryAngles, &kRotaryKvWrite, &kKvWrite,   &kPagedAttention, &kSample,
-  };
+  static std::vector<const OpSchema*> schemas = built_in_ops();
   return schemas;
 }
 

@@ -1,5 +1,6 @@
-// Finds ops by name, for reading graphs from text. Ops are listed explicitly: objects that register
-// themselves would be dropped by the linker from a static library. A program that embeds Reprise may add ops
+// Finds ops by name, for reading graphs from text. They are those that the CPU has launches of
+// (ops/cpu/launches.h), which are listed explicitly: objects that register themselves would be dropped by the
+// linker from a static library. A program that embeds Reprise may add ops
 // of its own.
 #pragma once
 

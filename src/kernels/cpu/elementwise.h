@@ -2,23 +2,17 @@
 // at its output, as torch does.
 #pragma once
 
-#include "core/dtype.h"
-#include "core/isa.h"
-#include "core/launch.h"
+#include "kernels/cpu/vec_kernels.h"
 
 namespace reprise::kernels::cpu {
 
 struct NoScalars {};
 
-// 0 a [elements]   1 b [elements]   2 y [elements], may be a or b: y = a + b, y = a * b
-const Kernel& add_kernel(Isa isa, DType dtype);
-const Kernel& mul_kernel(Isa isa, DType dtype);
-
-// 0 x [elements]   1 y [elements], may be x
-// silu: x / (1 + exp(-x)); gelu: x / 2 * (1 + erf(x / sqrt 2)); gelu_tanh: the approximation by tanh.
-const Kernel& silu_kernel(Isa isa, DType dtype);
-const Kernel& gelu_kernel(Isa isa, DType dtype);
-const Kernel& gelu_tanh_kernel(Isa isa, DType dtype);
+// Rows of vec_kernels.inc of the form `binary` (add, mul)
+//   0 a [elements]   1 b [elements]   2 y [elements], may be a or b
+// and of the form `unary` (silu: x / (1 + exp(-x)); gelu: x / 2 * (1 + erf(x / sqrt 2)); gelu_tanh: the
+// approximation by tanh)
+//   0 x [elements]   1 y [elements], may be x
 
 struct ScaleScalars {
   float factor = 1;
