@@ -118,8 +118,8 @@ void StepVerifier::fill_arena(const StepPath& path, const StepShape& shape, int 
 
 // Replays the step launch by launch, with NaN in its arena before, and in each launch's rows of padding after
 // it.
-template <typename AfterNode>
-void StepVerifier::run_poisoned(const StepPath& path, const StepShape& shape, AfterNode&& after_node) {
+void StepVerifier::run_poisoned(const StepPath& path, const StepShape& shape,
+                                const std::function<void(graph::NodeId)>& after_node) {
   const StepSizes real = parts_.inputs.sizes();
   const StepSizes captured = parts_.backend.prepare(path, shape);
   fill_arena(path, shape, kVerifyPoison);

@@ -63,8 +63,8 @@ class StepVerifier {
   void fill_history(const std::vector<MadeUp>& sequences);
   void fill_null_block(int byte);
   void fill_arena(const StepPath& path, const StepShape& shape, int byte);
-  template <typename AfterNode>
-  void run_poisoned(const StepPath& path, const StepShape& shape, AfterNode&& after_node);
+  void run_poisoned(const StepPath& path, const StepShape& shape,
+                    const std::function<void(graph::NodeId)>& after_node);
   models::ForwardOutput run_eagerly();
   std::vector<float> eager_logits();
   std::vector<std::byte> choices() const;
