@@ -205,8 +205,9 @@ struct CustomOp {
   // on several at once: a row's result may depend on that row alone. bf16 values come and go as f32.
   void (*run)(const float* x, float* y, int64_t rows, int64_t columns) noexcept = nullptr;
   // True: a row's result depends on that row's values alone, and the function does nothing else: it keeps no
-  // count, looks at no clock, calls nobody who does. The op then may run fewer times than the model's code calls
-  // it: once for two equal calls, not at all for a result that nobody reads, and only for the rows that are read.
+  // count, looks at no clock, calls nobody who does. The op then may run fewer times than the model's code
+  // calls it: once for two equal calls, not at all for a result that nobody reads, and only for the rows that
+  // are read.
   bool pure = false;
   // False: the function does what can't be replayed (looks at a clock, keeps state, calls elsewhere). It gets
   // the rows in their order on one thread, and a captured step is split there: it runs between two replayed

@@ -1,5 +1,5 @@
-// What replays a recording. Each device has its own (DeviceStream::instantiate of core/device.h); whoever runs a
-// captured step knows them by this interface alone.
+// What replays a recording. Each device has its own (DeviceStream::instantiate of core/device.h); whoever
+// runs a captured step knows them by this interface alone.
 #pragma once
 
 #include <cstddef>
@@ -19,9 +19,9 @@ class Executable {
  public:
   virtual ~Executable() = default;
 
-  // Starts every node for a step of these sizes; Stream::synchronize() waits for them. Throws InternalError for
-  // sizes above those it was made for. With a profiler, each node that had work items becomes an event of it.
-  // Allocates nothing in the steady state, but for the notes of the first run with a profiler.
+  // Starts every node for a step of these sizes; Stream::synchronize() waits for them. Throws InternalError
+  // for sizes above those it was made for. With a profiler, each node that had work items becomes an event of
+  // it. Allocates nothing in the steady state, but for the notes of the first run with a profiler.
   virtual void run(StepSizes sizes, Profiler* profiler = nullptr) = 0;
 
   // One node and its end, for checks that look between nodes.

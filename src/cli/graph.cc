@@ -156,7 +156,7 @@ int run_trace(const GraphFlags& flags, const api::ModelSetup& setup) {
   engine::Runner runner(*model, *device, config, device->available_bytes() + model->weight_bytes());
   while (runner.graph().capture_next()) {
   }
-  const int warm_ups = 3 + device->replay().settling;
+  const int warm_ups = 3 + device->settling_replays();
   for (int i = 0; i < warm_ups; ++i) runner.run_idle(flags.batch);
   Profiler profiler;
   runner.set_profiler(&profiler);

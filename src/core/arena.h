@@ -1,9 +1,9 @@
 // Where tensors get their memory, and how many bytes of it. `StepArena` holds the intermediates of one step
-// in one reserved range; `HeapStore` holds what lives long (weights, inputs, KV cache). Besides tensors only a
-// stream's workspace (core/device.h) takes memory of the device.
+// in one reserved range; `HeapStore` holds what lives long (weights, inputs, KV cache). Besides tensors only
+// a stream's workspace (core/device.h) takes memory of the device.
 //
-// Both can be made dry (kDry in place of a MemorySpace): they only count. No memory is taken and tensors have null
-// addresses. So the memory of a model is known before any of it is taken.
+// Both can be made dry (kDry in place of a MemorySpace): they only count. No memory is taken and tensors have
+// null addresses. So the memory of a model is known before any of it is taken.
 #pragma once
 
 #include <cstddef>

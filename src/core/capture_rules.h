@@ -1,6 +1,6 @@
 // The rules that code must keep while a stream records a step (a capture); who breaks one gets a CaptureError
-// (core/capture_error.h), which names op and layer. A stream that records runs nothing, so whatever the host reads, waits for or
-// allocates meanwhile would have the same value in every replay.
+// (core/capture_error.h), which names op and layer. A stream that records runs nothing, so whatever the host
+// reads, waits for or allocates meanwhile would have the same value in every replay.
 #pragma once
 
 #include <cstdint>

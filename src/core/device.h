@@ -28,19 +28,13 @@ constexpr std::string_view name_of(DeviceKind kind) {
   return kind == DeviceKind::cpu ? "cpu" : "cuda";
 }
 
-// What a replay on the device can do, which decides what is captured (engine/config/graph_config.h).
-struct ReplayTraits {
-  bool any_size = false;  // one recording serves every T and S up to those it was made for
-  int settling = 0;       // the most replays of a size until the device has found how to replay it fastest
-};
-
 // The device's side of one stream (core/launch.h). One thread.
 class DeviceStream {
  public:
   virtual ~DeviceStream() = default;
 
-  // Starts the launch for a step of these sizes, after all earlier ones. Its time goes to `profiler` where that
-  // is not null. What `launch` points to may be gone when this returns.
+  // Starts the launch for a step of these sizes, after all earlier ones. Its time goes to `profiler` where
+  // that is not null. What `launch` points to may be gone when this returns.
   virtual void run(const Launch& launch, const StepSizes& sizes, Profiler* profiler) = 0;
   virtual const Kernel& copy_kernel() const = 0;
   virtual const Kernel& fill_kernel() const = 0;
@@ -49,8 +43,8 @@ class DeviceStream {
   // What kernels raised since the last call: 0, or a KernelStatus (core/launch.h). All launches are complete.
   virtual uint32_t take_status() = 0;
 
-  // What replays `recording` on this stream, for steps of sizes up to `largest`. Throws Error where it can't be
-  // replayed.
+  // What replays `recording` on this stream, for steps of sizes up to `largest`. Throws Error where it can't
+  // be replayed.
   virtual std::unique_ptr<capture::Executable> instantiate(capture::Recording recording,
                                                            StepSizes largest) = 0;
 
@@ -66,7 +60,8 @@ class Device {
   virtual DeviceKind kind() const = 0;
   // "avx2", "sm_90": what the bits of results may depend on. Static storage.
   virtual std::string_view level() const = 0;
-  virtual ReplayTraits replay() const = 0;
+  // The most replays of a size until the device has found how to replay it fastest.
+  virtual int settling_replays() const = 0;
 
   // Where the tensors of steps, weights and the KV cache lie. Outlives what it gave.
   virtual MemorySpace& memory() = 0;

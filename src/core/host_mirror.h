@@ -9,8 +9,9 @@
 
 namespace reprise {
 
-// Where the host sees the device's memory a mirror is the tensor itself and the copies cost nothing; elsewhere it
-// is a buffer of the host's, as large, filled with zeros. One thread. The tensor's storage outlives it.
+// Where the host sees the device's memory a mirror is the tensor itself and the copies cost nothing;
+// elsewhere it is a buffer of the host's, as large, filled with zeros. One thread. The tensor's storage
+// outlives it.
 class HostMirror {
  public:
   HostMirror() = default;

@@ -1,5 +1,5 @@
-// The name of a JSON value, for headers that only mention it: nlohmann's own header takes longer to compile than
-// most files that include it.
+// The name of a JSON value, for headers that only mention it: nlohmann's own header takes longer to compile
+// than most files that include it.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

@@ -16,7 +16,8 @@
 
 namespace reprise {
 
-// Attention takes keys in tiles of so many, at absolute positions; the edges of partitions are edges of tiles.
+// Attention takes keys in tiles of so many, at absolute positions; the edges of partitions are edges of
+// tiles.
 inline constexpr int64_t kAttentionTile = 64;
 
 // Elements of one block of K, and of one block of V.

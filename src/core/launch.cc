@@ -68,6 +68,11 @@ void Stream::synchronize() const {
   on_device_->synchronize();
 }
 
+void Stream::drop_status() {
+  synchronize();
+  on_device_->take_status();
+}
+
 void Stream::check_status() {
   synchronize();
   switch (static_cast<KernelStatus>(on_device_->take_status())) {

@@ -1,8 +1,9 @@
 // Every piece of device work (kernel, copy, fill) goes through `Stream::launch`. Kernels get raw pointers,
 // the step's sizes and a plain struct of scalars; the stream runs a launch at once or, while it records,
 // appends it to a recording, which is replayed later (capture/). A launch declares what it reads and writes,
-// from which a replay derives what must wait for what. A stream is the door to a device (core/device.h), which
-// does the work. T and S: tokens and sequences of the step; sizes that depend on them are Dims (core/shape.h).
+// from which a replay derives what must wait for what. A stream is the door to a device (core/device.h),
+// which does the work. T and S: tokens and sequences of the step; sizes that depend on them are Dims
+// (core/shape.h).
 #pragma once
 
 #include <array>
@@ -31,8 +32,8 @@ enum class KernelStatus : uint32_t {
   index_out_of_range,  // an id or a row number outside of what it counts in
 };
 
-// What a kernel function of the CPU gets. One call handles work items [begin, end); calls for different ranges may run
-// at the same time on different workers, and no result may depend on how the items were cut.
+// What a kernel function of the CPU gets. One call handles work items [begin, end); calls for different
+// ranges may run at the same time on different workers, and no result may depend on how the items were cut.
 struct KernelContext {
   StepSizes sizes;
   std::byte* const* buffers;  // in the order of the launch's buffers; null where an optional one is absent
@@ -66,7 +67,8 @@ struct Kernel {
   const void* module_function = nullptr;  // on a device that loads its kernels: its own name for one
 };
 
-// How a device that runs blocks of threads cuts a launch: ceil(x / x_per_block) * ceil(y / y_per_block) blocks.
+// How a device that runs blocks of threads cuts a launch: ceil(x / x_per_block) * ceil(y / y_per_block)
+// blocks.
 struct Grid {
   Dim x = 0, y = 1;
   int64_t x_per_block = 1, y_per_block = 1;  // 1 or more
@@ -130,9 +132,9 @@ struct Launch {
   size_t scalar_bytes = 0;
 };
 
-// Scalars of the kernels behind Stream::copy and fill_bytes (DeviceStream::copy_kernel, fill_kernel). Buffers: 0
-// from, 1 to; 0 what is filled. An item is kCopyItem bytes, so that a large copy is shared by the workers; the
-// last items may lie beyond the bytes there are.
+// Scalars of the kernels behind Stream::copy and fill_bytes (DeviceStream::copy_kernel, fill_kernel).
+// Buffers: 0 from, 1 to; 0 what is filled. An item is kCopyItem bytes, so that a large copy is shared by the
+// workers; the last items may lie beyond the bytes there are.
 inline constexpr int64_t kCopyItem = 4096;
 struct CopyScalars {
   Dim bytes;
@@ -209,6 +211,9 @@ class Stream {
   void synchronize() const;
   // Waits as synchronize() does, and throws Error where a kernel raised a status since the last call.
   void check_status();
+  // Waits, and forgets what was raised so far: nobody shall answer for a step that failed before it was
+  // asked.
+  void drop_status();
 
   // Between begin and end, on one thread, every launch goes to the sink and nothing runs. A second begin
   // throws InternalError; end_recording() without a begin does nothing. After an exception the caller ends

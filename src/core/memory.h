@@ -10,12 +10,12 @@ class MemorySpace {
  public:
   virtual ~MemorySpace() = default;
 
-  // Whether the host may read and write its ranges in place while no launch runs. Where not, only upload() and
-  // download() reach them.
+  // Whether the host may read and write its ranges in place while no launch runs. Where not, only upload()
+  // and download() reach them.
   virtual bool host_visible() const = 0;
 
-  // A range of `bytes` (above 0), filled with zeros, aligned to 64 bytes. Throws Error when there is no memory
-  // left.
+  // A range of `bytes` (above 0), filled with zeros, aligned to 64 bytes. Throws Error when there is no
+  // memory left.
   virtual std::byte* take(size_t bytes) = 0;
   virtual void give_back(std::byte* data, size_t bytes) noexcept = 0;
 
@@ -26,8 +26,8 @@ class MemorySpace {
   // Every byte becomes `value`.
   virtual void fill(std::byte* data, int value, size_t bytes) = 0;
 
-  // Makes the whole range resident and keeps its contents, so that a memory plan can be compared with what the
-  // system reports. Nothing to do where memory is resident from the start.
+  // Makes the whole range resident and keeps its contents, so that a memory plan can be compared with what
+  // the system reports. Nothing to do where memory is resident from the start.
   virtual void touch(std::byte* data, size_t bytes) = 0;
 };
 

@@ -9,9 +9,9 @@
 
 namespace reprise::models {
 
-// Loads every weight with all threads of the team into `memory`, which outlives the model. `checkpoint` null: random weights. `dtype` is f32 or bf16.
-// Throws Error on an unknown architecture, a missing tensor, a wrong shape, and a checkpoint that contradicts
-// the config. Nothing is kept when it throws.
+// Loads every weight with all threads of the team into `memory`, which outlives the model. `checkpoint` null:
+// random weights. `dtype` is f32 or bf16. Throws Error on an unknown architecture, a missing tensor, a wrong
+// shape, and a checkpoint that contradicts the config. Nothing is kept when it throws.
 std::unique_ptr<const Model> load_model(const weights::ModelConfig& config,
                                         const weights::Checkpoint* checkpoint, DType dtype, ThreadTeam& team,
                                         MemorySpace& memory);

@@ -1,5 +1,5 @@
-// What an op launches, by kind of device. Schemas (ops/op.h) know no device; each device has a folder of launches
-// (ops/cpu), which ends in one list.
+// What an op launches, by kind of device. Schemas (ops/op.h) know no device; each device has a folder of
+// launches (ops/cpu), which ends in one list.
 #pragma once
 
 #include <span>
@@ -30,8 +30,8 @@ const OpLaunch* find_launch(const OpSchema& schema, DeviceKind kind);
 // Throws Error that names op and device where there is none.
 const OpLaunch& launch_of(const OpSchema& schema, DeviceKind kind);
 
-// For ops from outside; replaces what there is. `schema` must outlive the program. Not safe while another thread
-// runs an op.
+// For ops from outside; replaces what there is. `schema` must outlive the program. Not safe while another
+// thread runs an op.
 void register_launch(const OpSchema& schema, DeviceKind kind, OpLaunch launch);
 
 }  // namespace reprise::ops

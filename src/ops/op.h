@@ -88,8 +88,8 @@ struct OpSchema {
   // the inputs.
   uint32_t mutated_inputs = 0;
   // Row r of each output depends on row r of those inputs that have the output's first dimension, and on the
-  // others as a whole: so an output of which few rows are read may be computed for these alone. Its launch then
-  // takes the rows from its inputs' shapes, not from T; an op that mutates is never row-wise.
+  // others as a whole: so an output of which few rows are read may be computed for these alone. Its launch
+  // then takes the rows from its inputs' shapes, not from T; an op that mutates is never row-wise.
   bool row_wise = false;
   // For output i, the inputs (bits) whose storage it may take, because the kernel reads an element before it
   // writes there. Each output may do so at the same time, with an input of its own.

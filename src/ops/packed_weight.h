@@ -13,9 +13,9 @@ namespace reprise::ops {
 // Bytes of a weight [n, k] packed as `dtype` (f32 or bf16).
 size_t packed_bytes(DType dtype, int64_t n, int64_t k);
 
-// Packs rows [begin, end) of the weight `packed` [n, k] into `bytes`, the host's side of all its bytes; `rows`
-// points at row `begin`, row-major, at any alignment for bf16. `begin` is a multiple of 32, `end` too unless it is
-// n. Different rows may be packed by different threads.
+// Packs rows [begin, end) of the weight `packed` [n, k] into `bytes`, the host's side of all its bytes;
+// `rows` points at row `begin`, row-major, at any alignment for bf16. `begin` is a multiple of 32, `end` too
+// unless it is n. Different rows may be packed by different threads.
 void pack_f32_rows(const float* rows, int64_t begin, int64_t end, const Tensor& packed, std::byte* bytes);
 void pack_bf16_rows(const std::byte* rows, int64_t begin, int64_t end, const Tensor& packed,
                     std::byte* bytes);

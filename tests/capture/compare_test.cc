@@ -49,6 +49,22 @@ TEST_F(Compare, EqualStepsAreEqual) {
   EXPECT_FALSE(first_difference(capture({}), capture({})).has_value());
 }
 
+TEST_F(Compare, WhatAnotherDeviceLaunchesBelongsToTheComparison) {
+  const auto capture_of = [&](const Kernel& kernel, const Grid& grid) {
+    return step.record([&] {
+      step.stream.launch(kernel, {.items = 4, .grid = grid}, {updates(step.block.at(0, {4}))}, MixScalars{});
+    });
+  };
+  Kernel kernel = kMixInto;
+  const Recording usual = capture_of(kernel, {.x = kTokens, .threads = 128});
+  EXPECT_FALSE(first_difference(usual, capture_of(kernel, {.x = kTokens, .threads = 128})).has_value());
+  EXPECT_THAT(first_difference(usual, capture_of(kernel, {.x = kTokens, .threads = 256}))->what,
+              testing::AllOf(testing::HasSubstr("dims: grid"), testing::HasSubstr("256 threads")));
+  kernel.module_function = &kernel;
+  EXPECT_THAT(first_difference(usual, capture_of(kernel, {.x = kTokens, .threads = 128}))->what,
+              testing::HasSubstr("kernel"));
+}
+
 TEST_F(Compare, WhatDependsOnDataIsNamed) {
   expect({.items = 8}, "dims: items 4 and 8");
   expect({.grain = 2}, "dims: grain 1 and 2");

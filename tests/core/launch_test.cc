@@ -88,6 +88,20 @@ TEST_F(Fixture, HostReadWhileRecordingIsRefusedByName) {
   EXPECT_NO_THROW(stream.read_back(b));
 }
 
+TEST_F(Fixture, WhatAKernelRaisesIsAnErrorOnce) {
+  const Kernel raises{"raises", [](const KernelContext& context, int64_t, int64_t) {
+                        context.raise(KernelStatus::index_out_of_range);
+                      }};
+  struct Nothing {};
+  EXPECT_NO_THROW(stream.check_status());
+  stream.launch(raises, {.items = 1}, {}, Nothing{});
+  EXPECT_THROW(stream.check_status(), Error);
+  EXPECT_NO_THROW(stream.check_status());
+  stream.launch(raises, {.items = 1}, {}, Nothing{});
+  stream.drop_status();
+  EXPECT_NO_THROW(stream.check_status());
+}
+
 TEST_F(Fixture, CopyAndFillMoveEveryByte) {
   const Tensor from = store.allocate(DType::i8, {100'003});
   const Tensor to = store.allocate(DType::i8, {100'003});

@@ -1,6 +1,7 @@
-// A device for tests whose memory the host may not touch: its pages are accessible only while its kernels run, and to
-// uploads, downloads and fills. It runs the CPU's kernels, so whatever it computes must be the CPU's bits; any access
-// of the host outside the door is a SIGSEGV at that line. This is the rehearsal for devices with memory of their own.
+// A device for tests whose memory the host may not touch: its pages are accessible only while its kernels
+// run, and to uploads, downloads and fills. It runs the CPU's kernels, so whatever it computes must be the
+// CPU's bits; any access of the host outside the door is a SIGSEGV at that line. This is the rehearsal for
+// devices with memory of their own.
 #pragma once
 
 #include <memory>
@@ -11,7 +12,8 @@
 
 namespace reprise {
 
-// One range of addresses, handed out from its beginning and not used again, so that one call protects all of it.
+// One range of addresses, handed out from its beginning and not used again, so that one call protects all of
+// it.
 class ProtectedMemory final : public MemorySpace {
  public:
   ProtectedMemory();
@@ -61,8 +63,8 @@ class HostMirrorDevice final : public CpuDevice {
   ProtectedMemory memory_;
 };
 
-// The CPU, or a HostMirrorDevice where the environment has REPRISE_TEST_DEVICE=mirror: so whole test programs run on
-// either.
+// The CPU, or a HostMirrorDevice where the environment has REPRISE_TEST_DEVICE=mirror: so whole test programs
+// run on either.
 class TestDevice {
  public:
   TestDevice(ThreadTeam& team, Isa isa);

@@ -45,6 +45,38 @@ std::vector<Request> three_requests() {
   return requests;
 }
 
+struct NoScalars {
+  int64_t unused = 0;
+};
+
+// What a kernel raises fails its step and no other, whatever else ends that step.
+enum class Ends { well, raised, raised_and_thrown };
+Ends next_launch = Ends::well;
+void end_as_told(const ops::OpCall&, Stream& stream) {
+  if (stream.recording()) return;
+  const Ends ends = std::exchange(next_launch, Ends::well);
+  if (ends == Ends::well) return;
+  stream.launch({"raises", [](const KernelContext& context, int64_t,
+                              int64_t) { context.raise(KernelStatus::index_out_of_range); }},
+                {.items = 1}, {}, NoScalars{});
+  if (ends == Ends::raised_and_thrown) throw Error("the op is broken");
+}
+const ops::OpSchema kRaising = copying_op("test_raising");
+
+TEST(RaisedStatus, FailsItsStepAlone) {
+  register_probe(kRaising, {launch_copy<end_as_told>});
+  for (const Ends ends : {Ends::raised, Ends::raised_and_thrown}) {
+    Probed engine(small_engine_config());
+    next_launch = ends;
+    engine.run({{small_prompt(5), {.max_tokens = 4}}});
+    EXPECT_THAT((engine.results[{0, 0}].error),
+                HasSubstr(ends == Ends::raised ? "[kernel]" : "the op is broken"));
+    engine.run({{small_prompt(5), {.max_tokens = 4}}});
+    EXPECT_EQ((engine.results[{1, 0}].error), "");
+    EXPECT_EQ((engine.results[{1, 0}].token_ids.size()), 4u);
+  }
+}
+
 class FailingStep : public testing::Test {
  protected:
   void SetUp() override {
@@ -168,9 +200,6 @@ void nan_rows(const KernelContext& context, int64_t begin, int64_t end) {
 }
 const Kernel kNanRows{"test_nan_rows", nan_rows};
 
-struct NoScalars {
-  int64_t unused = 0;
-};
 const ops::OpSchema kNanOp{.name = "test_nan_rows",
                            .kind = ops::OpKind::data_movement,
                            .input_names = kNanInputs,

@@ -1,5 +1,6 @@
-// The same engine on a device whose memory the host may not touch. Beside these tests the whole program runs on one,
-// where REPRISE_TEST_DEVICE=mirror (CMakeLists.txt): its tests compare levels, captures and batches bit by bit.
+// The same engine on a device whose memory the host may not touch. Beside these tests the whole program runs
+// on one, where REPRISE_TEST_DEVICE=mirror (CMakeLists.txt): its tests compare levels, captures and batches
+// bit by bit.
 #include "tests/device/host_mirror_device.h"
 
 #include <fmt/core.h>

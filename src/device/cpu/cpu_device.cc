@@ -9,8 +9,8 @@
 
 namespace reprise {
 
-ReplayTraits CpuDevice::replay() const {
-  return {.any_size = true, .settling = cpu::WorkerChoice::most_trials(team_.size())};
+int CpuDevice::settling_replays() const {
+  return cpu::WorkerChoice::most_trials(team_.size());
 }
 
 size_t CpuDevice::available_bytes() const {

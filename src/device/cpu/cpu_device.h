@@ -22,7 +22,7 @@ class CpuDevice : public Device {
 
   DeviceKind kind() const final { return DeviceKind::cpu; }
   std::string_view level() const final { return name_of(isa_); }
-  ReplayTraits replay() const final;
+  int settling_replays() const final;
   MemorySpace& memory() override { return host_memory(); }
   size_t available_bytes() const override;  // core/process_limits.h
   std::unique_ptr<DeviceStream> make_stream() override;

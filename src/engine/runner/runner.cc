@@ -200,6 +200,7 @@ void Runner::score_prompt(const BatchItem& item, int64_t first_row, const Tensor
 
 void Runner::run(std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids,
                  StepCounts& counts) {
+  stream_.drop_status();
   const StepShape shape = shape_of(items);
   StepPath path;
   {

@@ -28,8 +28,8 @@ class SampleBuffers {
   // The log-probability of a given token, and the `top` best beside it.
   void plan_score(int64_t row, int32_t token, int64_t top);
 
-  // What rows [0, rows) plan becomes the device's, before the step; what they came to becomes the host's, after
-  // it (all launches are complete).
+  // What rows [0, rows) plan becomes the device's, before the step; what they came to becomes the host's,
+  // after it (all launches are complete).
   void upload(int64_t rows) const;
   void download(int64_t rows) const;
 

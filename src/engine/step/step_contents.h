@@ -8,9 +8,9 @@
 
 namespace reprise::engine {
 
-// Fills every row of the inputs' host side up to `limits` and every row's plan; any two numbers `content` differ in all
-// of them. Nothing may run on these contents: slots and blocks are not those of any sequence. Allocates
-// nothing.
+// Fills every row of the inputs' host side up to `limits` and every row's plan; any two numbers `content`
+// differ in all of them. Nothing may run on these contents: slots and blocks are not those of any sequence.
+// Allocates nothing.
 void fill_step(const StepInputs& inputs, SampleBuffers& samples, const StepLimits& limits, int64_t vocab_size,
                int content);
 

@@ -1,7 +1,6 @@
 // The input buffers of a step's forward pass (token ids, positions, slots of the KV cache, block tables),
-// filled by the host before each step. Their addresses never change, so that a recording may name them. The host
-// fills mirrors (core/host_mirror.h), which upload() carries to the device.
-// Thread of the engine only.
+// filled by the host before each step. Their addresses never change, so that a recording may name them. The
+// host fills mirrors (core/host_mirror.h), which upload() carries to the device. Thread of the engine only.
 #pragma once
 
 #include <array>

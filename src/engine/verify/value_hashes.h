@@ -1,5 +1,5 @@
-// Hashes of every value of a step, by which --graph-verify finds the first op whose results differ: storage is used
-// again within a step, so each value is hashed right behind the op that made it.
+// Hashes of every value of a step, by which --graph-verify finds the first op whose results differ: storage
+// is used again within a step, so each value is hashed right behind the op that made it.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@ struct TracedHashes {
 // traced graph.
 TracedHashes traced_hashes(const VerifierParts& parts);
 
-// Hashes of what each node of a graph makes. Of a state, only what has rows of the step: not the KV cache, which shows
-// in what is read from it. Executor and stream outlive this.
+// Hashes of what each node of a graph makes. Of a state, only what has rows of the step: not the KV cache,
+// which shows in what is read from it. Executor and stream outlive this.
 class NodeHashes {
  public:
   // Rows of a step of these sizes count.

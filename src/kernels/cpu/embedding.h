@@ -7,8 +7,8 @@
 namespace reprise::kernels::cpu {
 
 // Buffers: 0 = token ids i32 [T], 1 = packed weight [vocab, K] of the activation dtype, 2 = out [T, K]. Work
-// items: tokens. An id outside of [0, vocab) yields a row of zeros: the engine checks ids, this only never
-// reads astray.
+// items: tokens. An id outside of [0, vocab) yields a row of zeros and raises
+// KernelStatus::index_out_of_range.
 struct EmbeddingScalars {
   int64_t vocab = 0;
   int64_t k = 0;

@@ -1,4 +1,5 @@
-// The getter `NAME_kernel` of every row of vec_kernels.inc; what a kernel's buffers are stands in the header of its kind.
+// The getter `NAME_kernel` of every row of vec_kernels.inc; what a kernel's buffers are stands in the header
+// of its kind.
 #pragma once
 
 #include "core/dtype.h"
