@@ -237,7 +237,10 @@ struct GraphReport {
     std::string op, layer, why;
   };
   std::vector<Split> splits;
-  int64_t steps_verified = 0;  // compared with the model's own code while serving
+  int64_t groups_compiled = 0;  // level 2: groups of ops that run as a generated kernel
+  int64_t groups_failed = 0;    // that the compiler failed on; their ops run as at level 1
+  std::string compile_failure;  // the first, with op and layer
+  int64_t steps_verified = 0;   // compared with the model's own code while serving
   int64_t steps_differing = 0;
   std::string difference;  // the last: the first op and layer that differ
 

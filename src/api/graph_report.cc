@@ -1,6 +1,6 @@
 #include "api/graph_report.h"
 
-#include <fmt/core.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -38,11 +38,20 @@ GraphReport graph_report(const engine::Engine& engine) {
                      .warmup_s = graph.warmup_s,
                      .launches = graph.launches,
                      .splits = {},
+                     .groups_compiled = 0,
+                     .groups_failed = 0,
+                     .compile_failure = {},
                      .steps_verified = verified.checked,
                      .steps_differing = verified.differing,
                      .difference = verified.last};
   for (const engine::Split& split : engine.graph().splits())
     report.splits.push_back({split.op, split.layer, split.why});
+  for (const graph::GroupRun& group : engine.graph().graphs().groups) {
+    ++(group.failure.empty() ? report.groups_compiled : report.groups_failed);
+    if (!group.failure.empty() && report.compile_failure.empty())
+      report.compile_failure =
+          fmt::format("{} of {}: {}", fmt::join(group.ops, " + "), group.layer, group.failure);
+  }
   return report;
 }
 
@@ -73,6 +82,10 @@ std::string GraphReport::text() const {
     out += fmt::format(": {}\n", split->why);
     split = other;
   }
+  if (groups_compiled + groups_failed > 0)
+    out += fmt::format("graph: {} groups of ops run as generated kernels, {} as single ops\n",
+                       groups_compiled, groups_failed);
+  if (!compile_failure.empty()) out += fmt::format("graph: not compiled: {}\n", compile_failure);
   if (steps_verified > 0)
     out += fmt::format("graph: {} steps compared with the model's own code, {} differ\n", steps_verified,
                        steps_differing);

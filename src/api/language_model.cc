@@ -27,7 +27,7 @@ struct LanguageModel::Impl {
   weights::GenerationDefaults defaults;
   api::TextModel text;
   std::unique_ptr<ThreadTeam> team;
-  std::unique_ptr<Device> device;
+  api::OwnedServices services;
   std::unique_ptr<engine::Engine> engine;
   api::BatchRun* run = nullptr;      // the generate() in progress, which gets the engine's events
   engine::RequestId next_id = 0;     // of the next prompt
@@ -94,22 +94,22 @@ LanguageModel LanguageModel::load(const LoadOptions& options) {
                                         .control_tokens_in_content = options.chat_control_tokens_in_content});
   add_end_ids(impl->text, config.vocab_size, engine_options.eos_token_ids);
   impl->team = std::make_unique<ThreadTeam>(options.threads);
-  impl->device = api::make_device(setup, *impl->team);
+  impl->services = api::make_services(setup, *impl->team);
 
   std::unique_ptr<weights::Checkpoint> checkpoint;
   if (!options.random_weights) checkpoint = weights::Checkpoint::open(setup.path);
   std::unique_ptr<const models::Model> model =
-      models::load_model(config, checkpoint.get(), dtype, *impl->team, impl->device->memory());
+      models::load_model(config, checkpoint.get(), dtype, *impl->team, impl->services.device->memory());
   const size_t weight_bytes = model->weight_bytes();
   checkpoint.reset();
 
   const engine::AutoChoice choice =
-      engine::choose_graph_config(*model, *impl->device, engine_options.resolved());
+      engine::choose_graph_config(*model, impl->services.services(), engine_options.resolved());
   engine_options.graph = choice.config;
   warnings.insert(warnings.end(), choice.table.begin(), choice.table.end());
 
   Impl* self = impl.get();
-  impl->engine = std::make_unique<engine::Engine>(std::move(model), *impl->device, engine_options,
+  impl->engine = std::make_unique<engine::Engine>(std::move(model), impl->services.services(), engine_options,
                                                   [self](const engine::OutputEvent& event) {
                                                     if (self->run != nullptr) self->run->on_event(event);
                                                   });
@@ -128,7 +128,7 @@ LanguageModel LanguageModel::load(const LoadOptions& options) {
       .input_bytes = memory.input_buffer_bytes,
       .memory = memory_lines(impl->engine->planned_memory(), memory),
       .dtype = std::string(name_of(dtype)),
-      .isa = std::string(impl->device->level()),
+      .isa = std::string(impl->services.device->level()),
       .threads = impl->team->size(),
       .vocab_size = config.vocab_size,
       .max_model_len = impl->engine->config().max_model_len,

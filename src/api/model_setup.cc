@@ -48,12 +48,12 @@ engine::EngineConfig engine_config(const LoadOptions& options, const weights::Mo
 }
 
 // Throws Error where the graph settings can't be served for this model; returns warnings about the rest.
-std::vector<std::string> check_graph(const engine::EngineConfig& config, const models::Family& family) {
-  constexpr bool kHasCompiler = false;
+std::vector<std::string> check_graph(const engine::EngineConfig& config, const models::Family& family,
+                                     const engine::GraphCapabilities& can) {
   engine::require_graph_support(config.graph, family.architecture, family.supports_graph_optimization);
-  const engine::GraphLimits limits = config.resolved().graph_limits(kHasCompiler);
+  const engine::GraphLimits limits = config.resolved().graph_limits(can);
   std::vector<std::string> warnings;
-  for (const engine::GraphConfig& candidate : engine::graph_candidates(config.graph, kHasCompiler))
+  for (const engine::GraphConfig& candidate : engine::graph_candidates(config.graph, can))
     warnings = engine::resolve_graph(candidate, limits).warnings;  // the last asks for most
   return warnings;
 }
@@ -79,7 +79,9 @@ ModelSetup set_up_model(const LoadOptions& options) {
     setup.defaults = weights::load_generation_defaults(
         std::filesystem::is_directory(setup.path) ? setup.path : setup.path.parent_path());
   setup.engine = engine_config(options, setup.config, setup.defaults);
-  setup.warnings = check_graph(setup.engine, setup.family);
+  setup.can = {.has_compiler = static_cast<bool>(graph::find_compiler(DeviceKind::cpu)),
+               .one_recording_fits = CpuDevice::kReplaysAnySize};
+  setup.warnings = check_graph(setup.engine, setup.family, setup.can);
   for (const auto* found : {&setup.config.warnings, &setup.defaults.warnings})
     setup.warnings.insert(setup.warnings.end(), found->begin(), found->end());
   setup.dtype = compute_dtype(options.dtype, setup.config);
@@ -87,8 +89,12 @@ ModelSetup set_up_model(const LoadOptions& options) {
   return setup;
 }
 
-std::unique_ptr<Device> make_device(const ModelSetup& setup, ThreadTeam& team) {
-  return std::make_unique<CpuDevice>(team, setup.isa);
+OwnedServices make_services(const ModelSetup& setup, ThreadTeam& team) {
+  OwnedServices owned{.device = std::make_unique<CpuDevice>(team, setup.isa), .compiler = nullptr};
+  const engine::GraphConfig& graph = setup.engine.graph;
+  const graph::CompilerFactory& factory = graph::find_compiler(owned.device->kind());
+  if (factory && (graph.graph_opt_level == 2 || graph.choose_level)) owned.compiler = factory(*owned.device);
+  return owned;
 }
 
 }  // namespace reprise::api

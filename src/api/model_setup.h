@@ -10,15 +10,15 @@
 #include "core/dtype.h"
 #include "core/isa.h"
 #include "engine/config/engine_config.h"
+#include "engine/engine_services.h"
 #include "models/registry.h"
 #include "reprise/reprise.h"
 #include "weights/generation_defaults.h"
 #include "weights/model_config.h"
 
 namespace reprise {
-class Device;
 class ThreadTeam;
-}  // namespace reprise
+}
 
 namespace reprise::api {
 
@@ -28,6 +28,7 @@ struct ModelSetup {
   weights::GenerationDefaults defaults;
   models::Family family;
   engine::EngineConfig engine;
+  engine::GraphCapabilities can;  // of the device that it will run on, and of the compiler that is linked
   DType dtype = DType::f32;
   Isa isa = Isa::scalar;
   std::vector<std::string> warnings;  // settings that are valid but without effect, or unlikely to be meant
@@ -40,7 +41,14 @@ void check_load_options(const LoadOptions& options);
 // Throws Error on a model, a flag or graph settings that can't run.
 ModelSetup set_up_model(const LoadOptions& options);
 
-// The device that the model is set up for. `team` outlives it.
-std::unique_ptr<Device> make_device(const ModelSetup& setup, ThreadTeam& team);
+// The device that the model is set up for, and the compiler if the settings can ask for one.
+struct OwnedServices {
+  std::unique_ptr<Device> device;
+  std::unique_ptr<graph::KernelCompiler> compiler;  // null: none is linked, or none is asked for
+
+  engine::EngineServices services() const { return {*device, compiler.get()}; }
+};
+// `team` outlives them. Throws what the compiler's factory throws.
+OwnedServices make_services(const ModelSetup& setup, ThreadTeam& team);
 
 }  // namespace reprise::api

@@ -32,10 +32,10 @@ int run_check(const CheckFlags& flags) {
   engine::CaptureLint lint;
   if (setup.family.supports_graph_optimization) {
     ThreadTeam team(1);
-    const std::unique_ptr<Device> device = api::make_device(setup, team);
+    const api::OwnedServices services = api::make_services(setup, team);
     const std::unique_ptr<const models::Model> model =
-        models::model_skeleton(setup.config, setup.dtype, device->memory());
-    lint = engine::lint_capture(*model, *device, config);
+        models::model_skeleton(setup.config, setup.dtype, services.device->memory());
+    lint = engine::lint_capture(*model, services.services(), config);
   }
   const bool supported = setup.family.supports_graph_optimization;
   const std::string difference = !supported                  ? "not tried"

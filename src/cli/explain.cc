@@ -43,9 +43,10 @@ engine::StepShape shape_of(const ExplainFlags& flags, const engine::EngineConfig
 }
 
 int run_explain(const ExplainFlags& flags) {
-  const engine::EngineConfig config = set_up_to_look(flags.load).engine.resolved();
+  const api::ModelSetup setup = set_up_to_look(flags.load);
+  const engine::EngineConfig config = setup.engine.resolved();
   const engine::StepShape shape = shape_of(flags, config);
-  const engine::ResolvedGraph graph = engine::resolve_graph(config.graph, config.graph_limits(false));
+  const engine::ResolvedGraph graph = engine::resolve_graph(config.graph, config.graph_limits(setup.can));
   const std::vector<engine::CaptureState> decode(graph.decode.sizes.size(), engine::CaptureState::captured);
   const std::vector<engine::CaptureState> prefill(graph.prefill.sizes.size(), engine::CaptureState::captured);
   const engine::StepPath path = engine::choose_path(graph, {.decode = decode, .prefill = prefill}, shape);

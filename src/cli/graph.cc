@@ -110,17 +110,16 @@ void write(const std::string& text, const std::string& path) {
 int run_report(const GraphFlags& flags, const api::ModelSetup& setup) {
   const engine::EngineConfig config = setup.engine.resolved();
   ThreadTeam team(1);
-  const std::unique_ptr<Device> device = api::make_device(setup, team);
+  const api::OwnedServices services = api::make_services(setup, team);
   const std::unique_ptr<const models::Model> model =
-      models::model_skeleton(setup.config, setup.dtype, device->memory());
-  engine::DryStep step(*model, *device, config);
+      models::model_skeleton(setup.config, setup.dtype, services.device->memory());
+  engine::DryStep step(*model, services.services(), config);
   std::optional<graph::Graph> after;  // of a pass in the list more than once: the last time
-  const engine::StepGraphs graphs = step.trace(
-      /*level=*/1, {.disabled = {},
-                    .allow_reassociation = false,
-                    .after_each = [&](const graph::Pass& pass, const graph::Graph& g) {
-                      if (pass.name == flags.pass) after = g;
-                    }});
+  const engine::StepGraphs graphs =
+      step.trace(std::max(1, config.graph.graph_opt_level),
+                 {.disabled = {}, .after_each = [&](const graph::Pass& pass, const graph::Graph& g) {
+                    if (pass.name == flags.pass) after = g;
+                  }});
   const graph::Graph& shown = after ? *after : flags.pass == kTraced ? graphs.traced : graphs.step;
   print_launches(step, graphs, setup.config.num_layers / 2);
   if (flags.format == "text") {
@@ -151,12 +150,13 @@ int run_trace(const GraphFlags& flags, const api::ModelSetup& setup) {
   TextOutput(flags.output, "-o");  // a file that can't be written is found before the work
   config.num_gpu_blocks_override = flags.batch;
   ThreadTeam team(flags.load.threads);
-  const std::unique_ptr<Device> device = api::make_device(setup, team);
-  const std::unique_ptr<const models::Model> model = load_weights(setup, flags.load, team, *device);
-  engine::Runner runner(*model, *device, config, device->available_bytes() + model->weight_bytes());
+  const api::OwnedServices services = api::make_services(setup, team);
+  const std::unique_ptr<const models::Model> model = load_weights(setup, flags.load, team, *services.device);
+  engine::Runner runner(*model, services.services(), config,
+                        services.device->available_bytes() + model->weight_bytes());
   while (runner.graph().capture_next()) {
   }
-  const int warm_ups = 3 + device->settling_replays();
+  const int warm_ups = 3 + services.device->settling_replays();
   for (int i = 0; i < warm_ups; ++i) runner.run_idle(flags.batch);
   Profiler profiler;
   runner.set_profiler(&profiler);

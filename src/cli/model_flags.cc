@@ -111,7 +111,7 @@ void report_graphs(const LanguageModel& model, const LoadOptions& options) {
 api::ModelSetup set_up_to_look(const LoadOptions& options) {
   api::ModelSetup setup = api::set_up_model(options);
   if (setup.engine.graph.choose_level) {
-    setup.engine.graph = engine::graph_candidates(setup.engine.graph, /*has_compiler=*/false).back();
+    setup.engine.graph = engine::graph_candidates(setup.engine.graph, setup.can).back();
     setup.warnings.push_back("--graph-opt auto measures at start; this is of the way to run that needs most");
   }
   warn(setup.warnings);

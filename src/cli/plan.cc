@@ -38,9 +38,9 @@ struct Actual {
 
 // A start as the engine does it, every capture made and every page used.
 Actual load_and_measure(const api::ModelSetup& setup, const LoadOptions& options, size_t memory,
-                        ThreadTeam& team, Device& device) {
-  const std::unique_ptr<const models::Model> model = load_weights(setup, options, team, device);
-  engine::Runner runner(*model, device, setup.engine.resolved(), memory);
+                        ThreadTeam& team, const engine::EngineServices& services) {
+  const std::unique_ptr<const models::Model> model = load_weights(setup, options, team, services.device);
+  engine::Runner runner(*model, services, setup.engine.resolved(), memory);
   while (runner.graph().capture_next()) {
   }
   return {.report = runner.touch(), .resident_bytes = rss_bytes()};
@@ -52,9 +52,9 @@ struct CaptureSizes {
   bool one_recording = false;
 };
 
-CaptureSizes capture_sizes(const engine::EngineConfig& config) {
+CaptureSizes capture_sizes(const engine::EngineConfig& config, const engine::GraphCapabilities& can) {
   const engine::ResolvedGraph graph =
-      engine::resolve_graph(config.graph, config.resolved().graph_limits(false));
+      engine::resolve_graph(config.graph, config.resolved().graph_limits(can));
   const bool any_size = graph.decode.any_size;
   return {any_size ? engine::default_capture_sizes(config.max_num_seqs) : graph.decode.sizes, any_size};
 }
@@ -108,19 +108,20 @@ void print_table(const engine::MemoryPrediction& plan, const CaptureSizes& sizes
 int run_plan(const PlanFlags& flags) {
   const api::ModelSetup setup = set_up_to_look(flags.load);
   ThreadTeam team(flags.load.threads);
-  const std::unique_ptr<Device> device = api::make_device(setup, team);
-  const size_t memory = flags.memory > 0 ? flags.memory : device->available_bytes();
+  const api::OwnedServices owned = api::make_services(setup, team);
+  const engine::EngineServices services = owned.services();
+  const size_t memory = flags.memory > 0 ? flags.memory : services.device.available_bytes();
   engine::MemoryPrediction plan;
   std::vector<std::string> advice;
   {
     const std::unique_ptr<const models::Model> model =
-        models::model_skeleton(setup.config, setup.dtype, device->memory());
-    plan = engine::predict_memory(*model, *device, setup.engine, memory);
-    if (!plan.fits) advice = engine::memory_advice(*model, *device, setup.engine, memory);
+        models::model_skeleton(setup.config, setup.dtype, services.device.memory());
+    plan = engine::predict_memory(*model, services, setup.engine, memory);
+    if (!plan.fits) advice = engine::memory_advice(*model, services, setup.engine, memory);
   }
   std::optional<Actual> actual;
-  if (flags.actual && plan.fits) actual = load_and_measure(setup, flags.load, memory, team, *device);
-  const CaptureSizes sizes = capture_sizes(setup.engine);
+  if (flags.actual && plan.fits) actual = load_and_measure(setup, flags.load, memory, team, services);
+  const CaptureSizes sizes = capture_sizes(setup.engine, setup.can);
   (flags.json ? print_json : print_table)(plan, sizes, advice, actual ? &*actual : nullptr);
   return 0;
 }

@@ -60,6 +60,8 @@ class Device {
   virtual DeviceKind kind() const = 0;
   // "avx2", "sm_90": what the bits of results may depend on. Static storage.
   virtual std::string_view level() const = 0;
+  // One recording can be replayed for any number of tokens and sequences up to the largest.
+  virtual bool replays_any_size() const = 0;
   // The most replays of a size until the device has found how to replay it fastest.
   virtual int settling_replays() const = 0;
 

@@ -9,7 +9,6 @@
 #include <utility>
 #include <variant>
 
-#include "core/device.h"
 #include "core/error.h"
 #include "core/failure.h"
 #include "engine/kv/kv_store.h"
@@ -60,14 +59,14 @@ Budget budget_of(const EngineConfig& config) {
 }
 
 // Where it doesn't fit, the error says what would.
-Runner make_runner(const models::Model& model, Device& device, const EngineConfig& resolved,
+Runner make_runner(const models::Model& model, const EngineServices& services, const EngineConfig& resolved,
                    const EngineConfig& asked) {
-  const size_t memory = device.available_bytes() + model.weight_bytes();
+  const size_t memory = services.device.available_bytes() + model.weight_bytes();
   try {
-    return Runner(model, device, resolved, memory);
+    return Runner(model, services, resolved, memory);
   } catch (const DoesNotFit& error) {
     throw Error("{}; to make it fit: {}", error.what(),
-                fmt::join(memory_advice(model, device, asked, memory), ", or "));
+                fmt::join(memory_advice(model, services, asked, memory), ", or "));
   }
 }
 
@@ -80,12 +79,13 @@ Runner make_runner(const models::Model& model, Device& device, const EngineConfi
 //  - anything else: every request is failed and the table cleared.
 class Engine::Impl {
  public:
-  Impl(std::unique_ptr<const models::Model> model, Device& device, const EngineConfig& config, EventSink sink)
+  Impl(std::unique_ptr<const models::Model> model, const EngineServices& services, const EngineConfig& config,
+       EventSink sink)
       : model_(std::move(model)),
         config_(checked(config, *model_)),
         budget_(budget_of(config_)),
         sink_(std::move(sink)),
-        runner_(make_runner(*model_, device, config_, config)),
+        runner_(make_runner(*model_, services, config_, config)),
         table_(runner_.planned().num_kv_blocks, config_.max_num_seqs),
         window_(kWindowFactor * static_cast<size_t>(config_.max_num_seqs)) {
     if (!sink_) throw Error("[engine] the event sink is empty; pass a function");
@@ -500,9 +500,9 @@ class Engine::Impl {
   OutputEvent event_;
 };
 
-Engine::Engine(std::unique_ptr<const models::Model> model, Device& device, const EngineConfig& config,
-               EventSink sink)
-    : impl_(std::make_unique<Impl>(std::move(model), device, config, std::move(sink))) {}
+Engine::Engine(std::unique_ptr<const models::Model> model, const EngineServices& services,
+               const EngineConfig& config, EventSink sink)
+    : impl_(std::make_unique<Impl>(std::move(model), services, config, std::move(sink))) {}
 Engine::~Engine() = default;
 
 RequestId Engine::submit(Request request) {

@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "engine/config/engine_config.h"
+#include "engine/engine_services.h"
 #include "engine/runner/memory_report.h"
 #include "engine/scheduling/request.h"
 
 namespace reprise {
-class Device;
 class Profiler;
 }  // namespace reprise
 namespace reprise::models {
@@ -52,10 +52,10 @@ void check_finish(int32_t output, FinishReason reason, int64_t keep_tokens);
 // Not thread-safe: one thread calls everything (EngineThread gives it a thread of its own).
 class Engine {
  public:
-  // `device` outlives the engine. Throws Error on a bad config, an empty sink or where a large range of
+  // Throws Error on a bad config, an empty sink or where a large range of
   // memory is refused, std::bad_alloc for all other memory.
-  Engine(std::unique_ptr<const models::Model> model, Device& device, const EngineConfig& config,
-         EventSink sink);
+  Engine(std::unique_ptr<const models::Model> model, const EngineServices& services,
+         const EngineConfig& config, EventSink sink);
   ~Engine();
 
   // A request that can't run (empty, too long, bad field) is answered by an event with its error: never

@@ -1,30 +1,49 @@
-// Interface of a compiler that turns groups of nodes into generated kernels (level 2). A program that links
-// one hands it in; no build of Reprise does today, so level 2 is refused. Levels 0 and 1 don't need it.
+// Interface of a compiler that turns groups of nodes into generated kernels (level 2), and the list of those
+// that are linked in. Levels 0 and 1 don't need one.
 #pragma once
 
+#include <functional>
 #include <memory>
-#include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/device.h"
 #include "graph/graph.h"
 
 namespace reprise::graph {
 
-// Nodes that may run as one kernel, ascending.
+// Nodes that may run as one op at the place of the last of them. None has effects.
 struct FusionGroup {
-  std::vector<NodeId> nodes;
+  std::vector<NodeId> nodes;     // ascending
+  std::vector<ValueId> inputs;   // what they read from outside the group, each once, in the order of reading
+  std::vector<ValueId> outputs;  // what others read of them, in the order of definition
 };
 
+// What it gives computes the group's outputs with the bits of its nodes run one by one; there is no tolerance.
+// Thread contract: one thread at a time.
 class KernelCompiler {
  public:
   virtual ~KernelCompiler() = default;
-  virtual std::string_view name() const = 0;  // "llvm", "nvrtc"
-  // Whether `group` can become one kernel that computes the same, within level 2's tolerance.
+  virtual std::string_view name() const = 0;  // "llvm 19.1.7"
+  // Whose kernels it makes: Device::kind() and Device::level().
+  virtual DeviceKind device() const = 0;
+  virtual std::string_view level() const = 0;
+
+  // Whether the group can become one op. Asked for groups of one node and for every larger one on the way.
   virtual bool accepts(const Graph& graph, const FusionGroup& group) const = 0;
-  // An op whose launch runs the generated kernel, its inputs and outputs those of the group in order; owned
-  // by the compiler. Throws Error where the tool chain fails; the group then runs node by node.
+  // An op with the group's inputs and outputs, in their order, no attributes, and a launch of its own
+  // (OpSchema::generated); one op may serve many groups. The compiler owns it and all that it names, its
+  // kernels' names among them, and outlives every graph that holds it. Throws what a tool chain throws; the
+  // group then runs node by node.
   virtual const ops::OpSchema& compile(const Graph& graph, const FusionGroup& group) = 0;
 };
+
+using CompilerFactory = std::function<std::unique_ptr<KernelCompiler>(const Device&)>;
+
+// A program that links a compiler says so before it loads a model; a second one for a kind replaces the first.
+// An empty factory takes it away. Not safe while another thread loads a model.
+void register_compiler(DeviceKind kind, CompilerFactory factory);
+// Empty where none is linked.
+const CompilerFactory& find_compiler(DeviceKind kind);
 
 }  // namespace reprise::graph

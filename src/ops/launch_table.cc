@@ -47,6 +47,7 @@ const OpLaunch* find_launch(const OpSchema& schema, DeviceKind kind) {
 }
 
 const OpLaunch& launch_of(const OpSchema& schema, DeviceKind kind) {
+  if (schema.generated != nullptr) return *schema.generated;
   if (const OpLaunch* launch = find_launch(schema, kind)) return *launch;
   throw Error("[{}] the op has no kernel for the device '{}'; use another device, or add one", schema.name,
               name_of(kind));

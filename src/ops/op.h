@@ -24,6 +24,7 @@ using AttrValue = std::variant<int64_t, double, DType, Dim>;
 // The line of the model's code that called an op: the last parameter of every op function, never given.
 using Where = std::source_location;
 
+struct OpLaunch;
 struct OpSchema;
 
 // One call of an op: inputs and attributes in the order of the schema's names. Lives on the stack of the
@@ -102,6 +103,9 @@ struct OpSchema {
   void (*infer)(const OpCall& call, OutputSpecs& outputs) = nullptr;
   // The same in plainer ops: what a fused op means, bit by bit. Null: the op is primitive.
   Outputs (*decompose)(const OpCall& call) = nullptr;
+  // Its launch, on the device that it was made for: of an op that a KernelCompiler generated. Null: it stands
+  // in the table of launches.
+  const OpLaunch* generated = nullptr;
 };
 
 class Dispatcher {

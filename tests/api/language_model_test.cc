@@ -9,6 +9,7 @@
 #include "core/json.h"
 #include "reprise/reprise.h"
 #include "source_dir.h"
+#include "tests/graph/decomposing_compiler.h"
 
 namespace reprise {
 namespace {
@@ -196,6 +197,30 @@ TEST(LanguageModel, TraceNamesLayers) {
   EXPECT_GT(tiny().trace_overhead_us(), 0);
   EXPECT_THAT(message_of([] { tiny().write_trace("/proc/no/such/place.json"); }),
               HasSubstr("/proc/no/such/place.json"));
+}
+
+// A program that links a compiler serves level 2, with the same text; what it fails on is said.
+TEST(LanguageModel, LevelTwoIsServedByACompilerThatIsLinked) {
+  const LoadOptions options{.model = REPRISE_SOURCE_DIR "/models/tiny",
+                            .graph_optimization_config = R"({"graph_opt_level": 2, "use_cudagraph": true})"};
+  EXPECT_THAT(message_of([&] { LanguageModel::load(options); }), HasSubstr("this build has no compiler"));
+  graph::register_compiler(DeviceKind::cpu, [](const Device& device) {
+    auto compiler = std::make_unique<graph::DecomposingCompiler>(device);
+    compiler->before_compile = [](const graph::Graph& graph, const graph::FusionGroup& group) {
+      if (graph.node(group.nodes.back()).layer == "model.layers.1.mlp") throw std::runtime_error("no room");
+    };
+    return compiler;
+  });
+  const auto expected = tiny().generate({greedy("It was a", 24)});
+  LanguageModel model = LanguageModel::load(options);
+  graph::register_compiler(DeviceKind::cpu, nullptr);
+  const auto found = model.generate({greedy("It was a", 24)});
+  EXPECT_EQ(found[0].outputs[0].text, expected[0].outputs[0].text);
+  const GraphReport report = model.graph_report();
+  EXPECT_GT(report.groups_compiled, 0);
+  EXPECT_GT(report.groups_failed, 0);
+  EXPECT_THAT(report.compile_failure, HasSubstr("of model.layers.1.mlp: no room"));
+  EXPECT_THAT(report.text(), HasSubstr("groups of ops run as generated kernels"));
 }
 
 }  // namespace

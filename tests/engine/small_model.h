@@ -11,6 +11,7 @@
 #include "engine/engine.h"
 #include "models/load_model.h"
 #include "tests/device/host_mirror_device.h"
+#include "tests/graph/decomposing_compiler.h"
 
 namespace reprise::engine {
 
@@ -76,10 +77,12 @@ using Results = std::map<std::pair<RequestId, int32_t>, Collected>;
 struct SmallEngine {
   explicit SmallEngine(const EngineConfig& config = small_engine_config(), DType dtype = DType::f32,
                        Isa isa = Isa::scalar, int threads = 1,
-                       const std::string& architecture = "LlamaForCausalLM")
+                       const std::string& architecture = "LlamaForCausalLM",
+                       const std::function<void(graph::DecomposingCompiler&)>& with_compiler = nullptr)
       : team(threads),
         device(team, isa),
-        engine(small_model(team, device.memory(), dtype, architecture), device, config,
+        compiler(device),
+        engine(small_model(team, device.memory(), dtype, architecture), services(with_compiler), config,
                [this](const OutputEvent& e) {
                  results[{e.request, e.output}].take(e);
                  if (on_event) on_event(e);
@@ -92,8 +95,14 @@ struct SmallEngine {
     return results;
   }
 
+  EngineServices services(const std::function<void(graph::DecomposingCompiler&)>& with_compiler) {
+    if (with_compiler) with_compiler(compiler);
+    return {device, &compiler};
+  }
+
   ThreadTeam team;
   TestDevice device;
+  graph::DecomposingCompiler compiler;
   Results results;
   EventSink on_event;
   Engine engine;

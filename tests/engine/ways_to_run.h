@@ -22,7 +22,7 @@ inline void PrintTo(const Way& way, std::ostream* out) {
 inline std::vector<Way> ways_to_run() {
   const std::vector<int64_t> few = {1, 2, 4, 8}, many = {1, 2, 4, 8, 16, 64};
   std::vector<Way> ways;
-  for (const int level : {0, 1}) {
+  for (const int level : {0, 1, 2}) {
     const std::string prefix = "level_" + std::to_string(level);
     ways.push_back({prefix, {.graph_opt_level = level}, false});
     ways.push_back({prefix + "_replay", {.graph_opt_level = level, .use_cudagraph = true}, true});

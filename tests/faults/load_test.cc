@@ -78,7 +78,7 @@ TEST(Faults, StartOfAnEngine) {
       {
         const RefusedCalls refused(at, all_after);
         ends_well([&] {
-          engine = std::make_unique<Engine>(std::move(model), device, config,
+          engine = std::make_unique<Engine>(std::move(model), EngineServices(device), config,
                                             [&](const OutputEvent& event) { collected.take(event); });
         });
         seen = refused.seen();

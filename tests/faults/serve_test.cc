@@ -106,7 +106,8 @@ TEST(Faults, ServingAndItsCaptures) {
       Ledger mine;
       ledger = &mine;
       if (fresh || engine == nullptr)
-        engine = std::make_unique<Engine>(small_model(team, device.memory()), device, config_with_captures(),
+        engine = std::make_unique<Engine>(small_model(team, device.memory()), EngineServices(device),
+                                          config_with_captures(),
                                           [&](const OutputEvent& event) { ledger->take(event); });
       Outputs outputs;
       std::vector<Request> all = requests();
@@ -162,7 +163,7 @@ TEST(Faults, AnEngineOnItsThread) {
       const RefusedCalls refused(at, all_after);
       ends_well([&] {
         thread = std::make_unique<EngineThread>([&](EventSink events) {
-          return std::make_unique<Engine>(std::move(model), device, config_with_captures(),
+          return std::make_unique<Engine>(std::move(model), EngineServices(device), config_with_captures(),
                                           std::move(events));
         });
       });

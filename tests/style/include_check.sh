@@ -24,9 +24,10 @@ engine/config:     engine/config core
 engine/kv:         engine/kv engine/config core models weights
 engine/scheduling: engine/scheduling engine/kv/kv_blocks.h core
 engine/step:       engine/step engine/scheduling engine/kv engine/config core ops models
-engine/replay:     engine/replay engine/step engine/scheduling engine/config core capture graph ops models
-engine/verify:     engine/verify engine/replay engine/step engine/kv engine/config core capture graph ops models
-engine/runner:     engine/runner engine/verify engine/replay engine/step engine/scheduling engine/kv engine/config core ops models
+engine/engine_services.h: engine/config core graph
+engine/replay:     engine/replay engine/engine_services.h engine/step engine/scheduling engine/config core capture graph ops models
+engine/verify:     engine/verify engine/engine_services.h engine/replay engine/step engine/kv engine/config core capture graph ops models
+engine/runner:     engine/runner engine/engine_services.h engine/verify engine/replay engine/step engine/scheduling engine/kv engine/config core ops models
 engine:      engine core models
 api:         api core device weights tokenizer capture distributed ops graph codegen models engine reprise
 server:      *

@@ -22,6 +22,8 @@ class CpuDevice : public Device {
 
   DeviceKind kind() const final { return DeviceKind::cpu; }
   std::string_view level() const final { return name_of(isa_); }
+  static constexpr bool kReplaysAnySize = true;
+  bool replays_any_size() const final { return kReplaysAnySize; }
   int settling_replays() const final;
   MemorySpace& memory() override { return host_memory(); }
   size_t available_bytes() const override;  // core/process_limits.h

@@ -58,10 +58,8 @@ EngineConfig EngineConfig::resolved() const {
   return out;
 }
 
-GraphLimits EngineConfig::graph_limits(bool has_compiler) const {
-  return {.max_num_seqs = max_num_seqs,
-          .max_num_batched_tokens = *max_num_batched_tokens,
-          .has_compiler = has_compiler};
+GraphLimits EngineConfig::graph_limits(const GraphCapabilities& can) const {
+  return {.max_num_seqs = max_num_seqs, .max_num_batched_tokens = *max_num_batched_tokens, .can = can};
 }
 
 int64_t choose_max_partition_size(int64_t asked) {

@@ -31,7 +31,7 @@ struct EngineConfig {
 
   // Copy with every optional of the schedule filled in. Throws Error that names flag, value and range.
   EngineConfig resolved() const;
-  GraphLimits graph_limits(bool has_compiler) const;  // of a resolved config, for resolve_graph()
+  GraphLimits graph_limits(const GraphCapabilities& can) const;  // of a resolved config, for resolve_graph()
 };
 
 // `asked` (0: not given), else FLAGS_max_partition_size of the environment, else EngineConfig's default.

@@ -120,7 +120,7 @@ SizeList decode_sizes(const GraphConfig& config, const GraphLimits& limits,
   if (config.cudagraph_capture_sizes)
     return size_list("cudagraph_capture_sizes", config.cudagraph_capture_sizes, limits.max_num_seqs,
                      "--max-num-seqs", warnings);
-  if (limits.one_recording_fits) return {.any_size = true, .sizes = {limits.max_num_seqs}};
+  if (limits.can.one_recording_fits) return {.any_size = true, .sizes = {limits.max_num_seqs}};
   if (limits.max_num_seqs > kLargestDefaultBatch)
     warnings.push_back(fmt::format(
         "cudagraph_capture_sizes: the default list ends at {}; above it only --max-num-seqs ({}) itself is "
@@ -136,7 +136,7 @@ SizeList prefill_sizes(const GraphConfig& config, const GraphLimits& limits,
   if (config.cudagraph_capture_sizes_prefill)
     return size_list("cudagraph_capture_sizes_prefill", config.cudagraph_capture_sizes_prefill, largest,
                      by_config ? "max_capture_shape_prefill" : "--max-num-batched-tokens", warnings);
-  if (limits.one_recording_fits) return {.any_size = true, .sizes = {largest}};
+  if (limits.can.one_recording_fits) return {.any_size = true, .sizes = {largest}};
   return {.sizes = default_prefill_capture_sizes(largest)};
 }
 
@@ -220,11 +220,11 @@ void require_graph_support(const GraphConfig& config, std::string_view architect
         architecture, asked);
 }
 
-std::vector<GraphConfig> graph_candidates(const GraphConfig& config, bool has_compiler) {
+std::vector<GraphConfig> graph_candidates(const GraphConfig& config, const GraphCapabilities& can) {
   if (!config.choose_level) return {config};
   std::vector<GraphConfig> out;
   // Split mode needs a static graph.
-  for (int level = config.full_cuda_graph ? 0 : 1; level <= (has_compiler ? 2 : 1); ++level)
+  for (int level = config.full_cuda_graph ? 0 : 1; level <= (can.has_compiler ? 2 : 1); ++level)
     for (const bool capture : {false, true}) {
       if (!config.choose_capture && capture != config.use_cudagraph) continue;
       out.push_back(config);
@@ -237,7 +237,7 @@ std::vector<GraphConfig> graph_candidates(const GraphConfig& config, bool has_co
 
 ResolvedGraph resolve_graph(const GraphConfig& config, const GraphLimits& limits) {
   REPRISE_CHECK(!config.choose_level && !config.choose_capture, "a level is still to be chosen");
-  if (config.graph_opt_level == 2 && !limits.has_compiler)
+  if (config.graph_opt_level == 2 && !limits.can.has_compiler)
     throw Error("[{}] \"graph_opt_level\" is 2, but this build has no compiler; use 0 or 1", kWhere);
   if (config.graph_opt_level == 0 && !config.full_cuda_graph)
     throw Error(

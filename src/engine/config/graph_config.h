@@ -60,14 +60,19 @@ GraphConfig graph_config_of(const GraphFlags& flags);
 // registration doesn't support it.
 void require_graph_support(const GraphConfig& config, std::string_view architecture, bool supports);
 
+// What device and compiler can do.
+struct GraphCapabilities {
+  bool has_compiler = false;       // level 2 can be served
+  bool one_recording_fits = true;  // Device::replays_any_size()
+};
+
 // What --graph-opt auto measures; `config` itself where nothing is left to choose. Never empty.
-std::vector<GraphConfig> graph_candidates(const GraphConfig& config, bool has_compiler);
+std::vector<GraphConfig> graph_candidates(const GraphConfig& config, const GraphCapabilities& can);
 
 struct GraphLimits {
   int64_t max_num_seqs = 8;
   int64_t max_num_batched_tokens = 8192;
-  bool has_compiler = false;       // level 2 can be served
-  bool one_recording_fits = true;  // a replay can be given its number of tokens, as the CPU's can
+  GraphCapabilities can = {};
 };
 
 // A configuration with nothing left open: which sizes are captured. A kind of step that isn't has an empty

@@ -22,12 +22,13 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-GraphBackend::GraphBackend(const models::Model& model, Stream& stream, const EngineConfig& config,
-                           const StepLimits& limits, StepInputs& inputs, SampleBuffers& samples)
+GraphBackend::GraphBackend(const models::Model& model, const EngineServices& services, Stream& stream,
+                           const EngineConfig& config, const StepLimits& limits, StepInputs& inputs,
+                           SampleBuffers& samples)
     : model_(model),
       stream_(stream),
       limits_(limits),
-      config_(resolve_graph(config.graph, config.graph_limits(/*has_compiler=*/false))),
+      config_(resolve_graph(config.graph, config.graph_limits(services.can()))),
       inputs_(inputs),
       samples_(samples),
       folder_(stream) {
@@ -39,7 +40,10 @@ GraphBackend::GraphBackend(const models::Model& model, Stream& stream, const Eng
   try {
     fill_step(inputs, samples, limits, model.config().vocab_size, 0);
     graphs_ = build_step_graphs(model, inputs.forward(), samples.tensors(),
-                                {.level = level, .max_model_len = config.max_model_len, .folder = &folder_});
+                                {.level = level,
+                                 .max_model_len = config.max_model_len,
+                                 .folder = &folder_,
+                                 .compiler = level == 2 ? &compiler_for(services) : nullptr});
     fill_step(inputs, samples, limits, model.config().vocab_size, 1);
     require_same_code(graphs_.traced, trace_step(model, inputs.forward(), samples.tensors()));
   } catch (const CaptureError& error) {

@@ -14,6 +14,7 @@
 #include "capture/binding.h"
 #include "core/arena.h"
 #include "engine/config/engine_config.h"
+#include "engine/engine_services.h"
 #include "engine/replay/captured_step.h"
 #include "engine/replay/step_graphs.h"
 #include "engine/replay/step_path.h"
@@ -39,10 +40,11 @@ struct GraphStats {
 class GraphBackend {
  public:
   // Traces the model, runs the passes, lays out the memory; nothing is allocated but folded constants. All
-  // arguments outlive this. Throws Error where the model doesn't take part in graph optimisation, or can't be
+  // arguments but `services` and `config` outlive this. Throws Error where the model doesn't take part in graph optimisation, or can't be
   // traced at a level that needs it.
-  GraphBackend(const models::Model& model, Stream& stream, const EngineConfig& config,
-               const StepLimits& limits, StepInputs& inputs, SampleBuffers& samples);
+  GraphBackend(const models::Model& model, const EngineServices& services, Stream& stream,
+               const EngineConfig& config, const StepLimits& limits, StepInputs& inputs,
+               SampleBuffers& samples);
   ~GraphBackend();
 
   size_t arena_bytes() const { return arena_bytes_; }      // that all programs share

@@ -86,7 +86,10 @@ StepGraphs build_step_graphs(const models::Model& model, const models::ForwardIn
   graphs.step = graphs.traced;
   if (options.level == 0) return graphs;
 
-  graph::PassContext context{.folder = options.folder, .max_model_len = options.max_model_len};
+  graph::PassContext context{.folder = options.folder,
+                             .max_model_len = options.max_model_len,
+                             .compiler = options.compiler,
+                             .groups = &graphs.groups};
   start = std::chrono::steady_clock::now();
   graphs.passes = graph::run_passes(graphs.step, context, options.passes);
   graphs.pass_us = microseconds_since(start);
@@ -96,6 +99,7 @@ StepGraphs build_step_graphs(const models::Model& model, const models::ForwardIn
   });
   graph::PassOptions quiet = options.passes;
   quiet.after_each = nullptr;
+  context.groups = nullptr;
   graph::run_passes(graphs.scores, context, quiet);
   return graphs;
 }

@@ -18,8 +18,9 @@ struct StepGraphs {
   graph::Graph traced;  // forward and sample, as the model's code says it
   graph::Graph step;    // the same after the passes
   graph::Graph scores;  // forward alone, hidden states kept: steps that score prompt tokens (level >= 1)
-  std::vector<graph::PassRun> passes;  // of `step`
-  double trace_us = 0;                 // of `traced`
+  std::vector<graph::PassRun> passes;   // of `step`
+  std::vector<graph::GroupRun> groups;  // of `step`, at level 2
+  double trace_us = 0;                  // of `traced`
   double pass_us = 0;
 };
 
@@ -27,6 +28,7 @@ struct StepGraphOptions {
   int level = 0;  // 0: no passes
   int64_t max_model_len = 0;
   graph::ConstantFolder* folder = nullptr;
+  graph::KernelCompiler* compiler = nullptr;  // level 2
   graph::PassOptions passes = {};
 };
 

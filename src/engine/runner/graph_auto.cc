@@ -44,8 +44,9 @@ std::string name_of(const GraphConfig& config) {
 
 }  // namespace
 
-AutoChoice choose_graph_config(const models::Model& model, Device& device, const EngineConfig& config) {
-  const std::vector<GraphConfig> configs = graph_candidates(config.graph, /*has_compiler=*/false);
+AutoChoice choose_graph_config(const models::Model& model, const EngineServices& services,
+                               const EngineConfig& config) {
+  const std::vector<GraphConfig> configs = graph_candidates(config.graph, services.can());
   if (configs.size() == 1) return {configs.front(), {}};
   std::vector<int64_t> batches = {1};
   if (config.max_num_seqs > 1) batches.push_back(config.max_num_seqs);
@@ -55,9 +56,9 @@ AutoChoice choose_graph_config(const models::Model& model, Device& device, const
     trial.graph = graph;
     trial.graph.verify = {};
     trial.num_gpu_blocks_override = config.max_num_seqs;
-    candidates.push_back({graph,
-                          std::make_unique<Runner>(model, device, trial, std::numeric_limits<size_t>::max()),
-                          std::vector<std::vector<double>>(batches.size())});
+    candidates.push_back(
+        {graph, std::make_unique<Runner>(model, services, trial, std::numeric_limits<size_t>::max()),
+         std::vector<std::vector<double>>(batches.size())});
     while (candidates.back().runner->graph().capture_next()) {
     }
   }

@@ -6,10 +6,8 @@
 #include <vector>
 
 #include "engine/config/engine_config.h"
+#include "engine/engine_services.h"
 
-namespace reprise {
-class Device;
-}
 namespace reprise::models {
 class Model;
 }
@@ -24,6 +22,7 @@ struct AutoChoice {
 // Decode steps at batch 1 and at max_num_seqs; the least product of both medians wins. Takes a few seconds on
 // models of a size that matters, and the memory of one arena a candidate meanwhile. A candidate whose capture
 // fails is timed without replay. Throws what a step of the model throws, and std::bad_alloc.
-AutoChoice choose_graph_config(const models::Model& model, Device& device, const EngineConfig& config);
+AutoChoice choose_graph_config(const models::Model& model, const EngineServices& services,
+                               const EngineConfig& config);
 
 }  // namespace reprise::engine

@@ -15,8 +15,9 @@ constexpr size_t kMiB = size_t{1} << 20;
 
 class Adviser {
  public:
-  Adviser(const models::Model& model, Device& device, const EngineConfig& config, size_t memory)
-      : model_(model), device_(device), config_(config), memory_(memory) {}
+  Adviser(const models::Model& model, const EngineServices& services, const EngineConfig& config,
+          size_t memory)
+      : model_(model), services_(services), config_(config), memory_(memory) {}
 
   std::vector<std::string> advice() {
     const EngineConfig now = config_.resolved();
@@ -43,7 +44,7 @@ class Adviser {
 
   bool fits(const EngineConfig& config, size_t memory) const {
     try {
-      return predict_memory(model_, device_, config, memory).fits;
+      return predict_memory(model_, services_, config, memory).fits;
     } catch (const Error&) {
       return false;  // a value out of its range beside the other settings
     }
@@ -82,7 +83,7 @@ class Adviser {
   }
 
   void raise_utilization() {
-    const MemoryPrediction least = predict_memory(model_, device_, config_, memory_);
+    const MemoryPrediction least = predict_memory(model_, services_, config_, memory_);
     EngineConfig trial = config_;
     trial.memory_utilization =
         std::ceil(static_cast<double>(least.report.total()) / static_cast<double>(memory_) * 100) / 100;
@@ -93,7 +94,7 @@ class Adviser {
   }
 
   void give_memory() {
-    const MemoryPrediction least = predict_memory(model_, device_, config_, memory_);
+    const MemoryPrediction least = predict_memory(model_, services_, config_, memory_);
     const double needed = static_cast<double>(least.report.total()) / config_.memory_utilization;
     auto mebibytes = static_cast<size_t>(std::ceil(needed / static_cast<double>(kMiB)));
     // The report counts whole slabs, of which a small cache needs only a part.
@@ -104,7 +105,7 @@ class Adviser {
   }
 
   const models::Model& model_;
-  Device& device_;
+  const EngineServices& services_;
   const EngineConfig& config_;
   size_t memory_;
   std::vector<std::string> lines_;
@@ -112,29 +113,29 @@ class Adviser {
 
 }  // namespace
 
-MemoryPrediction predict_memory(const models::Model& model, Device& device, const EngineConfig& config,
-                                size_t memory) {
+MemoryPrediction predict_memory(const models::Model& model, const EngineServices& services,
+                                const EngineConfig& config, size_t memory) {
   EngineConfig resolved = config.resolved();
   MemoryPrediction plan{
       .report = {},
       .budget = static_cast<size_t>(static_cast<double>(memory) * config.memory_utilization),
       .fits = true};
   try {
-    plan.report = Runner(model, device, resolved, memory, /*dry=*/true).planned();
+    plan.report = Runner(model, services, resolved, memory, /*dry=*/true).planned();
     // A size of the cache that the user gave is taken as it is.
     if (config.num_gpu_blocks_override || config.kv_cache_memory)
       plan.fits = plan.report.total() <= plan.budget;
   } catch (const DoesNotFit&) {
     plan.fits = false;
     resolved.num_gpu_blocks_override = blocks_per_sequence(resolved);
-    plan.report = Runner(model, device, resolved, memory, /*dry=*/true).planned();
+    plan.report = Runner(model, services, resolved, memory, /*dry=*/true).planned();
   }
   return plan;
 }
 
-std::vector<std::string> memory_advice(const models::Model& model, Device& device, const EngineConfig& config,
-                                       size_t memory) {
-  return Adviser(model, device, config, memory).advice();
+std::vector<std::string> memory_advice(const models::Model& model, const EngineServices& services,
+                                       const EngineConfig& config, size_t memory) {
+  return Adviser(model, services, config, memory).advice();
 }
 
 }  // namespace reprise::engine

@@ -7,11 +7,9 @@
 #include <vector>
 
 #include "engine/config/engine_config.h"
+#include "engine/engine_services.h"
 #include "engine/runner/memory_report.h"
 
-namespace reprise {
-class Device;
-}
 namespace reprise::models {
 class Model;
 }
@@ -26,11 +24,11 @@ struct MemoryPrediction {
 
 // `memory`: bytes that the process may use in all, weights among them. Throws Error on settings that are
 // wrong for other reasons than memory. `model` may be a skeleton (models/load_model.h).
-MemoryPrediction predict_memory(const models::Model& model, Device& device, const EngineConfig& config,
-                                size_t memory);
+MemoryPrediction predict_memory(const models::Model& model, const EngineServices& services,
+                                const EngineConfig& config, size_t memory);
 
 // One line a setting that, changed alone, makes it fit; all of them changed together where none does alone.
-std::vector<std::string> memory_advice(const models::Model& model, Device& device, const EngineConfig& config,
-                                       size_t memory);
+std::vector<std::string> memory_advice(const models::Model& model, const EngineServices& services,
+                                       const EngineConfig& config, size_t memory);
 
 }  // namespace reprise::engine

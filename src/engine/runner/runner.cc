@@ -106,29 +106,31 @@ size_t Runner::eager_peak() {
   return dry.peak();
 }
 
-Runner::Runner(const models::Model& model, Device& device, const EngineConfig& config, size_t memory,
-               bool dry)
+Runner::Runner(const models::Model& model, const EngineServices& services, const EngineConfig& config,
+               size_t memory, bool dry)
     : model_(model),
       limits_(step_limits(config)),
       level_(config.graph.graph_opt_level),
       eager_steps_(level_ == 0 || config.graph.verify != GraphVerify{}),
       verify_sample_(config.graph.verify.sample),
-      stream_(device),
+      stream_(services.device),
       block_bytes_(kv_block_bytes(model.config(), model.dtype(), config.block_size)),
-      score_store_(BufferKind::input, device.memory()),
+      score_store_(BufferKind::input, services.device.memory()),
       score_rows_(score_rows(score_store_, limits_.rows)),
-      host_score_rows_(device.memory(), score_rows_, static_cast<size_t>(limits_.rows) * sizeof(int32_t)),
-      samples_(device.memory(), limits_.rows, config.max_model_len,
+      host_score_rows_(services.device.memory(), score_rows_,
+                       static_cast<size_t>(limits_.rows) * sizeof(int32_t)),
+      samples_(services.device.memory(), limits_.rows, config.max_model_len,
                logprob_columns(config, model.config().vocab_size)),
-      cache_(device.memory(), model.config(), model.dtype(), config),
-      inputs_(device.memory(), limits_.tokens, limits_.rows, cache_.view()),
-      backend_(model, stream_, config, limits_, inputs_, samples_),
+      cache_(services.device.memory(), model.config(), model.dtype(), config),
+      inputs_(services.device.memory(), limits_.tokens, limits_.rows, cache_.view()),
+      backend_(model, services, stream_, config, limits_, inputs_, samples_),
       eager_peak_(eager_peak()),
       // At level 0 captured steps and the model's own code never run at once and share the memory. Above,
       // hidden states lie in the graph's arena while their prompt is scored beside it.
-      arena_(device.memory(), dry           ? 0
-                              : level_ == 0 ? std::max(arena_capacity(eager_peak_), backend_.arena_bytes())
-                                            : backend_.arena_bytes() + arena_capacity(eager_peak_)),
+      arena_(services.device.memory(), dry ? 0
+                                       : level_ == 0
+                                           ? std::max(arena_capacity(eager_peak_), backend_.arena_bytes())
+                                           : backend_.arena_bytes() + arena_capacity(eager_peak_)),
       eager_arena_(dry ? nullptr : arena_.data() + (level_ == 0 ? 0 : backend_.arena_bytes()),
                    arena_capacity(eager_peak_)) {
   planned_ = {.weights_bytes = model.weight_bytes() + backend_.constant_bytes(),

@@ -10,6 +10,7 @@
 #include "core/host_mirror.h"
 #include "core/launch.h"
 #include "engine/config/engine_config.h"
+#include "engine/engine_services.h"
 #include "engine/kv/kv_store.h"
 #include "engine/replay/graph_backend.h"
 #include "engine/runner/memory_report.h"
@@ -35,10 +36,10 @@ class Runner {
   // Finds the size of everything by dry runs, gives the KV cache what is left of `memory` (bytes that
   // this process may use in all, weights among them), then allocates. `dry`: allocates no memory for
   // steps and can't run; planned() says what it would take. Throws DoesNotFit where `memory` does not
-  // hold one sequence of max_model_len, Error where the system refuses memory. `model` and `device` outlive
+  // hold one sequence of max_model_len, Error where the system refuses memory. `model` outlives
   // the runner.
-  Runner(const models::Model& model, Device& device, const EngineConfig& config, size_t memory,
-         bool dry = false);
+  Runner(const models::Model& model, const EngineServices& services, const EngineConfig& config,
+         size_t memory, bool dry = false);
 
   // One step. Results are in samples() until the next one: row i belongs to items[i]. Log-probabilities
   // of prompt tokens go to their sequences. Counts the step in `counts` by the path that it took. Throws

@@ -7,8 +7,9 @@
 #include "engine/verify/dry_step.h"
 
 namespace reprise::engine {
-CaptureLint lint_capture(const models::Model& model, Device& device, const EngineConfig& config) {
-  DryStep step(model, device, config);
+CaptureLint lint_capture(const models::Model& model, const EngineServices& services,
+                         const EngineConfig& config) {
+  DryStep step(model, services, config);
   CaptureLint lint;
   StepGraphs graphs;
   std::optional<graph::Graph> again;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/config/engine_config.h"
+#include "engine/engine_services.h"
 #include "engine/replay/captured_step.h"
 
 namespace reprise::models {
@@ -24,6 +25,7 @@ struct CaptureLint {
 
 // At the level and with the splits of `config`, which is resolved. `model` may be a skeleton; nothing of it
 // is read.
-CaptureLint lint_capture(const models::Model& model, Device& device, const EngineConfig& config);
+CaptureLint lint_capture(const models::Model& model, const EngineServices& services,
+                         const EngineConfig& config);
 
 }  // namespace reprise::engine

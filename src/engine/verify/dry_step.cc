@@ -4,21 +4,25 @@
 
 namespace reprise::engine {
 
-DryStep::DryStep(const models::Model& model, Device& device, const EngineConfig& config)
+DryStep::DryStep(const models::Model& model, const EngineServices& services, const EngineConfig& config)
     : model_(model),
+      services_(services),
       max_model_len_(config.max_model_len),
       limits_(step_limits(config)),
-      stream_(device),
-      cache_(device.memory(), model.config(), model.dtype(), config),
-      samples_(device.memory(), limits_.rows, config.max_model_len,
+      stream_(services.device),
+      cache_(services.device.memory(), model.config(), model.dtype(), config),
+      samples_(services.device.memory(), limits_.rows, config.max_model_len,
                logprob_columns(config, model.config().vocab_size)),
-      inputs_(device.memory(), limits_.tokens, limits_.rows, cache_.view()),
+      inputs_(services.device.memory(), limits_.tokens, limits_.rows, cache_.view()),
       folder_(stream_) {}
 
 StepGraphs DryStep::trace(int level, const graph::PassOptions& passes) {
-  return build_step_graphs(
-      model_, inputs_.forward(), samples_.tensors(),
-      {.level = level, .max_model_len = max_model_len_, .folder = &folder_, .passes = passes});
+  return build_step_graphs(model_, inputs_.forward(), samples_.tensors(),
+                           {.level = level,
+                            .max_model_len = max_model_len_,
+                            .folder = &folder_,
+                            .compiler = level == 2 ? &compiler_for(services_) : nullptr,
+                            .passes = passes});
 }
 
 graph::MemoryPlan DryStep::lay_out(const graph::Graph& graph, const StepSizes& largest) {

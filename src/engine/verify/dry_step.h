@@ -4,6 +4,7 @@
 #pragma once
 
 #include "core/launch.h"
+#include "engine/engine_services.h"
 #include "engine/kv/kv_store.h"
 #include "engine/replay/captured_step.h"
 #include "engine/replay/graph_backend.h"
@@ -17,8 +18,8 @@ namespace reprise::engine {
 
 class DryStep {
  public:
-  // `config` is resolved. All arguments but it outlive this.
-  DryStep(const models::Model& model, Device& device, const EngineConfig& config);
+  // `config` is resolved. `model` outlives this.
+  DryStep(const models::Model& model, const EngineServices& services, const EngineConfig& config);
 
   // Throws CaptureError where the model's code can't be traced.
   StepGraphs trace(int level, const graph::PassOptions& passes = {});
@@ -34,6 +35,7 @@ class DryStep {
 
  private:
   const models::Model& model_;
+  EngineServices services_;
   int64_t max_model_len_;
   StepLimits limits_;
   Stream stream_;

@@ -24,16 +24,27 @@ class ConstantFolder {
   ~ConstantFolder() = default;
 };
 
+class KernelCompiler;
+
+// What became of a group of nodes that the compiler was given.
+struct GroupRun {
+  std::string layer;             // of its last node
+  std::vector<std::string> ops;  // of its nodes, in order
+  std::string kernel;            // the op that replaced them; empty: they run node by node
+  std::string failure;           // why, then
+};
+
 struct PassContext {
   ConstantFolder* folder = nullptr;           // null: nothing is folded (no device: plans, text tests)
   int64_t max_model_len = 0;                  // positions that a table must cover; 0: not known, no tables
   size_t max_table_bytes = size_t{64} << 20;  // of constants that a pass may add in all
+  KernelCompiler* compiler = nullptr;         // null: nothing is compiled (levels 0 and 1)
+  std::vector<GroupRun>* groups = nullptr;    // where the compiled groups are noted, if not null
 };
 
 struct Pass {
   std::string_view name;                            // "fuse_gate"
   std::string_view what;                            // one line for reports
-  bool reassociates = false;                        // changes the order of sums: level 2 only
   bool (*run)(Graph& graph, PassContext& context);  // true: it changed something
 };
 
@@ -48,7 +59,6 @@ struct PassRun {
 
 struct PassOptions {
   std::vector<std::string> disabled;  // names; an unknown one is an Error that suggests the nearest
-  bool allow_reassociation = false;
   std::function<void(const Pass&, const Graph&)> after_each;  // dumps
 };
 

@@ -25,6 +25,8 @@ constexpr Pass kPasses[] = {
      .run = fuse_rotary_kv},
     // What the fusions left behind: rows of tables that they look up themselves.
     {.name = "dce", .what = "nodes that nothing reads are dropped", .run = dce},
+    // When nothing else looks for patterns any more: a compiled op is no op that a pass knows.
+    {.name = "compile_groups", .what = "groups of nodes become generated kernels", .run = compile_groups},
     // Last of all: any pass that came later could put a reader behind the node that overwrites.
     {.name = "in_place",
      .what = "outputs take the storage of inputs read for the last time",

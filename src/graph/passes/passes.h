@@ -16,6 +16,7 @@ bool fuse_matmuls(Graph& graph, PassContext& context);
 bool fuse_gate(Graph& graph, PassContext& context);
 bool fuse_add_norm(Graph& graph, PassContext& context);
 bool fuse_rotary_kv(Graph& graph, PassContext& context);
+bool compile_groups(Graph& graph, PassContext& context);
 bool in_place(Graph& graph, PassContext& context);
 
 }  // namespace reprise::graph

@@ -33,7 +33,6 @@ std::vector<PassRun> run_passes(Graph& graph, PassContext& context, const PassOp
   verify(graph, "tracing");
   std::vector<PassRun> runs;
   for (const Pass& pass : pass_list()) {
-    if (pass.reassociates && !options.allow_reassociation) continue;
     if (std::find(options.disabled.begin(), options.disabled.end(), pass.name) != options.disabled.end())
       continue;
     const Graph before = graph;

@@ -45,7 +45,7 @@ std::string unserved(const std::string& json, const GraphLimits& limits = {}) {
 ResolvedGraph resolved(const std::string& json, const GraphLimits& limits = {}) {
   return resolve_graph(parse_graph_config(json), limits);
 }
-constexpr GraphLimits kNoRebinding = {.max_num_seqs = 32, .one_recording_fits = false};
+constexpr GraphLimits kNoRebinding = {.max_num_seqs = 32, .can = {.one_recording_fits = false}};
 
 TEST(GraphConfig, Defaults) {
   const GraphConfig config = parse_graph_config("{}");
@@ -181,7 +181,8 @@ TEST(GraphFlags, AutoChoosesWhatNobodySaid) {
 TEST(GraphFlags, CandidatesOfAuto) {
   const auto paths = [](const GraphFlags& flags, bool has_compiler) {
     std::string out;
-    for (const GraphConfig& config : graph_candidates(graph_config_of(flags), has_compiler)) {
+    for (const GraphConfig& config :
+         graph_candidates(graph_config_of(flags), {.has_compiler = has_compiler})) {
       EXPECT_FALSE(config.choose_level || config.choose_capture);
       out += std::to_string(config.graph_opt_level) + (config.use_cudagraph ? "+ " : " ");
     }
@@ -212,7 +213,7 @@ TEST(GraphSupport, IsAskedForByLevelAndCapture) {
 
 TEST(ResolvedGraph, RefusesWhatCannotBeServed) {
   EXPECT_THAT(unserved(R"({"graph_opt_level": 2})"), HasSubstr("this build has no compiler"));
-  EXPECT_EQ(unserved(R"({"graph_opt_level": 2})", {.has_compiler = true}), "");
+  EXPECT_EQ(unserved(R"({"graph_opt_level": 2})", {.can = {.has_compiler = true}}), "");
   EXPECT_THAT(unserved(R"({"full_cuda_graph": false})"),
               HasSubstr("\"full_cuda_graph\" is false at graph_opt_level 0"));
   EXPECT_EQ(unserved(R"({"full_cuda_graph": false, "graph_opt_level": 1, "use_cudagraph": true})"), "");
@@ -249,7 +250,8 @@ TEST(ResolvedGraph, NullIsTheDefaultListElsewhere) {
   EXPECT_THAT(prefill.decode.sizes, IsEmpty());
   EXPECT_THAT(prefill.prefill.sizes, ElementsAre(1, 2, 4, 8, 16, 32, 64, 128, 256, 512));
   EXPECT_THAT(
-      resolved(R"({"use_cudagraph": true})", {.max_num_seqs = 2000, .one_recording_fits = false}).warnings,
+      resolved(R"({"use_cudagraph": true})", {.max_num_seqs = 2000, .can = {.one_recording_fits = false}})
+          .warnings,
       ElementsAre(AllOf(HasSubstr("ends at 1024"), HasSubstr("2000"))));
 }
 

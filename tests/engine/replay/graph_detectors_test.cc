@@ -185,7 +185,7 @@ struct Bound {
         cache(device.memory(), model->config(), model->dtype(), config),
         moved_away(device.memory(), model->config(), model->dtype(), config),
         inputs(device.memory(), limits.tokens, limits.rows, cache.view()),
-        backend(*model, stream, config, limits, inputs, samples),
+        backend(*model, EngineServices(device), stream, config, limits, inputs, samples),
         arena(device.memory(), backend.arena_bytes()) {
     cache.allocate(8);
     backend.start(arena.data());

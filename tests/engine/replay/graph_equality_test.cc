@@ -75,7 +75,7 @@ std::vector<Case> cases() {
   const std::vector<int64_t> odd = {1, 3, 5, 7, 9};
   const std::vector<int64_t> standard = default_capture_sizes(kSeqs);
   std::vector<Case> list;
-  for (const int level : {0, 1}) {
+  for (const int level : {0, 1, 2}) {
     const std::string prefix = fmt::format("level {}, ", level);
     const GraphConfig base{.graph_opt_level = level, .use_cudagraph = true};
     list.push_back({prefix + "no capture", {.graph_opt_level = level}});

@@ -25,7 +25,7 @@ struct Case {
   ResolvedGraph graph;
   std::vector<CaptureState> decode, prefill;
 
-  explicit Case(const std::string& json, const GraphLimits& limits = {.has_compiler = true})
+  explicit Case(const std::string& json, const GraphLimits& limits = {.can = {.has_compiler = true}})
       : graph(resolve_graph(parse_graph_config(json), limits)) {
     set(CaptureState::captured);
   }
@@ -105,7 +105,7 @@ TEST(StepPath, MatrixOfTheDesign) {
 }
 
 TEST(StepPath, TheDefaultListIsPaddedToItsNextSize) {
-  const Case c(R"({"use_cudagraph":true})", {.max_num_seqs = 64, .one_recording_fits = false});
+  const Case c(R"({"use_cudagraph":true})", {.max_num_seqs = 64, .can = {.one_recording_fits = false}});
   for (const auto& [tokens, expected] : {std::pair<int64_t, const char*>{1, "replay 1"},
                                          {3, "replay 4+1"},
                                          {17, "replay 24+7"},
@@ -209,8 +209,7 @@ TEST(StepPath, PropertiesOverRandomSteps) {
   for (int round = 0; round < 3000; ++round) {
     const GraphLimits limits = {.max_num_seqs = 1 + random.below(80),
                                 .max_num_batched_tokens = 80 + random.below(1000),
-                                .has_compiler = true,
-                                .one_recording_fits = random.flip()};
+                                .can = {.has_compiler = true, .one_recording_fits = random.flip()}};
     GraphConfig config;
     config.graph_opt_level = static_cast<int>(random.below(3));
     config.use_cudagraph = random.below(8) != 0;

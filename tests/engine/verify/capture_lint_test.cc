@@ -72,7 +72,7 @@ CaptureLint lint(Breaks breaks, const EngineConfig& config = small_engine_config
   ThreadTeam team(1);
   TestDevice device(team, Isa::scalar);
   const Broken model(models::model_skeleton(small_config(), DType::f32, device.memory()), breaks);
-  return lint_capture(model, device, config.resolved());
+  return lint_capture(model, EngineServices(device), config.resolved());
 }
 
 TEST(CaptureLint, SoundModelsAreTheSameTwice) {
@@ -99,8 +99,8 @@ TEST(CaptureLint, LaunchesOfALayer) {
     TestDevice device(team, Isa::scalar);
     EngineConfig config = small_engine_config();
     config.graph = {.graph_opt_level = level, .use_cudagraph = true};
-    return lint_capture(*models::model_skeleton(model_config, DType::bf16, device.memory()), device,
-                        config.resolved())
+    return lint_capture(*models::model_skeleton(model_config, DType::bf16, device.memory()),
+                        EngineServices(device), config.resolved())
         .launches;
   };
   for (const char* family : {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM",
@@ -133,20 +133,20 @@ TEST(MemoryAdvice, TheMemoryThatItNamesIsTheLeastThatFits) {
   const auto model = models::model_skeleton(small_config(), DType::f32, device.memory());
   const EngineConfig config = small_engine_config();
   constexpr size_t kMiB = size_t{1} << 20;
-  EXPECT_FALSE(predict_memory(*model, device, config, 2 * kMiB).fits);
-  const std::vector<std::string> advice = memory_advice(*model, device, config, 2 * kMiB);
+  EXPECT_FALSE(predict_memory(*model, EngineServices(device), config, 2 * kMiB).fits);
+  const std::vector<std::string> advice = memory_advice(*model, EngineServices(device), config, 2 * kMiB);
   ASSERT_FALSE(advice.empty());
   unsigned long mebibytes = 0;
   ASSERT_EQ(std::sscanf(advice.back().c_str(), "give the process %lu MiB", &mebibytes), 1) << advice.back();
-  EXPECT_TRUE(predict_memory(*model, device, config, mebibytes * kMiB).fits);
-  EXPECT_FALSE(predict_memory(*model, device, config, (mebibytes - 1) * kMiB).fits);
+  EXPECT_TRUE(predict_memory(*model, EngineServices(device), config, mebibytes * kMiB).fits);
+  EXPECT_FALSE(predict_memory(*model, EngineServices(device), config, (mebibytes - 1) * kMiB).fits);
 }
 
 TEST(MemoryPlan, SkeletonPlansWhatTheModelHolds) {
   SmallEngine real;
   const auto skeleton = models::model_skeleton(small_config(), DType::f32, real.device.memory());
   const MemoryPrediction plan =
-      predict_memory(*skeleton, real.device, small_engine_config(), size_t{1} << 30);
+      predict_memory(*skeleton, EngineServices(real.device), small_engine_config(), size_t{1} << 30);
   EXPECT_TRUE(plan.fits);
   EXPECT_EQ(plan.report, real.engine.memory());
 }

@@ -295,7 +295,7 @@ TEST(GraphBackend, WorkspaceOfAnOpThatCannotBeCapturedIsPlanned) {
       const size_t rows = 256;  // max_num_batched_tokens is at least that
       EXPECT_GE(engine.engine.memory().arena_bytes, without + rows * 1000 * 4);
       const auto model = small_model(engine.team, engine.device.memory(), DType::f32, kProbeFamily);
-      Runner runner(*model, engine.device, config_of(graph).resolved(), size_t{1} << 30);
+      Runner runner(*model, EngineServices(engine.device), config_of(graph).resolved(), size_t{1} << 30);
       while (runner.graph().capture_next()) {
       }
       EXPECT_EQ(runner.touch(), runner.planned());

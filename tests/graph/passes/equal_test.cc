@@ -13,6 +13,7 @@
 #include "graph/passes/pass.h"
 #include "graph/text.h"
 #include "graph/verify.h"
+#include "tests/graph/decomposing_compiler.h"
 #include "tests/graph/passes/random_program.h"
 #include "tests/graph/passes/run_graph.h"
 
@@ -39,7 +40,8 @@ using Changes = std::map<std::string_view, int>;  // by pass: graphs that it cha
 void expect_equal_after_passes(const Graph& traced, StepBuffers& buffers, Stream& stream,
                                const std::string& what, Changes* changes = nullptr) {
   EagerFolder folder(stream);
-  PassContext context{.folder = &folder, .max_model_len = kMaxModelLen};
+  DecomposingCompiler compiler(stream.device());
+  PassContext context{.folder = &folder, .max_model_len = kMaxModelLen, .compiler = &compiler};
   const Outcome expected = outcome_of(traced, buffers, stream);
   Graph in_order = traced;
   for (const Pass& pass : pass_list()) {
