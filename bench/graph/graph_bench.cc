@@ -12,7 +12,7 @@
 namespace reprise::graph {
 namespace {
 
-constexpr StepSizes kLargest{2048, 64};
+constexpr StepSizes kLargest{2048, 64, 64};
 
 struct Model06b {
   HollowModel hollow{config_06b(), DType::bf16};

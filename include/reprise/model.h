@@ -12,8 +12,8 @@
 // examples/custom_model is a complete one. The code of forward() is written once: it runs op by op, is traced
 // to a static graph, and its launches are recorded and replayed, with the same bits each way.
 //
-// A step computes T tokens of S sequences. A Value of the model's code has T or S rows. T and S are symbolic;
-// never branch on them.
+// A step computes T tokens of S sequences and reads the logits of R of the tokens. A Value of the model's code
+// has T, S or R rows. All three are symbolic; never branch on them.
 //
 // Errors: as in reprise.h, exceptions derived from std::runtime_error. Those of a model's code (an input that
 // is not declared, shapes that don't fit) are thrown by LanguageModel::load, which runs it once.
@@ -53,7 +53,7 @@ class Value {
 
  private:
   friend struct ValueAccess;
-  alignas(8) std::byte storage_[128];
+  alignas(8) std::byte storage_[256];
 };
 
 // The fields of config.json, for what the engine doesn't read itself. A field that is null counts as absent;
@@ -128,7 +128,7 @@ class KvCache;
 //   slots         [T]  where keys and values go                     attention
 //   seq_of_token  [T]  row of block_tables                          attention
 //   block_tables  [S, blocks]                                       attention
-//   logit_rows    [S]  tokens whose logits are read                 gather_rows
+//   logit_rows    [R]  tokens whose logits are read                 gather_rows
 class ModelInputs {
  public:
   Value operator[](std::string_view name) const;
@@ -155,7 +155,7 @@ class KvCache {
 
 struct ModelOutputs {
   Value hidden;  // [T, hidden_size], after the last norm
-  Value logits;  // [S, vocab_size] f32: logits() of the rows in logit_rows
+  Value logits;  // [R, vocab_size] f32: logits() of the rows in logit_rows
 };
 
 // A model's code. Its only side effect is on the KV cache; it never branches on values that it computes.

@@ -71,7 +71,7 @@ class CustomModel final : public models::Model {
     const ModelInputs::Impl inputs{input, config(), *family_};
     const ModelOutputs outputs = backbone_->forward(ModelInputs(inputs));
     return {.hidden = checked("hidden", outputs.hidden, dtype(), {kTokens, config().hidden_size}),
-            .logits = checked("logits", outputs.logits, DType::f32, {kSeqs, config().vocab_size})};
+            .logits = checked("logits", outputs.logits, DType::f32, {kRows, config().vocab_size})};
   }
 
   Tensor logits(const Tensor& hidden, const Tensor& rows) const override {

@@ -8,7 +8,8 @@
 
 namespace reprise {
 
-static_assert(sizeof(Tensor) <= sizeof(Value) && alignof(Tensor) <= alignof(Value));
+// With room to spare: what a tensor says may grow without a change of the public header.
+static_assert(sizeof(Tensor) + 64 <= sizeof(Value) && alignof(Tensor) <= alignof(Value));
 static_assert(sizeof(LayerScope) <= sizeof(Layer) && alignof(LayerScope) <= alignof(Layer));
 
 Value::Value() {

@@ -49,11 +49,13 @@ Binding::Binding(ReplayKey key, std::span<const NamedInput> inputs, std::span<co
 
 void Binding::check(StepSizes sizes, std::span<const Tensor* const> inputs) const {
   if (!within(sizes.tokens, key_.smallest.tokens, key_.largest.tokens) ||
-      !within(sizes.seqs, key_.smallest.seqs, key_.largest.seqs))
-    throw CaptureError(CaptureRule::shape_changed, op_, layer_,
-                       fmt::format("a step of T={} S={} where the recording serves T={}..{} S={}..{}",
-                                   sizes.tokens, sizes.seqs, key_.smallest.tokens, key_.largest.tokens,
-                                   key_.smallest.seqs, key_.largest.seqs));
+      !within(sizes.seqs, key_.smallest.seqs, key_.largest.seqs) ||
+      !within(sizes.rows, key_.smallest.rows, key_.largest.rows))
+    throw CaptureError(
+        CaptureRule::shape_changed, op_, layer_,
+        fmt::format("a step of T={} S={} R={} where the recording serves T={}..{} S={}..{} R={}..{}",
+                    sizes.tokens, sizes.seqs, sizes.rows, key_.smallest.tokens, key_.largest.tokens,
+                    key_.smallest.seqs, key_.largest.seqs, key_.smallest.rows, key_.largest.rows));
   REPRISE_CHECK(inputs.size() == inputs_.size(), "a step of {} inputs on a recording with {}", inputs.size(),
                 inputs_.size());
   for (size_t i = 0; i < inputs.size(); ++i) {

@@ -34,7 +34,7 @@ class StepArena final : public BufferOwner {
   StepArena(std::byte* memory, size_t capacity);
   ~StepArena();
 
-  // The T tokens and S sequences that tensors get space for; at least those of the step that runs.
+  // The T tokens, S sequences and R rows that tensors get space for; at least those of the step that runs.
   void set_sizing(StepSizes sizing) { sizing_ = sizing; }
   StepSizes sizing() const { return sizing_; }
 

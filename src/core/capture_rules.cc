@@ -24,7 +24,7 @@ std::string_view fix_of(CaptureRule rule) {
     case CaptureRule::shape_changed:
       return "capture for these sizes, or run this step without a replay";
     case CaptureRule::dynamic_launch:
-      return "derive dims and scalars from T and S alone and let the kernel read the data";
+      return "derive dims and scalars from T, S and R alone and let the kernel read the data";
     case CaptureRule::collective:
       return "use a communicator that can be captured, or split the step there";
   }

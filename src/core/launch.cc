@@ -9,11 +9,11 @@ namespace {
 
 thread_local std::string_view current_layer;
 
-// Items that cover `bytes`, rounded up. Affine in T and S only if a row is: an upper bound is enough, because
+// Items that cover `bytes`, rounded up. Affine in T, S and R only if a row is: an upper bound is enough, because
 // the kernels clip to the true number of bytes.
 Dim copy_items(const Dim& bytes) {
   const auto up = [](int64_t value) { return (value + kCopyItem - 1) / kCopyItem; };
-  return {up(bytes.constant), up(bytes.tokens), up(bytes.seqs)};
+  return {up(bytes.constant), up(bytes.tokens), up(bytes.seqs), up(bytes.rows)};
 }
 
 }  // namespace

@@ -2,8 +2,8 @@
 // the step's sizes and a plain struct of scalars; the stream runs a launch at once or, while it records,
 // appends it to a recording, which is replayed later (capture/). A launch declares what it reads and writes,
 // from which a replay derives what must wait for what. A stream is the door to a device (core/device.h),
-// which does the work. T and S: tokens and sequences of the step; sizes that depend on them are Dims
-// (core/shape.h).
+// which does the work. T, S and R: tokens, sequences and rows read of the step; sizes that depend on them are
+// Dims (core/shape.h).
 #pragma once
 
 #include <array>
@@ -167,7 +167,7 @@ class Stream {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  // The step's T and S, for every kernel that runs from now on. A recording keeps none: a replay gets its
+  // The step's T, S and R, for every kernel that runs from now on. A recording keeps none: a replay gets its
   // own.
   void set_sizes(StepSizes sizes) { sizes_ = sizes; }
   StepSizes sizes() const { return sizes_; }

@@ -51,7 +51,11 @@ void Profiler::write_chrome_trace(const std::filesystem::path& path) const {
            {"tid", track},
            {"ts", microseconds(begin - start)},
            {"dur", microseconds(end - begin)},
-           {"args", {{"layer", event.layer}, {"tokens", event.sizes.tokens}, {"seqs", event.sizes.seqs}}}});
+           {"args",
+            {{"layer", event.layer},
+             {"tokens", event.sizes.tokens},
+             {"seqs", event.sizes.seqs},
+             {"rows", event.sizes.rows}}}});
   };
   size_t next = 0;  // of shares_
   for (size_t i = 0; i < events_.size(); ++i) {

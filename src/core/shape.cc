@@ -14,6 +14,7 @@ std::string to_string(const Dim& dim) {
   };
   append(dim.tokens, "T");
   append(dim.seqs, "S");
+  append(dim.rows, "R");
   if (text.empty()) return fmt::format("{}", dim.constant);
   if (dim.constant != 0) text += fmt::format("{:+}", dim.constant);
   return text;

@@ -138,9 +138,11 @@ void Executor::run() {
 
 void Executor::run(NodeId begin, NodeId end) {
   const StepSizes sizes = stream_.sizes();
-  REPRISE_CHECK(sizes.tokens <= plan_.largest.tokens && sizes.seqs <= plan_.largest.seqs,
-                "a step of {} tokens in {} sequences; the plan holds {} in {}", sizes.tokens, sizes.seqs,
-                plan_.largest.tokens, plan_.largest.seqs);
+  REPRISE_CHECK(sizes.tokens <= plan_.largest.tokens && sizes.seqs <= plan_.largest.seqs &&
+                    sizes.rows <= plan_.largest.rows,
+                "a step of {} tokens in {} sequences with {} rows; the plan holds {} in {} with {}",
+                sizes.tokens, sizes.seqs, sizes.rows, plan_.largest.tokens, plan_.largest.seqs,
+                plan_.largest.rows);
   REPRISE_CHECK(!dry_ || stream_.recording(), "a dry executor runs outside of a recording");
   for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
     Step& step = steps_[i];

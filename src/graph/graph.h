@@ -1,5 +1,5 @@
 // The static graph: what a model's forward pass does, as typed values in single assignment and a list of
-// nodes in the order in which they run. Sizes are symbolic in T and S, so one graph serves every step. It is
+// nodes in the order in which they run. Sizes are symbolic in T, S and R, so one graph serves every step. It is
 // plain data: passes rewrite it, verify.h checks it, text.h prints and parses it, executor.h runs it.
 //
 // State (the KV cache, the sampler's buffers) is versioned: a node that writes an input defines a new version

@@ -1,4 +1,4 @@
-// Turns lifetimes into constant offsets in one arena for the largest T and S, so that the bytes of every step
+// Turns lifetimes into constant offsets in one arena for the largest T, S and R, so that the bytes of every step
 // are known before anything is allocated. Greedy by size, best fit among the values alive at the same time
 // (as in TensorFlow Lite's planner: Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net
 // Inference", 2020).

@@ -148,7 +148,7 @@ class Parser {
     fail("expected a type: f32, f16, bf16, i8 or i32");
   }
 
-  // A sum of T, S and numbers with factors: "2*T+1".
+  // A sum of T, S, R and numbers with factors: "2*T+1".
   Dim dim() {
     Dim sum;
     bool first = true;
@@ -171,8 +171,10 @@ class Parser {
         sum = sum + kTokens * (sign * factor);
       } else if (take("S")) {
         sum = sum + kSeqs * (sign * factor);
+      } else if (take("R")) {
+        sum = sum + kRows * (sign * factor);
       } else {
-        fail("expected a dimension: numbers, T and S, such as 2*T+1");
+        fail("expected a dimension: numbers, T, S and R, such as 2*T+1");
       }
     }
   }
@@ -193,12 +195,12 @@ class Parser {
     for (size_t i = 0; i < rank; ++i) {
       const Dim& dim = dims[i];
       if (!dim.is_constant()) ++symbolic;
-      const int64_t size =
-          std::max({std::abs(dim.constant), std::abs(dim.tokens), std::abs(dim.seqs), int64_t{1}});
+      const int64_t size = std::max(
+          {std::abs(dim.constant), std::abs(dim.tokens), std::abs(dim.seqs), std::abs(dim.rows), int64_t{1}});
       if (elements > kLargest / size) fail(fmt::format("a shape of more than {} elements", kLargest));
       elements *= size;
     }
-    if (symbolic > 1) fail("a shape has at most one dimension with T or S");
+    if (symbolic > 1) fail("a shape has at most one dimension with T, S or R");
     switch (rank) {
       case 0:
         return {};

@@ -29,9 +29,9 @@ struct PagedKvView {
   int64_t partition_size = 32768;  // keys per attention partition
 };
 
-// Inputs of one step; T tokens of S sequences. All are persistent buffers (BufferKind::input or state), so
-// that a recording may name them. Rows beyond the real tokens (padding) have id 0, position 0, slot 0 (block
-// 0, the null block, belongs to nobody) and sequence -1.
+// Inputs of one step; T tokens of S sequences, R of them read. All are persistent buffers (BufferKind::input
+// or state), so that a recording may name them. Rows beyond the real tokens (padding) have id 0, position 0,
+// slot 0 (block 0, the null block, belongs to nobody) and sequence -1.
 struct ForwardInput {
   Tensor token_ids;     // [T] i32
   Tensor positions;     // [T] i32, 0-based in the sequence
@@ -39,13 +39,13 @@ struct ForwardInput {
   Tensor slots;         // [T] i32, block * block_size + offset in the block
   Tensor seq_of_token;  // [T] i32, row of block_tables
   Tensor block_tables;  // [S, max_blocks_per_seq] i32
-  Tensor logit_rows;    // [S] i32, tokens whose logits are read (the last of each sequence)
+  Tensor logit_rows;    // [R] i32, tokens whose logits are read (the last of each sequence)
   const PagedKvView* kv = nullptr;
 };
 
 struct ForwardOutput {
   Tensor hidden;  // [T, hidden_size], activation dtype, after the last norm
-  Tensor logits;  // [S, vocab_size] f32
+  Tensor logits;  // [R, vocab_size] f32
 };
 
 // Names of weights in the checkpoint, for reports.
@@ -56,7 +56,7 @@ class Model {
   virtual ~Model() = default;
   // Called with a dispatcher installed (ops/op.h). Pure but for the KV cache.
   virtual ForwardOutput forward(const ForwardInput& input) const = 0;
-  // Logits [S, vocab_size] f32 of chosen rows [S] of `hidden`: prompt log-probabilities, chunk by chunk.
+  // Logits [R, vocab_size] f32 of chosen rows [R] of `hidden`: prompt log-probabilities, chunk by chunk.
   virtual Tensor logits(const Tensor& hidden, const Tensor& rows) const = 0;
 
   const weights::ModelConfig& config() const { return config_; }

@@ -12,7 +12,7 @@ constexpr std::string_view kSampleInputs[] = {"logits", "plan",     "biases",  "
 void infer_sample(const OpCall& call, OutputSpecs&) {
   const Tensor& logits = call.input(0);
   if (logits.dtype != DType::f32 || logits.shape.rank() != 2 || !logits.shape[1].is_constant())
-    throw Error("[sample] logits are {} {}; expected float32 [S, vocabulary]", name_of(logits.dtype),
+    throw Error("[sample] logits are {} {}; expected float32 [R, vocabulary]", name_of(logits.dtype),
                 to_string(logits.shape));
   REPRISE_CHECK(call.input(1).shape[1] == Dim{sizeof(SampleRow)}, "the plan's rows are {} bytes",
                 to_string(call.input(1).shape));

@@ -9,16 +9,16 @@ namespace reprise::ops {
 // Persistent buffers of the sampler; rows are those of the step's sequences. Meaning of the entries:
 // core/sample_row.h.
 struct SampleTensors {
-  Tensor plan;          // i8 [S, sizeof(SampleRow)], input
+  Tensor plan;          // i8 [R, sizeof(SampleRow)], input
   Tensor biases;        // i32 [slots, 2 * max_biases], input: TokenBias
   Tensor counts;        // i32 [slots, 2 * max_counts], input: TokenCount
-  Tensor tokens;        // i32 [S], state
-  Tensor logprobs;      // f32 [S], state
-  Tensor top_ids;       // i32 [S, max_top], state
-  Tensor top_logprobs;  // f32 [S, max_top], state
+  Tensor tokens;        // i32 [R], state
+  Tensor logprobs;      // f32 [R], state
+  Tensor top_ids;       // i32 [R, max_top], state
+  Tensor top_logprobs;  // f32 [R, max_top], state
 };
 
-// logits f32 [S, vocab]
+// logits f32 [R, vocab]
 void sample(const Tensor& logits, const SampleTensors& buffers, Where where = Where::current());
 
 extern const OpSchema kSample;

@@ -162,7 +162,7 @@ TEST(CustomModel, OnlyDeclaredInputsMayBeUsed) {
 TEST(CustomModel, WrongOutputsAreRefused) {
   EXPECT_THAT(
       load_error(plain_llama("AllLogits", {.all_logits = true})),
-      AllOf(HasSubstr("AllLogits"), HasSubstr("logits"), HasSubstr("[T, 1536]"), HasSubstr("[S, 1536]")));
+      AllOf(HasSubstr("AllLogits"), HasSubstr("logits"), HasSubstr("[T, 1536]"), HasSubstr("[R, 1536]")));
 }
 
 TEST(CustomModel, OpsRefuseWhatTheyCannotTake) {

@@ -16,7 +16,7 @@ struct Bound : testing::Test {
   Step step{1};
   Tensor ids = step.block.at(0, {kTokens}), lengths = step.block.at(64, {kSeqs}),
          unused = step.block.at(900, {kSeqs}), out = step.block.at(128, {kTokens, 4});
-  ReplayKey key{.smallest = {1, 1}, .largest = {8, 4}};
+  ReplayKey key{.smallest = {1, 1, 1}, .largest = {8, 4, 6}};
   Recording recording = step.record([&] {
     const LayerScope layer("model");
     {
@@ -53,34 +53,34 @@ struct Bound : testing::Test {
 };
 
 TEST_F(Bound, TheStepThatWasCapturedPasses) {
-  EXPECT_NO_THROW(check({1, 1}, {ids, lengths, unused}));
-  EXPECT_NO_THROW(check({8, 4}, {ids, lengths, unused}));
+  EXPECT_NO_THROW(check({1, 1, 1}, {ids, lengths, unused}));
+  EXPECT_NO_THROW(check({8, 4, 6}, {ids, lengths, unused}));
 }
 
 TEST_F(Bound, AnInputThatMovedIsNamedWithItsFirstUser) {
-  expect(CaptureRule::address_changed, "attention", "model.layers.0", "input 'lengths' lies at", {1, 1},
+  expect(CaptureRule::address_changed, "attention", "model.layers.0", "input 'lengths' lies at", {1, 1, 1},
          {ids, step.block.at(68, {kSeqs}), unused});
-  expect(CaptureRule::address_changed, "embedding", "model", "input 'token_ids' lies at", {1, 1},
+  expect(CaptureRule::address_changed, "embedding", "model", "input 'token_ids' lies at", {1, 1, 1},
          {lengths, lengths, unused});
-  expect(CaptureRule::address_changed, "", "", "'unused'", {1, 1}, {ids, lengths, ids});
+  expect(CaptureRule::address_changed, "", "", "'unused'", {1, 1, 1}, {ids, lengths, ids});
 }
 
 TEST_F(Bound, AnInputOfAnotherTypeOrShapeIsNamed) {
   Tensor floats = ids, fixed = lengths;
   floats.dtype = DType::f32;
   fixed.shape = Shape{4};
-  expect(CaptureRule::shape_changed, "embedding", "model", "input 'token_ids' is float32 [T]", {1, 1},
+  expect(CaptureRule::shape_changed, "embedding", "model", "input 'token_ids' is float32 [T]", {1, 1, 1},
          {floats, lengths, unused});
   expect(CaptureRule::shape_changed, "attention", "model.layers.0", "[4], at capture it was int32 [S]",
-         {1, 1}, {ids, fixed, unused});
+         {1, 1, 1}, {ids, fixed, unused});
 }
 
 TEST_F(Bound, SizesBeyondTheKeyAreRefused) {
-  for (const StepSizes sizes : {StepSizes{9, 4}, {0, 1}, {8, 5}, {1, 0}})
-    expect(CaptureRule::shape_changed, "embedding", "model", "the recording serves T=1..8 S=1..4", sizes,
-           {ids, lengths, unused});
-  key = {.smallest = {4, 4}, .largest = {4, 4}};  // a recording of one size
-  expect(CaptureRule::shape_changed, "embedding", "model", "T=3 S=4", {3, 4}, {ids, lengths, unused});
+  for (const StepSizes sizes : {StepSizes{9, 4, 4}, {0, 1, 1}, {8, 5, 4}, {1, 0, 1}, {8, 4, 7}, {1, 1, 0}})
+    expect(CaptureRule::shape_changed, "embedding", "model", "the recording serves T=1..8 S=1..4 R=1..6",
+           sizes, {ids, lengths, unused});
+  key = {.smallest = {4, 4, 4}, .largest = {4, 4, 4}};  // a recording of one size
+  expect(CaptureRule::shape_changed, "embedding", "model", "T=3 S=4 R=4", {3, 4, 4}, {ids, lengths, unused});
 }
 
 }  // namespace

@@ -24,12 +24,12 @@ TEST(Recording, HoldsEverythingOfALaunchAfterItsOwnersAreGone) {
   EXPECT_EQ(launch.kernel.name, "mix");
   EXPECT_EQ(launch.op, "an_op_with_a_long_name");
   EXPECT_EQ(launch.layer, "model.layers.27.self_attn");
-  EXPECT_EQ(launch.dims.items, Dim(0, 4, 0));
+  EXPECT_EQ(launch.dims.items, Dim(0, 4, 0, 0));
   EXPECT_EQ(launch.dims.grain, 2);
   ASSERT_EQ(launch.buffer_count, 2u);
   const RecordedBuffer& out = moved.buffers_of(launch)[0];
   EXPECT_EQ(out.offset, 32);
-  EXPECT_EQ(out.extent, Dim(0, 16, 0));
+  EXPECT_EQ(out.extent, Dim(0, 16, 0, 0));
   EXPECT_EQ(out.access, Access::write);
   EXPECT_EQ(out.address, reinterpret_cast<std::byte*>(step.block.words() + 8));
   MixScalars scalars;

@@ -6,9 +6,10 @@ namespace reprise {
 namespace {
 
 TEST(Dim, EvaluatesAndPrints) {
-  const Dim dim = kTokens * 2 + kSeqs + Dim{3};
-  EXPECT_EQ(dim.eval({.tokens = 5, .seqs = 7}), 20);
-  EXPECT_EQ(to_string(dim), "2*T+S+3");
+  const Dim dim = kTokens * 2 + kSeqs + kRows * 5 + Dim{3};
+  EXPECT_EQ(dim.eval({.tokens = 5, .seqs = 7, .rows = 2}), 30);
+  EXPECT_EQ(to_string(dim), "2*T+S+5*R+3");
+  for (const Dim& symbol : {kTokens, kSeqs, kRows}) EXPECT_FALSE(symbol.is_constant());
   EXPECT_EQ(to_string(Dim{1024}), "1024");
   EXPECT_EQ(to_string(kTokens), "T");
   EXPECT_EQ(to_string(kSeqs + Dim{-1}), "S-1");

@@ -323,7 +323,7 @@ TEST(Executor, PlansTheWorkspaceOfOpsThatCannotBeAsked) {
   ThreadTeam team(2);
   CpuDevice device(team, Isa::scalar);
   Stream stream(device);
-  const StepSizes largest{5, 3};
+  const StepSizes largest{5, 3, 3};
   for (const ops::OpSchema* op : {&uncapturable, &waits, &unplanned}) {
     SCOPED_TRACE(op->name);
     HeapStore store(BufferKind::input, host_memory());

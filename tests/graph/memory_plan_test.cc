@@ -48,7 +48,10 @@ RandomCase random_case(uint32_t seed) {
       node.inputs.push_back(results[results.size() - 1 - std::min(back, results.size() - 1)]);
     }
     for (int k = 1 + below(3); k > 0; --k) {
-      const Dim rows = below(5) == 0 ? Dim{below(3)} : below(4) == 0 ? kSeqs : kTokens;
+      const Dim rows = below(5) == 0   ? Dim{below(3)}
+                       : below(4) == 0 ? kSeqs
+                       : below(4) == 0 ? kRows
+                                       : kTokens;
       Value value{.dtype = below(2) == 0 ? DType::f32 : DType::bf16,
                   .shape = {rows, 1 + below(4) * below(40)},
                   .producer = i,
@@ -233,7 +236,7 @@ TEST(MemoryPlan, RealModelsNeedLittleMoreThanWhatIsAlive) {
   for (const weights::ModelConfig& config : configs) {
     const HollowModel hollow(config, DType::bf16);
     for (const int64_t partition : {int64_t{32768}, int64_t{64}}) {
-      const StepSizes largest{512, 16};
+      const StepSizes largest{512, 16, 16};
       const StepBuffers buffers(*hollow.model, largest, 1024, partition);
       const Graph graph = trace_model(*hollow.model, buffers);
       const std::vector<Workspace> workspaces = measure_workspaces(graph, largest, stream);

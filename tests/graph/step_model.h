@@ -48,7 +48,7 @@ inline weights::ModelConfig step_config(const std::string& architecture) {
 class StepBuffers {
  public:
   static constexpr int64_t kBlockSize = 16;
-  static constexpr StepSizes kLargest{48, 8};
+  static constexpr StepSizes kLargest{48, 8, 12};
 
   explicit StepBuffers(const models::Model& model, StepSizes largest = kLargest, int64_t max_model_len = 64,
                        int64_t partition_size = 64)
@@ -68,7 +68,7 @@ class StepBuffers {
               .slots = ints({largest.tokens}, {kTokens}),
               .seq_of_token = ints({largest.tokens}, {kTokens}),
               .block_tables = ints({largest.seqs, max_blocks_}, {kSeqs, max_blocks_}),
-              .logit_rows = ints({largest.seqs}, {kSeqs}),
+              .logit_rows = ints({largest.rows}, {kRows}),
               .kv = &kv_};
   }
   StepBuffers(const StepBuffers&) = delete;
@@ -92,7 +92,9 @@ class StepBuffers {
       input_.slots.as<int32_t>()[t] = static_cast<int32_t>((1 + seq * max_blocks_) * kBlockSize + p);
       input_.seq_of_token.as<int32_t>()[t] = static_cast<int32_t>(row);
     }
-    input_.logit_rows.as<int32_t>()[row] = static_cast<int32_t>(sizes_.tokens - 1);
+    // Its last token is read; of several, the one before too, as speculation does, so that R is not S.
+    for (int64_t back = std::min<int64_t>(tokens, 2); back > 0; --back)
+      input_.logit_rows.as<int32_t>()[sizes_.rows++] = static_cast<int32_t>(sizes_.tokens - back);
   }
 
   std::vector<NamedTensor> named() const {

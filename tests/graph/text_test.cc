@@ -60,7 +60,7 @@ TEST(GraphText, OddNamesAndNumbersComeBack) {
                                  .input_names = kInputs,
                                  .attr_names = kAttrs,
                                  .infer = [](const ops::OpCall&, ops::OutputSpecs& outputs) {
-                                   outputs.add(DType::i8, Shape{Dim{-3, 2, 0}, 5});
+                                   outputs.add(DType::i8, Shape{Dim{-3, 2, 0, 0}, 5});
                                  }};
   ops::register_op(odd);
   Graph graph;
@@ -68,10 +68,10 @@ TEST(GraphText, OddNamesAndNumbersComeBack) {
   const ValueId in =
       add_value(graph, {.name = "tokens, of: a step\n", .kind = ValueKind::input, .shape = {}});
   const ValueId out =
-      add_value(graph, {.dtype = DType::i8, .shape = {Dim{-3, 2, 0}, 5}, .producer = 0, .output = 0});
+      add_value(graph, {.dtype = DType::i8, .shape = {Dim{-3, 2, 0, 0}, 5}, .producer = 0, .output = 0});
   graph.nodes.push_back({.schema = &odd,
                          .inputs = {in},
-                         .attrs = {int64_t{-7}, 3.0, 0.1, DType::bf16, Dim{1, -1, 2}, Dim{12}},
+                         .attrs = {int64_t{-7}, 3.0, 0.1, DType::bf16, Dim{1, -1, 2, -4}, Dim{12}},
                          .outputs = {out},
                          .layer = "",
                          .source = "a b.cc:1",

@@ -49,7 +49,7 @@ TEST(Tracer, SaysWhatTheModelDoes) {
   EXPECT_THAT(text, HasSubstr("bf16 panels[104, 72]\n"));
   EXPECT_THAT(text, HasSubstr("%keys.1@1, %values.1@1 = kv_write("));
   EXPECT_THAT(text, HasSubstr(": bf16[T, 96]  # model.layers.1.self_attn"));
-  EXPECT_THAT(text, HasSubstr(": f32[S, 101]  # lm_head"));
+  EXPECT_THAT(text, HasSubstr(": f32[R, 101]  # lm_head"));
   // Embedding, angles, 2 layers of 19 ops, norm, gather, head.
   EXPECT_EQ(graph.nodes.size(), 2u + 2 * 19 + 3);
   for (size_t i = 0; i < graph.values.size(); ++i) {

@@ -268,9 +268,9 @@ void TeamReplay::Impl::wait_for(int32_t index, uint64_t epoch_wanted) {
 }
 
 StepSizes TeamReplay::Impl::checked(StepSizes sizes) const {
-  REPRISE_CHECK(sizes.tokens <= largest.tokens && sizes.seqs <= largest.seqs,
-                "a step of {} tokens and {} sequences on a recording for at most {} and {}", sizes.tokens,
-                sizes.seqs, largest.tokens, largest.seqs);
+  REPRISE_CHECK(sizes.tokens <= largest.tokens && sizes.seqs <= largest.seqs && sizes.rows <= largest.rows,
+                "a step of {} tokens, {} sequences and {} rows on a recording for at most {}, {} and {}",
+                sizes.tokens, sizes.seqs, sizes.rows, largest.tokens, largest.seqs, largest.rows);
   if (fault_is_on(Fault::replay_drops_last_token)) --sizes.tokens;
   return sizes;
 }

@@ -55,8 +55,8 @@ GraphBackend::GraphBackend(const models::Model& model, const EngineServices& ser
     prefill_captures_.states.assign(config_.prefill.sizes.size(), CaptureState::failed);
     return;
   }
-  const StepSizes small{.tokens = limits.rows, .seqs = limits.rows};
-  const StepSizes large{.tokens = limits.tokens, .seqs = limits.rows};
+  const StepSizes small = class_of({.tokens = 1}, limits);
+  const StepSizes large = class_of({.tokens = limits.tokens}, limits);
   if (level > 0 || !config_.decode.sizes.empty()) decode_ = lay_out(graphs_.step, small);
   if (level > 0 || !config_.prefill.sizes.empty()) general_ = lay_out(graphs_.step, large);
   if (level > 0) scores_ = lay_out(graphs_.scores, large);
@@ -78,6 +78,11 @@ GraphBackend::Program GraphBackend::lay_out(const graph::Graph& graph, StepSizes
   return program;
 }
 
+// Of the steps that a capture of `size` tokens serves.
+StepSizes GraphBackend::largest_of(int64_t size, bool prefill) const {
+  return {.tokens = size, .seqs = prefill ? limits_.seqs : size, .rows = prefill ? limits_.rows : size};
+}
+
 void GraphBackend::plan_captures(const SizeList& sizes, bool prefill, Captures& captures) {
   captures.split = prefill && config_.split_at_attention();
   captures.states.assign(sizes.sizes.size(), CaptureState::pending);
@@ -91,8 +96,7 @@ void GraphBackend::plan_captures(const SizeList& sizes, bool prefill, Captures& 
                     .binding = std::nullopt,
                     .difference = {}};
     if (!config_.config.use_unique_memory_pool) {
-      capture.own = std::make_unique<Program>(
-          lay_out(graphs_.step, {.tokens = size, .seqs = prefill ? limits_.rows : size}));
+      capture.own = std::make_unique<Program>(lay_out(graphs_.step, largest_of(size, prefill)));
       capture.program = capture.own.get();
       private_bytes_ += capture.own->plan.bytes;
     }
@@ -134,12 +138,12 @@ StepPath GraphBackend::choose(const StepShape& step) const {
 // Rows between the real sizes and the padded ones, in every input that a replay reads.
 void GraphBackend::pad(const StepSizes& real, const StepSizes& padded) {
   inputs_.pad(padded);
-  for (int64_t row = real.seqs; row < padded.seqs; ++row) samples_.plan_skip(row);
+  for (int64_t row = real.rows; row < padded.rows; ++row) samples_.plan_skip(row);
 }
 
 void GraphBackend::upload(const StepSizes& sizes) const {
   inputs_.upload(sizes);
-  samples_.upload(sizes.seqs);
+  samples_.upload(sizes.rows);
 }
 
 GraphBackend::Captures& GraphBackend::captures_of(const StepShape& shape) {
@@ -152,7 +156,7 @@ CapturedStep* GraphBackend::captured(const StepPath& path, const StepShape& shap
 
 graph::Executor& GraphBackend::executor(const StepPath& path, const StepShape& shape) {
   if (path.replayed()) return *captures_of(shape).list[path.recording].program->executor;
-  return shape.tokens() <= limits_.rows ? *decode_->executor : *general_->executor;
+  return is_small(shape.tokens(), limits_) ? *decode_->executor : *general_->executor;
 }
 
 const Tensor& GraphBackend::logits(const StepPath& path, const StepShape& shape) {
@@ -175,8 +179,9 @@ StepSizes GraphBackend::prepare(const StepPath& path, const StepShape& shape) {
   const StepSizes real = inputs_.sizes();
   REPRISE_CHECK(real.tokens <= path.captured_size, "a step of {} tokens is replayed as one of {}",
                 real.tokens, path.captured_size);
-  const StepSizes padded{.tokens = path.captured_size,
-                         .seqs = shape.prefill_tokens == 0 ? path.captured_size : real.seqs};
+  StepSizes padded = real;
+  padded.tokens = path.captured_size;
+  if (shape.prefill_tokens == 0) padded.seqs = padded.rows = path.captured_size;
   pad(real, padded);
   upload(padded);
   return padded;
@@ -223,7 +228,8 @@ const graph::Value& GraphBackend::hidden_type() const {
 // Like a step of the largest size whose rows all are padding: nothing but the null block is touched.
 void GraphBackend::warm_up(Capture& capture, bool prefill) {
   const auto start = std::chrono::steady_clock::now();
-  const StepSizes sizes{.tokens = capture.size, .seqs = prefill ? 1 : capture.size};
+  const int64_t seqs = prefill ? 1 : capture.size;
+  const StepSizes sizes{.tokens = capture.size, .seqs = seqs, .rows = seqs};
   inputs_.clear();
   pad({}, sizes);
   upload(sizes);
@@ -276,9 +282,9 @@ capture::Binding GraphBackend::bind(const Captures& captures, size_t index) cons
   int64_t size = captures.list[index].size;
   if (fault_is_on(Fault::capture_serves_one_token_less)) --size;
   const bool any_size = (prefill ? config_.prefill : config_.decode).any_size;
-  const StepSizes largest{.tokens = size, .seqs = prefill ? limits_.rows : size};
+  const StepSizes largest = largest_of(size, prefill);
   capture::ReplayKey key{.smallest = largest, .largest = largest};
-  if (any_size || prefill) key.smallest.seqs = 1;
+  if (any_size || prefill) key.smallest.seqs = key.smallest.rows = 1;
   if (any_size) key.smallest.tokens = 1;
   std::vector<capture::NamedInput> inputs;
   for (graph::NamedTensor& input : named_inputs(inputs_.forward(), samples_.tensors()))

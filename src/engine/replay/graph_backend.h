@@ -117,6 +117,7 @@ class GraphBackend {
   };
 
   Program lay_out(const graph::Graph& graph, StepSizes largest) const;
+  StepSizes largest_of(int64_t size, bool prefill) const;
   void plan_captures(const SizeList& sizes, bool prefill, Captures& captures);
   size_t dry_capture_bytes(const Program& program, bool split);
   void pad(const StepSizes& real, const StepSizes& padded);

@@ -61,7 +61,7 @@ size_t arena_capacity(size_t peak) {
 
 Tensor score_rows(HeapStore& store, int64_t rows) {
   Tensor tensor = store.allocate(DType::i32, Shape{rows});
-  tensor.shape = Shape{kSeqs};
+  tensor.shape = Shape{kRows};
   return tensor;
 }
 
@@ -90,7 +90,7 @@ void Runner::lay_out_eagerly(StepArena& arena) {
   MeasuringDispatcher dispatcher(stream_, arena);
   const ops::DispatchScope scope(dispatcher);
   for (const int64_t tokens : {limits_.rows, limits_.tokens}) {
-    const StepSizes sizes = class_of({.tokens = tokens, .seqs = limits_.rows}, limits_);
+    const StepSizes sizes = class_of({.tokens = tokens}, limits_);
     arena.set_sizing(sizes);
     stream_.set_sizes(sizes);
     models::ForwardOutput output;
@@ -122,7 +122,7 @@ Runner::Runner(const models::Model& model, const EngineServices& services, const
       samples_(services.device.memory(), limits_.rows, config.max_model_len,
                logprob_columns(config, model.config().vocab_size)),
       cache_(services.device.memory(), model.config(), model.dtype(), config),
-      inputs_(services.device.memory(), limits_.tokens, limits_.rows, cache_.view()),
+      inputs_(services.device.memory(), limits_, cache_.view()),
       backend_(model, services, stream_, config, limits_, inputs_, samples_),
       eager_peak_(eager_peak()),
       // At level 0 captured steps and the model's own code never run at once and share the memory. Above,
@@ -189,7 +189,7 @@ void Runner::score_prompt(const BatchItem& item, int64_t first_row, const Tensor
     }
     host_score_rows_.upload(0, static_cast<size_t>(rows) * sizeof(int32_t));
     samples_.upload(rows);
-    stream_.set_sizes({.tokens = step.tokens, .seqs = rows});
+    stream_.set_sizes({.tokens = step.tokens, .seqs = step.seqs, .rows = rows});
     ops::sample(model_.logits(hidden, score_rows_), samples_.tensors());
     publish(rows);
     for (int64_t i = 0; i < rows; ++i) {
@@ -219,7 +219,7 @@ void Runner::run(std::span<const BatchItem> items, std::span<const int32_t> eos_
   }
   forward_and_sample(path, shape);
   if (verify_sample_ > 0 && ++steps_ % verify_sample_ == 0) verify(path, shape);
-  publish(inputs_.sizes().seqs);
+  publish(inputs_.sizes().rows);
 }
 
 // The results of the launches so far become the host's.
@@ -237,7 +237,7 @@ void Runner::forward_and_sample(const StepPath& path, const StepShape& shape) {
   ops::EagerDispatcher dispatcher(stream_, eager_arena_);
   const ops::DispatchScope scope(dispatcher);
   set_eager_sizes();
-  samples_.upload(inputs_.sizes().seqs);
+  samples_.upload(inputs_.sizes().rows);
   ops::sample(model_.forward(inputs_.forward()).logits, samples_.tensors());
 }
 
@@ -259,9 +259,9 @@ void Runner::run_scoring(const StepPath& path, std::span<const BatchItem> items,
   }
   stream_.set_sizes(inputs_.sizes());
   plan_samples(items, eos_token_ids);
-  samples_.upload(inputs_.sizes().seqs);
+  samples_.upload(inputs_.sizes().rows);
   ops::sample(output.logits, samples_.tensors());
-  publish(inputs_.sizes().seqs);
+  publish(inputs_.sizes().rows);
 }
 
 void Runner::set_eager_sizes() {

@@ -90,7 +90,7 @@ class Runner {
   Profiler* profiler_ = nullptr;
   size_t block_bytes_;
   HeapStore score_store_;
-  Tensor score_rows_;  // [S] i32, rows of hidden states
+  Tensor score_rows_;  // [R] i32, rows of hidden states
   HostMirror host_score_rows_;
   SampleBuffers samples_;
   KvStore cache_;

@@ -13,7 +13,7 @@ constexpr float kForbidden = -std::numeric_limits<float>::infinity();
 // A buffer for `rows` rows, seen as a tensor of the step's rows.
 Tensor allocate(HeapStore& store, DType dtype, int64_t rows, int64_t columns) {
   Tensor tensor = store.allocate(dtype, Shape{rows, columns});
-  tensor.shape = Shape{kSeqs, columns};
+  tensor.shape = Shape{kRows, columns};
   return tensor;
 }
 

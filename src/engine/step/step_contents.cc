@@ -15,12 +15,13 @@ void fill_step(const StepInputs& inputs, SampleBuffers& samples, const StepLimit
     rows.positions[t] = static_cast<int32_t>(length - 1);
     rows.rope_lengths[t] = static_cast<int32_t>(length);
     rows.slots[t] = static_cast<int32_t>(t + content);
-    rows.seq_of_token[t] = static_cast<int32_t>((t + content) % limits.rows);
+    rows.seq_of_token[t] = static_cast<int32_t>((t + content) % limits.seqs);
   }
   const int64_t columns = inputs.forward().kv->max_blocks_per_seq;
-  for (int64_t row = 0; row < limits.rows; ++row) {
+  for (int64_t seq = 0; seq < limits.seqs; ++seq)
     for (int64_t column = 0; column < columns; ++column)
-      rows.block_tables[row * columns + column] = static_cast<int32_t>(row + column + content);
+      rows.block_tables[seq * columns + column] = static_cast<int32_t>(seq + column + content);
+  for (int64_t row = 0; row < limits.rows; ++row) {
     rows.logit_rows[row] = static_cast<int32_t>((row + content) % limits.rows);
     if (content % 2 == 0)
       samples.plan_skip(row);

@@ -7,16 +7,16 @@
 
 namespace reprise::engine {
 
-StepInputs::StepInputs(MemorySpace& memory, int64_t max_tokens, int64_t max_rows,
-                       const models::PagedKvView& kv)
-    : memory_(memory), store_(BufferKind::input, memory), max_tokens_(max_tokens), max_rows_(max_rows) {
+StepInputs::StepInputs(MemorySpace& memory, const StepLimits& limits, const models::PagedKvView& kv)
+    : memory_(memory), store_(BufferKind::input, memory), limits_(limits) {
+  const int64_t max_tokens = limits.tokens;
   forward_ = {.token_ids = allocate({max_tokens}, {kTokens}),
               .positions = allocate({max_tokens}, {kTokens}),
               .rope_lengths = allocate({max_tokens}, {kTokens}),
               .slots = allocate({max_tokens}, {kTokens}),
               .seq_of_token = allocate({max_tokens}, {kTokens}),
-              .block_tables = allocate({max_rows, kv.max_blocks_per_seq}, {kSeqs, kv.max_blocks_per_seq}),
-              .logit_rows = allocate({max_rows}, {kSeqs}),
+              .block_tables = allocate({limits.seqs, kv.max_blocks_per_seq}, {kSeqs, kv.max_blocks_per_seq}),
+              .logit_rows = allocate({limits.rows}, {kRows}),
               .kv = &kv};
   size_t next = 0;
   const auto mirror = [&](const Tensor& tensor, int64_t rows) {
@@ -31,8 +31,8 @@ StepInputs::StepInputs(MemorySpace& memory, int64_t max_tokens, int64_t max_rows
            .rope_lengths = mirror(forward_.rope_lengths, max_tokens),
            .slots = mirror(forward_.slots, max_tokens),
            .seq_of_token = mirror(forward_.seq_of_token, max_tokens),
-           .block_tables = mirror(forward_.block_tables, max_rows),
-           .logit_rows = mirror(forward_.logit_rows, max_rows)};
+           .block_tables = mirror(forward_.block_tables, limits.seqs),
+           .logit_rows = mirror(forward_.logit_rows, limits.rows)};
 }
 
 void StepInputs::upload(const StepSizes& sizes) const {
@@ -50,12 +50,13 @@ void StepInputs::add(std::span<const int32_t> tokens, int64_t begin, int64_t end
                      std::span<const BlockId> blocks) {
   const int64_t block_size = forward_.kv->block_size;
   const int64_t columns = forward_.kv->max_blocks_per_seq;
-  REPRISE_CHECK(sizes_.tokens + (end - begin) <= max_tokens_ && sizes_.seqs < max_rows_,
+  REPRISE_CHECK(sizes_.tokens + (end - begin) <= limits_.tokens && sizes_.seqs < limits_.seqs &&
+                    sizes_.rows < limits_.rows,
                 "a step of {} tokens in {} sequences", sizes_.tokens + (end - begin), sizes_.seqs + 1);
   REPRISE_CHECK(static_cast<int64_t>(blocks.size()) * block_size >= end &&
                     static_cast<int64_t>(blocks.size()) <= columns,
                 "{} blocks for {} positions", blocks.size(), end);
-  const auto row = static_cast<int32_t>(sizes_.seqs);
+  const auto sequence = static_cast<int32_t>(sizes_.seqs);
   int64_t t = sizes_.tokens;
   for (int64_t position = begin; position < end; ++position, ++t) {
     host_.token_ids[t] = tokens[static_cast<size_t>(position)];
@@ -63,16 +64,16 @@ void StepInputs::add(std::span<const int32_t> tokens, int64_t begin, int64_t end
     host_.rope_lengths[t] = static_cast<int32_t>(std::max(prompt_length, position + 1));
     host_.slots[t] = static_cast<int32_t>(blocks[static_cast<size_t>(position / block_size)] * block_size +
                                           position % block_size);
-    host_.seq_of_token[t] = row;
+    host_.seq_of_token[t] = sequence;
   }
-  std::copy(blocks.begin(), blocks.end(), host_.block_tables + row * columns);
-  host_.logit_rows[row] = static_cast<int32_t>(t - 1);
-  sizes_ = {t, sizes_.seqs + 1};
+  std::copy(blocks.begin(), blocks.end(), host_.block_tables + sequence * columns);
+  host_.logit_rows[sizes_.rows] = static_cast<int32_t>(t - 1);
+  sizes_ = {t, sizes_.seqs + 1, sizes_.rows + 1};
 }
 
 void StepInputs::pad(const StepSizes& padded) {
-  REPRISE_CHECK(padded.tokens <= max_tokens_ && padded.seqs <= max_rows_,
-                "padding to {} tokens in {} sequences", padded.tokens, padded.seqs);
+  REPRISE_CHECK(padded.tokens <= limits_.tokens && padded.seqs <= limits_.seqs && padded.rows <= limits_.rows,
+                "padding to {} tokens in {} sequences with {} rows", padded.tokens, padded.seqs, padded.rows);
   for (int64_t t = sizes_.tokens; t < padded.tokens; ++t) {
     host_.token_ids[t] = 0;
     host_.positions[t] = 0;
@@ -81,10 +82,10 @@ void StepInputs::pad(const StepSizes& padded) {
     host_.seq_of_token[t] = -1;
   }
   const int64_t columns = forward_.kv->max_blocks_per_seq;
-  for (int64_t row = sizes_.seqs; row < padded.seqs; ++row) {
-    std::fill_n(host_.block_tables + row * columns, columns, 0);
+  for (int64_t seq = sizes_.seqs; seq < padded.seqs; ++seq)
+    std::fill_n(host_.block_tables + seq * columns, columns, 0);
+  for (int64_t row = sizes_.rows; row < padded.rows; ++row)
     host_.logit_rows[row] = static_cast<int32_t>(std::min(row, padded.tokens - 1));
-  }
 }
 
 }  // namespace reprise::engine

@@ -10,14 +10,15 @@
 #include "core/arena.h"
 #include "core/host_mirror.h"
 #include "engine/kv/kv_blocks.h"
+#include "engine/step/step_limits.h"
 #include "models/model.h"
 
 namespace reprise::engine {
 
 class StepInputs {
  public:
-  // For steps of at most `max_tokens` tokens in `max_rows` sequences. `kv` outlives this.
-  StepInputs(MemorySpace& memory, int64_t max_tokens, int64_t max_rows, const models::PagedKvView& kv);
+  // `kv` outlives this.
+  StepInputs(MemorySpace& memory, const StepLimits& limits, const models::PagedKvView& kv);
 
   void clear() { sizes_ = {}; }
   // Appends tokens [begin, end) of a sequence as the step's next rows. `tokens` are all of the sequence;
@@ -33,9 +34,9 @@ class StepInputs {
 
   // The host's side of forward(), row by row.
   struct HostRows {
-    int32_t *token_ids, *positions, *rope_lengths, *slots, *seq_of_token;  // [max_tokens]
-    int32_t* block_tables;                                                 // [max_rows, blocks of a sequence]
-    int32_t* logit_rows;                                                   // [max_rows]
+    int32_t *token_ids, *positions, *rope_lengths, *slots, *seq_of_token;  // [limits.tokens]
+    int32_t* block_tables;  // [limits.seqs, blocks of a sequence]
+    int32_t* logit_rows;    // [limits.rows]
   };
   const HostRows& host() const { return host_; }
 
@@ -49,8 +50,7 @@ class StepInputs {
 
   MemorySpace& memory_;
   HeapStore store_;
-  int64_t max_tokens_;
-  int64_t max_rows_;
+  StepLimits limits_;
   StepSizes sizes_;
   models::ForwardInput forward_;
   struct Mirror {

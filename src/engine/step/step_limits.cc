@@ -11,12 +11,14 @@ constexpr int64_t kLeastRows = 16;
 }  // namespace
 
 StepSizes class_of(const StepSizes& sizes, const StepLimits& limits) {
-  return {.tokens = sizes.tokens <= limits.rows ? limits.rows : limits.tokens, .seqs = limits.rows};
+  return {.tokens = is_small(sizes.tokens, limits) ? limits.rows : limits.tokens,
+          .seqs = limits.seqs,
+          .rows = limits.rows};
 }
 
 StepLimits step_limits(const EngineConfig& config) {
   const int64_t rows = std::max(config.max_num_seqs, kLeastRows);
-  return {.tokens = std::max(*config.max_num_batched_tokens, rows), .rows = rows};
+  return {.tokens = std::max(*config.max_num_batched_tokens, rows), .seqs = rows, .rows = rows};
 }
 
 int64_t logprob_columns(const EngineConfig& config, int64_t vocab) {

@@ -9,7 +9,7 @@
 namespace reprise::engine {
 
 MadeUpLimits StepVerifier::made_up_limits() const {
-  return {.sequences = parts_.limits.rows,
+  return {.sequences = parts_.limits.seqs,
           .tokens = parts_.limits.tokens,
           .length = parts_.cache.view().max_model_len,
           .block_size = parts_.cache.view().block_size,
@@ -35,7 +35,7 @@ void StepVerifier::fill_inputs(const std::vector<MadeUp>& sequences) {
   for (const MadeUp& sequence : sequences) {
     const auto length = static_cast<int64_t>(sequence.tokens.size());
     parts_.inputs.add(sequence.tokens, length - sequence.step_tokens, length, length, sequence.blocks);
-    parts_.samples.plan_score(parts_.inputs.sizes().seqs - 1, sequence.tokens.back(), 0);
+    parts_.samples.plan_score(parts_.inputs.sizes().rows - 1, sequence.tokens.back(), 0);
   }
 }
 

@@ -13,7 +13,7 @@ DryStep::DryStep(const models::Model& model, const EngineServices& services, con
       cache_(services.device.memory(), model.config(), model.dtype(), config),
       samples_(services.device.memory(), limits_.rows, config.max_model_len,
                logprob_columns(config, model.config().vocab_size)),
-      inputs_(services.device.memory(), limits_.tokens, limits_.rows, cache_.view()),
+      inputs_(services.device.memory(), limits_, cache_.view()),
       folder_(stream_) {}
 
 StepGraphs DryStep::trace(int level, const graph::PassOptions& passes) {

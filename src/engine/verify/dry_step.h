@@ -24,8 +24,8 @@ class DryStep {
   // Throws CaptureError where the model's code can't be traced.
   StepGraphs trace(int level, const graph::PassOptions& passes = {});
   graph::MemoryPlan lay_out(const graph::Graph& graph, const StepSizes& largest);
-  StepSizes decode_sizes() const { return {.tokens = limits_.rows, .seqs = limits_.rows}; }
-  StepSizes largest_sizes() const { return {.tokens = limits_.tokens, .seqs = limits_.rows}; }
+  StepSizes decode_sizes() const { return class_of({.tokens = 1}, limits_); }
+  StepSizes largest_sizes() const { return class_of({.tokens = limits_.tokens}, limits_); }
 
   // Fills every input that changes from step to step, differently for each `content`: a recording that
   // depends on one of them then differs.

@@ -36,7 +36,7 @@ models::ForwardOutput StepVerifier::run_eagerly() {
   ops::EagerDispatcher dispatcher(parts_.stream, parts_.eager_arena);
   const ops::DispatchScope scope(dispatcher);
   parts_.inputs.upload(sizes);
-  parts_.samples.upload(sizes.seqs);
+  parts_.samples.upload(sizes.rows);
   parts_.eager_arena.set_sizing(class_of(sizes, parts_.limits));
   parts_.stream.set_sizes(sizes);
   models::ForwardOutput output = parts_.model.forward(parts_.inputs.forward());
@@ -77,7 +77,7 @@ std::optional<std::string> StepVerifier::compare(const StepPath& path, const Ste
   const int64_t columns = logits.shape.back().constant;
   parts_.stream.set_sizes(sizes);
   const auto* begin = reinterpret_cast<const float*>(parts_.stream.read_back(logits));
-  const std::vector<float> replayed(begin, begin + sizes.seqs * columns);
+  const std::vector<float> replayed(begin, begin + sizes.rows * columns);
   const std::vector<std::byte> chosen = choices();
   // At level 0 the model's own code has its intermediates in the same memory. An op that reads what it didn't
   // write must not find the same NaN there.
@@ -128,7 +128,8 @@ void StepVerifier::run_poisoned(const StepPath& path, const StepShape& shape,
       if (buffer.absent || buffer.access == Access::read || buffer.kind != BufferKind::arena) continue;
       for (const auto& [row_bytes, first, last] :
            {std::tuple(buffer.extent.tokens, real.tokens, captured.tokens),
-            std::tuple(buffer.extent.seqs, real.seqs, captured.seqs)})
+            std::tuple(buffer.extent.seqs, real.seqs, captured.seqs),
+            std::tuple(buffer.extent.rows, real.rows, captured.rows)})
         if (row_bytes > 0 && first < last)
           parts_.stream.device().memory().fill(buffer.address + first * row_bytes, kVerifyPoison,
                                                static_cast<size_t>((last - first) * row_bytes));

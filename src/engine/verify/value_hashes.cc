@@ -36,7 +36,7 @@ class HashingDispatcher final : public ops::Dispatcher {
  public:
   HashingDispatcher(Stream& stream, StepArena& arena, const StepInputs& inputs)
       : stream_(stream),
-        rows_(inputs.host().logit_rows, static_cast<size_t>(inputs.sizes().seqs)),
+        rows_(inputs.host().logit_rows, static_cast<size_t>(inputs.sizes().rows)),
         eager_(stream, arena) {}
   ops::Outputs dispatch(const ops::OpCall& call) override {
     ops::Outputs outputs = eager_.dispatch(call);

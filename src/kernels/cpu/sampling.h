@@ -32,14 +32,14 @@ constexpr int64_t max_sample_vocab() {
 }
 
 // Items are rows.
-//   0 logits f32 [S, vocab]   1 plan SampleRow [S]   2 biases TokenBias [slots, max_biases]
+//   0 logits f32 [R, vocab]   1 plan SampleRow [R]   2 biases TokenBias [slots, max_biases]
 //   3 counts TokenCount [slots, max_counts]
-//   4 tokens i32 [S]: the chosen or given token, or kNothingToChoose, kNotANumber
-//   5 logprobs f32 [S]   6 top_ids i32 [S, max_top], -1 behind the last   7 top_logprobs f32 [S, max_top]
+//   4 tokens i32 [R]: the chosen or given token, or kNothingToChoose, kNotANumber
+//   5 logprobs f32 [R]   6 top_ids i32 [R, max_top], -1 behind the last   7 top_logprobs f32 [R, max_top]
 const Kernel& sample_kernel(Isa isa);
 
 inline LaunchDims sample_dims() {
-  return {.items = kSeqs, .grain = 1};
+  return {.items = kRows, .grain = 1};
 }
 
 }  // namespace reprise::kernels::cpu

@@ -11,7 +11,7 @@ namespace {
 
 using namespace capture;
 
-constexpr StepSizes kLargest{.tokens = 12, .seqs = 5};
+constexpr StepSizes kLargest{.tokens = 12, .seqs = 5, .rows = 7};
 constexpr int64_t kWords = 1024;
 
 struct Node {
@@ -29,7 +29,8 @@ struct Generator {
   int64_t below(int64_t bound) { return static_cast<int64_t>(random() % static_cast<uint64_t>(bound)); }
 
   Tensor tensor() {
-    const Dim rows = std::array<Dim, 3>{kTokens, kSeqs, Dim(1 + below(8))}[static_cast<size_t>(below(3))];
+    const std::array<Dim, 4> kinds{kTokens, kSeqs, kRows, Dim(1 + below(8))};
+    const Dim rows = kinds[static_cast<size_t>(below(4))];
     const Shape shape{rows, 4 + below(8)};
     const int64_t words = shape.elements().eval(kLargest);
     return step.block.at(below((kWords - words) / 4) * 4, shape);
@@ -69,7 +70,8 @@ TEST(RandomSteps, ReplaysEqualTheEagerOrder) {
       };
       TeamReplay replay(step.record(run_all), kLargest, cpu_stream(step.stream));
       for (int repeat = 0; repeat < 12; ++repeat) {
-        const StepSizes sizes{.tokens = generator.below(13), .seqs = generator.below(6)};
+        const StepSizes sizes{
+            .tokens = generator.below(13), .seqs = generator.below(6), .rows = generator.below(8)};
         step.block.fill(seed);
         step.stream.set_sizes(sizes);
         run_all();

@@ -172,7 +172,7 @@ struct Bound {
   TestDevice device{team, Isa::scalar};
   std::unique_ptr<const models::Model> model = small_model(team, device.memory());
   EngineConfig config;
-  StepLimits limits{.tokens = 64, .rows = 16};
+  StepLimits limits{.tokens = 64, .seqs = 16, .rows = 16};
   Stream stream{device};
   SampleBuffers samples{device.memory(), 16, 256, 1};
   KvStore cache, moved_away;
@@ -184,7 +184,7 @@ struct Bound {
       : config(std::move(with)),
         cache(device.memory(), model->config(), model->dtype(), config),
         moved_away(device.memory(), model->config(), model->dtype(), config),
-        inputs(device.memory(), limits.tokens, limits.rows, cache.view()),
+        inputs(device.memory(), limits, cache.view()),
         backend(*model, EngineServices(device), stream, config, limits, inputs, samples),
         arena(device.memory(), backend.arena_bytes()) {
     cache.allocate(8);
@@ -240,7 +240,7 @@ TEST(GraphDetectors, AStepOfAnotherShape) {
     } catch (const CaptureError& error) {
       EXPECT_EQ(error.rule(), CaptureRule::shape_changed);
       EXPECT_THAT(error.what(),
-                  HasSubstr(list ? "a step of T=3 S=3 where the recording serves T=4..4" : "T=9 S=9"));
+                  HasSubstr(list ? "a step of T=3 S=3 R=3 where the recording serves T=4..4" : "T=9 S=9"));
       EXPECT_NE(error.op(), "");
     }
   }
