@@ -6,7 +6,6 @@
 
 #include "core/error.h"
 #include "engine/replay/graph_backend.h"
-#include "engine/replay/step_path.h"
 #include "engine/verify/step_verifier.h"
 
 namespace reprise {

@@ -7,7 +7,7 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "core/text_output.h"
-#include "engine/replay/step_path.h"
+#include "engine/replay/choose_path.h"
 
 #include <fmt/core.h>
 

@@ -34,18 +34,21 @@ struct SampleRow {
   uint32_t stream = 0;  // of the seed
 
   static constexpr float kGreedyBelow = 1e-5f;
+  bool operator==(const SampleRow&) const = default;
 };
 static_assert(sizeof(SampleRow) == 72);
 
 struct TokenBias {
   int32_t token;
   float bias;  // -infinity forbids the token
+  bool operator==(const TokenBias&) const = default;
 };
 
 // One entry a distinct token of prompt and output.
 struct TokenCount {
   int32_t token;
   int32_t in_output;  // 0: only in the prompt
+  bool operator==(const TokenCount&) const = default;
 };
 
 }  // namespace reprise

@@ -11,12 +11,15 @@
 
 #include "core/error.h"
 #include "core/failure.h"
+#include "engine/follower.h"
 #include "engine/kv/kv_store.h"
 #include "engine/runner/memory_advice.h"
 #include "engine/runner/runner.h"
 #include "engine/scheduling/request_table.h"
 #include "engine/scheduling/sequence.h"
 #include "engine/step/phase.h"
+#include "engine/step/plan_bytes.h"
+#include "engine/step/plan_step.h"
 #include "models/model.h"
 
 namespace reprise::engine {
@@ -85,6 +88,7 @@ class Engine::Impl {
         config_(checked(config, *model_)),
         budget_(budget_of(config_)),
         sink_(std::move(sink)),
+        communicator_(services.communicator),
         runner_(make_runner(*model_, services, config_, config)),
         table_(runner_.planned().num_kv_blocks, config_.max_num_seqs),
         window_(kWindowFactor * static_cast<size_t>(config_.max_num_seqs)) {
@@ -93,16 +97,22 @@ class Engine::Impl {
     running_view_.reserve(most);
     waiting_view_.reserve(window_);
     batch_.reserve(most);
+    plan_.reserve(step_limits(config_), config_.max_model_len / config_.block_size + 1);
     decision_.batch.reserve(most);
     decision_.preempted.reserve(most);
     decision_.failed.reserve(most + window_);
     event_.token_ids.reserve(1);
     event_.error.reserve(kErrorReserve);
+    tell_decisions(services.device);
     if (config_.graph.capture_before_ready || config_.graph.verify.startup)
       while (capture_next()) {
       }
     if (config_.graph.verify.startup) problems_ = runner_.verify_captures();
   }
+
+  ~Impl() { tell_the_end(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   RequestId submit(Request request) {
     const RequestId id = next_id_;
@@ -146,7 +156,14 @@ class Engine::Impl {
   const models::Model& model() const { return *model_; }
   const Runner& runner() const { return runner_; }
   const std::vector<std::string>& problems() const { return problems_; }
-  bool capture_next() { return runner_.graph().capture_next(); }
+  // A piece of the captures without a step.
+  bool capture_next() {
+    if (runner_.graph().stats().pending == 0) return false;
+    plan_.clear();
+    plan_.captures = true;
+    tell_plan();
+    return runner_.graph().capture_next();
+  }
   EngineStats stats() const {
     EngineStats out = stats_;
     out.running = static_cast<int64_t>(table_.running().size());
@@ -164,8 +181,12 @@ class Engine::Impl {
     admit();
     if (table_.running().empty() && table_.waiting().empty()) return !commands_.empty();
     decide();
-    run_batch();
-    capture_next();
+    if (batch_.empty()) {
+      capture_next();
+    } else {
+      run_batch();
+      if (plan_.captures) runner_.graph().capture_next();
+    }
     return true;
   }
 
@@ -328,12 +349,42 @@ class Engine::Impl {
     return true;
   }
 
+  // --- other ranks, which run what this one decides (follower.h)
+  void tell_decisions(const Device& device) {
+    if (communicator_ == nullptr) return;
+    message_ = to_bytes(StartDecisions{.level = std::string(device.level()),
+                                       .num_kv_blocks = runner_.planned().num_kv_blocks,
+                                       .graph_opt_level = config_.graph.graph_opt_level,
+                                       .use_cudagraph = config_.graph.use_cudagraph});
+    communicator_->broadcast(message_);
+  }
+  void tell_plan() {
+    if (communicator_ == nullptr) return;
+    write_bytes(plan_, message_);
+    communicator_->broadcast(message_);
+  }
+  void tell_the_end() noexcept {
+    if (communicator_ == nullptr) return;
+    try {
+      message_.clear();
+      communicator_->broadcast(message_);
+    } catch (...) {  // a rank that is gone needs no end
+    }
+  }
+
   // --- plan, forward, sample: the runner; publish
   void run_batch() {
-    if (batch_.empty()) return;
     StepCounts counts;
     try {
-      runner_.run(batch_, config_.eos_token_ids, counts);
+      {
+        const PhaseScope phase(profiler_, "plan");
+        plan_step(batch_, config_.eos_token_ids, plan_);
+        plan_.path = runner_.graph().choose(plan_.shape);
+        plan_.captures = runner_.graph().stats().pending > 0;
+        count(plan_.path, counts);
+      }
+      tell_plan();
+      runner_.run(plan_);
     } catch (...) {
       // Whose fault it was can't be told; the other requests go on.
       const std::string why = current_failure("step");
@@ -343,15 +394,31 @@ class Engine::Impl {
     const PhaseScope phase(profiler_, "publish");
     stats_.steps += counts;
     const Clock::time_point now = Clock::now();
+    std::span<TokenScore> scores = runner_.scores();
     for (size_t row = 0; row < batch_.size(); ++row) {
       Sequence& sequence = *batch_[row].sequence;
       sequence.steps += counts;
+      const ScoredPositions scored = scored_positions(batch_[row]);
+      const std::span<TokenScore> own = scores.first(static_cast<size_t>(scored.end - scored.begin));
+      scores = scores.subspan(own.size());
       try {
+        take_scores(batch_[row], own);
         publish(sequence, batch_[row].tokens, static_cast<int64_t>(row), now);
       } catch (const std::bad_alloc&) {
         fail(sequence, current_failure("step"));
       }
     }
+  }
+
+  // The prompt's log-probabilities that the item's step computed. Throws bad_alloc.
+  static void take_scores(const BatchItem& item, std::span<TokenScore> scores) {
+    if (scores.empty()) return;
+    Sequence& sequence = *item.sequence;
+    const auto [begin, end] = scored_positions(item);
+    sequence.prompt_scores.insert(sequence.prompt_scores.end(), scores.begin(), scores.end());
+    for (size_t i = 0; i < scores.size(); ++i)
+      if (scores[i].token_id < 0 && sequence.nan_at < 0) sequence.nan_at = begin + static_cast<int64_t>(i);
+    sequence.prompt_scored = end;
   }
 
   // Throws bad_alloc only, and before the event is out.
@@ -478,6 +545,8 @@ class Engine::Impl {
   EngineConfig config_;
   Budget budget_;
   EventSink sink_;
+  Communicator* communicator_;      // null: alone
+  std::vector<std::byte> message_;  // to the other ranks
   Runner runner_;
   RequestTable table_;
   size_t window_;  // of the waiting queue that the scheduler sees
@@ -497,6 +566,7 @@ class Engine::Impl {
   std::vector<SeqState> running_view_, waiting_view_;
   Decision decision_;
   std::vector<BatchItem> batch_;
+  StepPlan plan_;
   OutputEvent event_;
 };
 

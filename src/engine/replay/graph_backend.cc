@@ -156,7 +156,9 @@ CapturedStep* GraphBackend::captured(const StepPath& path, const StepShape& shap
 
 graph::Executor& GraphBackend::executor(const StepPath& path, const StepShape& shape) {
   if (path.replayed()) return *captures_of(shape).list[path.recording].program->executor;
-  return is_small(shape.tokens(), limits_) ? *decode_->executor : *general_->executor;
+  std::optional<Program>& program = is_small(shape.tokens(), limits_) ? decode_ : general_;
+  REPRISE_CHECK(program.has_value() && program->executor != nullptr, "a step without a graph");
+  return *program->executor;
 }
 
 const Tensor& GraphBackend::logits(const StepPath& path, const StepShape& shape) {
@@ -189,7 +191,11 @@ StepSizes GraphBackend::prepare(const StepPath& path, const StepShape& shape) {
 
 void GraphBackend::run(const StepPath& path, const StepShape& shape, Profiler* profiler) {
   if (path.replayed()) {
-    const Capture& capture = captures_of(shape).list[path.recording];
+    const Captures& captures = captures_of(shape);
+    if (path.recording >= captures.list.size() || captures.list[path.recording].step == nullptr)
+      throw Error("[graph] a step is to be replayed by recording {}, which was not made in this process",
+                  path.recording);
+    const Capture& capture = captures.list[path.recording];
     const StepSizes padded = prepare(path, shape);
     collect_inputs(inputs_.forward(), samples_.tensors(), bound_);
     capture.binding->check(padded, bound_);

@@ -65,15 +65,6 @@ Tensor score_rows(HeapStore& store, int64_t rows) {
   return tensor;
 }
 
-StepShape shape_of(std::span<const BatchItem> items) {
-  StepShape shape;
-  for (const BatchItem& item : items) {
-    (item.tokens == 1 ? shape.decode_tokens : shape.prefill_tokens) += item.tokens;
-    shape.scores_prompt = shape.scores_prompt || item.sequence->wants_prompt_scores();
-  }
-  return shape;
-}
-
 }  // namespace
 
 // What runs launch by launch: at level 0 (and for checks) whole steps, else only the scoring of prompt
@@ -154,72 +145,18 @@ void Runner::set_profiler(Profiler* profiler) {
   stream_.set_profiler(profiler);
 }
 
-void Runner::plan_inputs(std::span<const BatchItem> items) {
-  inputs_.clear();
-  for (const auto& [sequence, tokens] : items)
-    inputs_.add(sequence->tokens, sequence->computed, sequence->computed + tokens, sequence->prompt_length,
-                sequence->blocks);
-}
-
-void Runner::plan_samples(std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids) {
-  for (size_t i = 0; i < items.size(); ++i) {
-    const Sequence& sequence = *items[i].sequence;
-    const auto row = static_cast<int64_t>(i);
-    // A prompt that goes on has no next token yet; one that only asks for its scores needs none.
-    const bool whole = sequence.computed + items[i].tokens == sequence.length();
-    if (whole && sequence.length() < sequence.max_length)
-      samples_.plan_choice(row, sequence, eos_token_ids);
-    else
-      samples_.plan_skip(row);
-  }
-}
-
-void Runner::score_prompt(const BatchItem& item, int64_t first_row, const Tensor& hidden) {
-  Sequence& sequence = *item.sequence;
-  const StepSizes step = inputs_.sizes();
-  const int64_t end = std::min(sequence.computed + item.tokens, sequence.prompt_length - 1);
-  // Position p predicts token p + 1; those before prompt_scored were done before a preemption.
-  for (int64_t begin = std::max(sequence.computed, sequence.prompt_scored); begin < end;
-       begin = sequence.prompt_scored) {
-    const int64_t rows = std::min(limits_.rows, end - begin);
-    for (int64_t i = 0; i < rows; ++i) {
-      host_score_rows_.as<int32_t>()[i] = static_cast<int32_t>(first_row + begin - sequence.computed + i);
-      samples_.plan_score(i, sequence.tokens[static_cast<size_t>(begin + i + 1)],
-                          *sequence.sampling().prompt_logprobs);
-    }
-    host_score_rows_.upload(0, static_cast<size_t>(rows) * sizeof(int32_t));
-    samples_.upload(rows);
-    stream_.set_sizes({.tokens = step.tokens, .seqs = step.seqs, .rows = rows});
-    ops::sample(model_.logits(hidden, score_rows_), samples_.tensors());
-    publish(rows);
-    for (int64_t i = 0; i < rows; ++i) {
-      if (samples_.token(i) < 0 && sequence.nan_at < 0) sequence.nan_at = begin + i;
-      sequence.prompt_scores.push_back(samples_.score(i));
-    }
-    sequence.prompt_scored = begin + rows;
-  }
-}
-
-void Runner::run(std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids,
-                 StepCounts& counts) {
+void Runner::run(const StepPlan& step) {
   stream_.drop_status();
-  const StepShape shape = shape_of(items);
-  StepPath path;
-  {
-    const PhaseScope phase(profiler_, "plan");
-    plan_inputs(items);
-    path = backend_.choose(shape);
-    count(path, counts);
-    // The rows of a step that scores its prompt are used for that first.
-    if (!shape.scores_prompt) plan_samples(items, eos_token_ids);
+  scores_.clear();
+  inputs_.fill(step);
+  if (step.shape.scores_prompt) {
+    run_scoring(step);
+  } else {
+    samples_.fill(step);
+    forward_and_sample(step.path, step.shape);
+    if (verify_sample_ > 0 && ++steps_ % verify_sample_ == 0) verify(step.path, step.shape);
+    publish(inputs_.sizes().rows);
   }
-  if (shape.scores_prompt) {
-    run_scoring(path, items, eos_token_ids);
-    return;
-  }
-  forward_and_sample(path, shape);
-  if (verify_sample_ > 0 && ++steps_ % verify_sample_ == 0) verify(path, shape);
-  publish(inputs_.sizes().rows);
 }
 
 // The results of the launches so far become the host's.
@@ -241,27 +178,45 @@ void Runner::forward_and_sample(const StepPath& path, const StepShape& shape) {
   ops::sample(model_.forward(inputs_.forward()).logits, samples_.tensors());
 }
 
-void Runner::run_scoring(const StepPath& path, std::span<const BatchItem> items,
-                         std::span<const int32_t> eos_token_ids) {
+void Runner::run_scoring(const StepPlan& step) {
   ops::EagerDispatcher dispatcher(stream_, eager_arena_);
   const ops::DispatchScope scope(dispatcher);
   models::ForwardOutput output;
   {
     const PhaseScope phase(profiler_, "forward");
     set_eager_sizes();
-    output = path.mode == RunMode::eager ? model_.forward(inputs_.forward()) : backend_.run_scores();
+    output = step.path.mode == RunMode::eager ? model_.forward(inputs_.forward()) : backend_.run_scores();
   }
   const PhaseScope phase(profiler_, "sample");
-  int64_t first_row = 0;
-  for (const BatchItem& item : items) {
-    if (item.sequence->wants_prompt_scores()) score_prompt(item, first_row, output.hidden);
-    first_row += item.tokens;
-  }
+  score_prompts(step, output.hidden);
   stream_.set_sizes(inputs_.sizes());
-  plan_samples(items, eos_token_ids);
+  samples_.fill(step);
   samples_.upload(inputs_.sizes().rows);
   ops::sample(output.logits, samples_.tensors());
   publish(inputs_.sizes().rows);
+}
+
+// As many rows of hidden states at a time as there are rows.
+void Runner::score_prompts(const StepPlan& step, const Tensor& hidden) {
+  const std::span<const StepPlan::Score> all = step.scores;
+  for (size_t begin = 0; begin < all.size();) {
+    const auto chunk = all.subspan(begin, std::min(static_cast<size_t>(limits_.rows), all.size() - begin));
+    const auto rows = static_cast<int64_t>(chunk.size());
+    for (int64_t i = 0; i < rows; ++i) {
+      const StepPlan::Score& score = chunk[static_cast<size_t>(i)];
+      host_score_rows_.as<int32_t>()[i] = score.hidden_row;
+      samples_.plan_score(i, score.token, score.top);
+    }
+    host_score_rows_.upload(0, chunk.size() * sizeof(int32_t));
+    samples_.upload(rows);
+    StepSizes sizes = inputs_.sizes();
+    sizes.rows = rows;
+    stream_.set_sizes(sizes);
+    ops::sample(model_.logits(hidden, score_rows_), samples_.tensors());
+    publish(rows);
+    for (int64_t i = 0; i < rows; ++i) scores_.push_back(samples_.score(i));
+    begin += chunk.size();
+  }
 }
 
 void Runner::set_eager_sizes() {
@@ -306,14 +261,16 @@ void Runner::verify(const StepPath& path, const StepShape& shape) {
 
 void Runner::run_idle(int64_t batch) {
   const int32_t token = 0;
-  inputs_.clear();
+  StepPlan& step = idle_;
+  step.clear();
   for (int64_t row = 0; row < batch; ++row) {
     const auto block = static_cast<BlockId>(1 + row % planned_.num_kv_blocks);
-    inputs_.add({&token, 1}, 0, 1, 1, {&block, 1});
-    samples_.plan_skip(row);
+    step.add_sequence({&token, 1}, 0, 1, {&block, 1});
+    step.add_row({});
   }
-  const StepShape shape{.decode_tokens = batch};
-  forward_and_sample(backend_.choose(shape), shape);
+  step.shape.decode_tokens = batch;
+  step.path = backend_.choose(step.shape);
+  run(step);
 }
 
 MemoryReport Runner::memory() const {

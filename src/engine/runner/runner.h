@@ -1,7 +1,6 @@
-// Runs one step of the model over a batch of sequences: fills the step's input buffers, runs the forward
-// pass (the model's code, the static graph or a replay, as the graph backend chooses), computes log-
-// probabilities of prompt tokens where asked, and samples. Owns all memory of a step: input buffers,
-// arena, KV cache.
+// Runs one step of the model, as a plan says it: fills the step's input buffers, runs the forward pass (the
+// model's code, the static graph or a replay), computes log-probabilities of prompt tokens where asked, and
+// samples. Owns all memory of a step: input buffers, arena, KV cache.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +15,7 @@
 #include "engine/runner/memory_report.h"
 #include "engine/step/sample_buffers.h"
 #include "engine/step/step_inputs.h"
+#include "engine/step/step_plan.h"
 #include "engine/verify/step_verifier.h"
 #include "models/model.h"
 
@@ -24,11 +24,6 @@ class Profiler;
 }
 
 namespace reprise::engine {
-
-struct BatchItem {
-  Sequence* sequence;
-  int64_t tokens;  // computed by this step, from sequence->computed on
-};
 
 // Thread of the engine only.
 class Runner {
@@ -41,10 +36,10 @@ class Runner {
   Runner(const models::Model& model, const EngineServices& services, const EngineConfig& config,
          size_t memory, bool dry = false);
 
-  // One step. Results are in samples() until the next one: row i belongs to items[i]. Log-probabilities
-  // of prompt tokens go to their sequences. Counts the step in `counts` by the path that it took. Throws
-  // whatever the model's code throws; the next step can run then.
-  void run(std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids, StepCounts& counts);
+  // One step, which is within the limits and names KV blocks that exist. Results are in samples() and scores()
+  // until the next one. Throws whatever the model's code throws, and CaptureError where the path is a replay
+  // that isn't there or would not compute this step; the next step can run then.
+  void run(const StepPlan& step);
 
   // For timing: a decode step of `batch` made-up sequences of one token. Overwrites KV blocks 1 to
   // `batch`.
@@ -56,6 +51,8 @@ class Runner {
   const VerifyStats& verified() const { return verified_; }  // of steps sampled while serving
 
   const SampleBuffers& samples() const { return samples_; }
+  // Of StepPlan::scores, in that order. A token id below 0 says that the logits were no numbers.
+  std::span<TokenScore> scores() { return scores_; }
   void set_profiler(Profiler* profiler);
   MemoryReport planned() const { return planned_; }
   MemoryReport memory() const;  // what the allocators hold
@@ -66,16 +63,13 @@ class Runner {
   const GraphBackend& graph() const { return backend_; }
 
  private:
-  void plan_inputs(std::span<const BatchItem> items);
-  void plan_samples(std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids);
   void forward_and_sample(const StepPath& path, const StepShape& shape);
   void publish(int64_t rows);
-  void run_scoring(const StepPath& path, std::span<const BatchItem> items,
-                   std::span<const int32_t> eos_token_ids);
+  void run_scoring(const StepPlan& step);
+  void score_prompts(const StepPlan& step, const Tensor& hidden);
   void set_eager_sizes();  // and uploads the inputs
   StepVerifier verifier();
   void verify(const StepPath& path, const StepShape& shape);
-  void score_prompt(const BatchItem& item, int64_t first_row, const Tensor& hidden);
   void lay_out_eagerly(StepArena& arena);
   size_t eager_peak();
 
@@ -93,6 +87,8 @@ class Runner {
   Tensor score_rows_;  // [R] i32, rows of hidden states
   HostMirror host_score_rows_;
   SampleBuffers samples_;
+  std::vector<TokenScore> scores_;
+  StepPlan idle_;
   KvStore cache_;
   StepInputs inputs_;
   GraphBackend backend_;

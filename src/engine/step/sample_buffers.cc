@@ -1,27 +1,17 @@
 #include "engine/step/sample_buffers.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "core/error.h"
 
 namespace reprise::engine {
 namespace {
 
-constexpr float kForbidden = -std::numeric_limits<float>::infinity();
-
 // A buffer for `rows` rows, seen as a tensor of the step's rows.
 Tensor allocate(HeapStore& store, DType dtype, int64_t rows, int64_t columns) {
   Tensor tensor = store.allocate(dtype, Shape{rows, columns});
   tensor.shape = Shape{kRows, columns};
   return tensor;
-}
-
-// Would the next token complete `word`? Its beginning may lie in the prompt.
-bool leads_to_last(std::span<const int32_t> tokens, const std::vector<int32_t>& word) {
-  const size_t before = word.size() - 1;
-  return tokens.size() >= before &&
-         std::equal(word.begin(), word.end() - 1, tokens.end() - static_cast<std::ptrdiff_t>(before));
 }
 
 }  // namespace
@@ -75,50 +65,28 @@ void SampleBuffers::plan_skip(int64_t row) {
   plan(row) = SampleRow{};
 }
 
-int32_t SampleBuffers::plan_biases(int64_t row, const Sequence& sequence,
-                                   std::span<const int32_t> eos_token_ids) {
-  const SamplingParams& sampling = sequence.sampling();
-  TokenBias* const begin = biases_.as<TokenBias>() + row * kMaxBiases;
-  TokenBias* next = begin;
-  for (const auto& [token, bias] : sampling.logit_bias) *next++ = {token, bias};
-  for (const std::vector<int32_t>& word : sampling.bad_words_token_ids)
-    if (leads_to_last(sequence.tokens, word)) *next++ = {word.back(), kForbidden};
-  if (sequence.output_length() < sampling.min_tokens) {
-    for (int32_t token : sampling.stop_token_ids) *next++ = {token, kForbidden};
-    if (!sampling.ignore_eos)
-      for (int32_t token : eos_token_ids) *next++ = {token, kForbidden};
+void SampleBuffers::fill(const StepPlan& step) {
+  size_t bias = 0, count = 0;
+  for (size_t i = 0; i < step.samples.size(); ++i) {
+    const auto row = static_cast<int64_t>(i);
+    SampleRow& planned = plan(row) = step.samples[i];
+    const auto biases = static_cast<size_t>(planned.bias_count);
+    const auto counts = static_cast<size_t>(planned.count_count);
+    REPRISE_CHECK(planned.bias_count <= kMaxBiases && planned.count_count <= max_model_len_,
+                  "a row with {} biases and {} distinct tokens", planned.bias_count, planned.count_count);
+    std::copy_n(step.biases.begin() + static_cast<std::ptrdiff_t>(bias), biases,
+                biases_.as<TokenBias>() + row * kMaxBiases);
+    std::copy_n(step.counts.begin() + static_cast<std::ptrdiff_t>(count), counts,
+                counts_.as<TokenCount>() + row * max_model_len_);
+    planned.top = std::min(planned.top, static_cast<int32_t>(max_top_));
+    bias += biases;
+    count += counts;
   }
-  return static_cast<int32_t>(next - begin);
-}
-
-void SampleBuffers::plan_choice(int64_t row, const Sequence& sequence,
-                                std::span<const int32_t> eos_token_ids) {
-  const SamplingParams& sampling = sequence.sampling();
-  const std::span<const TokenCount> counts = sequence.counts.entries();
-  REPRISE_CHECK(static_cast<int64_t>(counts.size()) <= max_model_len_, "{} distinct tokens", counts.size());
-  std::copy(counts.begin(), counts.end(), counts_.as<TokenCount>() + row * max_model_len_);
-  plan(row) = {.seed = sequence.seed,
-               .position = static_cast<uint64_t>(sequence.output_length()),
-               .mode = SampleMode::choose,
-               .slot = static_cast<int32_t>(row),
-               .bias_count = plan_biases(row, sequence, eos_token_ids),
-               .count_count = static_cast<int32_t>(counts.size()),
-               .top = !sampling.logprobs.has_value() ? -1
-                      : *sampling.logprobs < 0       ? static_cast<int32_t>(max_top_)
-                                                     : *sampling.logprobs,
-               .temperature = sampling.temperature,
-               .top_k = sampling.top_k,
-               .top_p = sampling.top_p,
-               .min_p = sampling.min_p,
-               .repetition_penalty = sampling.repetition_penalty,
-               .presence_penalty = sampling.presence_penalty,
-               .frequency_penalty = sampling.frequency_penalty,
-               .stream = sequence.stream};
 }
 
 void SampleBuffers::plan_score(int64_t row, int32_t token, int64_t top) {
   plan(row) = {
-      .mode = SampleMode::score, .given_token = token, .top = static_cast<int32_t>(top < 0 ? max_top_ : top)};
+      .mode = SampleMode::score, .given_token = token, .top = static_cast<int32_t>(std::min(top, max_top_))};
 }
 
 TokenScore SampleBuffers::score(int64_t row) const {

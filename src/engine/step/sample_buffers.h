@@ -1,14 +1,13 @@
 // The sampler's buffers, whose addresses never change so that a recording may name them, and the code
-// that fills them before a step: one plan (SampleRow) for each row of logits. Thread of the
-// engine only.
+// that fills them before a step: one plan (SampleRow) for each row of logits. Thread of the engine only.
 #pragma once
 
 #include <cstdint>
-#include <span>
 
 #include "core/arena.h"
 #include "core/host_mirror.h"
-#include "engine/scheduling/sequence.h"
+#include "engine/scheduling/request.h"
+#include "engine/step/step_plan.h"
 #include "ops/sampling.h"
 
 namespace reprise::engine {
@@ -22,9 +21,9 @@ class SampleBuffers {
   // `max_top`: the most log-probabilities a row may list.
   SampleBuffers(MemorySpace& memory, int64_t max_rows, int64_t max_model_len, int64_t max_top);
 
+  // All rows of the step.
+  void fill(const StepPlan& step);
   void plan_skip(int64_t row);
-  // The next token of `sequence`.
-  void plan_choice(int64_t row, const Sequence& sequence, std::span<const int32_t> eos_token_ids);
   // The log-probability of a given token, and the `top` best beside it.
   void plan_score(int64_t row, int32_t token, int64_t top);
 
@@ -47,7 +46,6 @@ class SampleBuffers {
 
  private:
   SampleRow& plan(int64_t row) { return plan_.as<SampleRow>()[row]; }
-  int32_t plan_biases(int64_t row, const Sequence& sequence, std::span<const int32_t> eos_token_ids);
 
   HeapStore inputs_;
   HeapStore state_;

@@ -46,29 +46,31 @@ Tensor StepInputs::allocate(const Shape& capacity, const Shape& shape) {
   return tensor;
 }
 
-void StepInputs::add(std::span<const int32_t> tokens, int64_t begin, int64_t end, int64_t prompt_length,
-                     std::span<const BlockId> blocks) {
+void StepInputs::fill(const StepPlan& step) {
+  sizes_ = step.sizes();
+  REPRISE_CHECK(sizes_.tokens <= limits_.tokens && sizes_.seqs <= limits_.seqs && sizes_.rows <= limits_.rows,
+                "a step of {} tokens in {} sequences with {} rows", sizes_.tokens, sizes_.seqs, sizes_.rows);
+  std::copy(step.token_ids.begin(), step.token_ids.end(), host_.token_ids);
+  std::copy(step.logit_rows.begin(), step.logit_rows.end(), host_.logit_rows);
   const int64_t block_size = forward_.kv->block_size;
   const int64_t columns = forward_.kv->max_blocks_per_seq;
-  REPRISE_CHECK(sizes_.tokens + (end - begin) <= limits_.tokens && sizes_.seqs < limits_.seqs &&
-                    sizes_.rows < limits_.rows,
-                "a step of {} tokens in {} sequences", sizes_.tokens + (end - begin), sizes_.seqs + 1);
-  REPRISE_CHECK(static_cast<int64_t>(blocks.size()) * block_size >= end &&
-                    static_cast<int64_t>(blocks.size()) <= columns,
-                "{} blocks for {} positions", blocks.size(), end);
-  const auto sequence = static_cast<int32_t>(sizes_.seqs);
-  int64_t t = sizes_.tokens;
-  for (int64_t position = begin; position < end; ++position, ++t) {
-    host_.token_ids[t] = tokens[static_cast<size_t>(position)];
-    host_.positions[t] = static_cast<int32_t>(position);
-    host_.rope_lengths[t] = static_cast<int32_t>(std::max(prompt_length, position + 1));
-    host_.slots[t] = static_cast<int32_t>(blocks[static_cast<size_t>(position / block_size)] * block_size +
-                                          position % block_size);
-    host_.seq_of_token[t] = sequence;
+  const BlockId* blocks = step.blocks.data();
+  int64_t t = 0;
+  for (int64_t seq = 0; seq < sizes_.seqs; ++seq) {
+    const StepPlan::Sequence& sequence = step.sequences[static_cast<size_t>(seq)];
+    const int64_t end = int64_t{sequence.begin} + sequence.tokens;
+    REPRISE_CHECK(sequence.blocks * block_size >= end && sequence.blocks <= columns,
+                  "{} blocks for {} positions", sequence.blocks, end);
+    for (int64_t position = sequence.begin; position < end; ++position, ++t) {
+      host_.positions[t] = static_cast<int32_t>(position);
+      host_.rope_lengths[t] = static_cast<int32_t>(std::max<int64_t>(sequence.prompt_length, position + 1));
+      host_.slots[t] =
+          static_cast<int32_t>(blocks[position / block_size] * block_size + position % block_size);
+      host_.seq_of_token[t] = static_cast<int32_t>(seq);
+    }
+    std::copy_n(blocks, sequence.blocks, host_.block_tables + seq * columns);
+    blocks += sequence.blocks;
   }
-  std::copy(blocks.begin(), blocks.end(), host_.block_tables + sequence * columns);
-  host_.logit_rows[sizes_.rows] = static_cast<int32_t>(t - 1);
-  sizes_ = {t, sizes_.seqs + 1, sizes_.rows + 1};
 }
 
 void StepInputs::pad(const StepSizes& padded) {

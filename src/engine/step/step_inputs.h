@@ -5,12 +5,11 @@
 
 #include <array>
 #include <cstdint>
-#include <span>
 
 #include "core/arena.h"
 #include "core/host_mirror.h"
-#include "engine/kv/kv_blocks.h"
 #include "engine/step/step_limits.h"
+#include "engine/step/step_plan.h"
 #include "models/model.h"
 
 namespace reprise::engine {
@@ -21,11 +20,8 @@ class StepInputs {
   StepInputs(MemorySpace& memory, const StepLimits& limits, const models::PagedKvView& kv);
 
   void clear() { sizes_ = {}; }
-  // Appends tokens [begin, end) of a sequence as the step's next rows. `tokens` are all of the sequence;
-  // `blocks` cover [0, end).
-  void add(std::span<const int32_t> tokens, int64_t begin, int64_t end, int64_t prompt_length,
-           std::span<const BlockId> blocks);
-
+  // The inputs of `step`, which is within the limits and whose blocks cover its positions.
+  void fill(const StepPlan& step);
   // Rows of padding up to these sizes: id 0 at position 0, no slot, no sequence. They don't count in sizes().
   void pad(const StepSizes& padded);
 

@@ -21,22 +21,30 @@ void StepVerifier::fill_history(const std::vector<MadeUp>& sequences) {
   for (const MadeUp& sequence : sequences) {
     const auto history = static_cast<int64_t>(sequence.tokens.size()) - sequence.step_tokens;
     if (history == 0) continue;
-    parts_.inputs.clear();
-    parts_.inputs.add(sequence.tokens, 0, history, static_cast<int64_t>(sequence.tokens.size()),
-                      sequence.blocks);
-    parts_.samples.plan_skip(0);
+    StepPlan step;
+    step.add_sequence(std::span(sequence.tokens).first(static_cast<size_t>(history)), 0,
+                      static_cast<int64_t>(sequence.tokens.size()), sequence.blocks);
+    step.add_row({});
+    fill(step);
     run_eagerly();
   }
 }
 
 // The step under test.
 void StepVerifier::fill_inputs(const std::vector<MadeUp>& sequences) {
-  parts_.inputs.clear();
+  StepPlan step;
   for (const MadeUp& sequence : sequences) {
     const auto length = static_cast<int64_t>(sequence.tokens.size());
-    parts_.inputs.add(sequence.tokens, length - sequence.step_tokens, length, length, sequence.blocks);
-    parts_.samples.plan_score(parts_.inputs.sizes().rows - 1, sequence.tokens.back(), 0);
+    step.add_sequence(std::span(sequence.tokens).last(static_cast<size_t>(sequence.step_tokens)),
+                      length - sequence.step_tokens, length, sequence.blocks);
+    step.add_row({.mode = SampleMode::score, .given_token = sequence.tokens.back(), .top = 0});
   }
+  fill(step);
+}
+
+void StepVerifier::fill(const StepPlan& step) {
+  parts_.inputs.fill(step);
+  parts_.samples.fill(step);
 }
 
 void StepVerifier::fill_null_block(int byte) {

@@ -71,6 +71,7 @@ class StepVerifier {
   std::optional<std::string> compare(const StepPath& path, const StepShape& shape, bool poisoned);
   MadeUpLimits made_up_limits() const;
   void fill_inputs(const std::vector<MadeUp>& sequences);
+  void fill(const StepPlan& step);
   std::optional<std::string> check_capture(bool prefill, int64_t size, bool any_size, size_t index);
   std::optional<std::string> check_made_up(const StepPath& path, const StepShape& shape);
   std::optional<std::string> check_recording(const StepPath& path, const StepShape& shape);

@@ -195,9 +195,11 @@ struct Bound {
   void run(int64_t captured_size) {
     const std::vector<int32_t> tokens{5};
     const BlockId block = 1;
-    inputs.clear();
-    inputs.add(tokens, 0, 1, 1, {&block, 1});
-    samples.plan_skip(0);
+    StepPlan step;
+    step.add_sequence(tokens, 0, 1, {&block, 1});
+    step.add_row({});
+    inputs.fill(step);
+    samples.fill(step);
     const StepShape shape{.decode_tokens = 1};
     StepPath path = backend.choose(shape);
     ASSERT_TRUE(path.replayed());

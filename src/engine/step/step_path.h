@@ -1,13 +1,10 @@
-// By which path a step runs, and why: one pure function, asked by the runner at every step and by
-// `reprise explain`, so that what is explained is what happens. Allocates nothing.
+// What a step computes, and the path by which it runs.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <span>
-#include <string>
 #include <string_view>
 
-#include "engine/config/graph_config.h"
 #include "engine/scheduling/request.h"
 
 namespace reprise::engine {
@@ -21,20 +18,6 @@ enum class RunMode : uint8_t {
 };
 std::string_view name_of(RunMode mode);  // "replay", "static", "compiled", "eager", "split"
 
-// How far a recording is.
-enum class CaptureState : uint8_t {
-  pending,   // not made yet
-  captured,  // whole
-  in_parts,  // an op could not be captured: the recording is cut there
-  failed,    // given up: capture failed, or verification found a difference
-};
-
-// By place in ResolvedGraph's lists.
-struct CaptureStates {
-  std::span<const CaptureState> decode = {};
-  std::span<const CaptureState> prefill = {};
-};
-
 // What a step computes. A sequence that computes one token counts as decoding, whatever the token is.
 struct StepShape {
   int64_t decode_tokens = 0;
@@ -42,6 +25,7 @@ struct StepShape {
   bool scores_prompt = false;  // log-probabilities of prompt tokens are asked for
 
   int64_t tokens() const { return decode_tokens + prefill_tokens; }
+  bool operator==(const StepShape&) const = default;
 };
 
 struct StepPath {
@@ -52,13 +36,7 @@ struct StepPath {
   NotReplayed reason = NotReplayed::cudagraph_off;  // when not replayed
 
   bool replayed() const { return captured_size > 0; }
+  bool operator==(const StepPath&) const = default;
 };
-
-StepPath choose_path(const ResolvedGraph& graph, const CaptureStates& states, const StepShape& step);
-
-void count(const StepPath& path, StepCounts& counts);
-
-// One line for people: what the step is, how it runs and why.
-std::string explain(const ResolvedGraph& graph, const StepShape& step, const StepPath& path);
 
 }  // namespace reprise::engine

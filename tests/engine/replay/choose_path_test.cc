@@ -1,6 +1,6 @@
 // By which path a step runs: the design's matrix as a table, every reason, and properties over random
 // configurations, states and steps.
-#include "engine/replay/step_path.h"
+#include "engine/replay/choose_path.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

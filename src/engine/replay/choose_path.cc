@@ -1,4 +1,4 @@
-#include "engine/replay/step_path.h"
+#include "engine/replay/choose_path.h"
 
 #include <algorithm>
 #include <array>
@@ -17,11 +17,6 @@ bool decodes_only(const StepShape& step) {
 }
 
 }  // namespace
-
-std::string_view name_of(RunMode mode) {
-  constexpr std::array<std::string_view, 5> kNames = {"replay", "static", "compiled", "eager", "split"};
-  return kNames[static_cast<size_t>(mode)];
-}
 
 StepPath choose_path(const ResolvedGraph& graph, const CaptureStates& states, const StepShape& step) {
   const GraphConfig& config = graph.config;
