@@ -19,9 +19,9 @@ struct SampleRow {
   uint64_t seed = 0;
   uint64_t position = 0;  // of the new token in its output: with seed and stream it fixes the random number
   SampleMode mode = SampleMode::skip;
-  int32_t slot = 0;         // row of the biases and of the history
-  int32_t bias_count = 0;   // entries used there
-  int32_t count_count = 0;  // entries of the history; 0 where no penalty is on
+  int32_t bias_count = 0;   // entries used of the row's biases
+  int32_t count_begin = 0;  // the row's entries of the history, which all rows share
+  int32_t count_count = 0;  // 0 where no penalty is on
   int32_t given_token = -1;
   int32_t top = -1;       // -1: no log-probabilities; k >= 0: that of the token, and the k best
   float temperature = 1;  // below kGreedyBelow: the most likely token

@@ -334,8 +334,9 @@ class Engine::Impl {
   bool prepare(Sequence& sequence, const Scheduled& scheduled, Clock::time_point now) {
     try {
       if (scheduled.admitted) {
-        // All it may come to, so that decoding allocates nothing.
-        sequence.tokens.reserve(static_cast<size_t>(sequence.max_length));
+        // So that decoding hardly ever allocates. Not all that a long limit allows: nobody counts this memory.
+        sequence.tokens.reserve(
+            static_cast<size_t>(std::min(sequence.max_length, sequence.length() + kReservedTokens)));
         sequence.blocks.reserve(static_cast<size_t>(sequence.max_length / config_.block_size + 1));
       }
       table_.allocate_for(sequence, scheduled.new_blocks);
@@ -538,6 +539,7 @@ class Engine::Impl {
   }
 
   static constexpr size_t kErrorReserve = 512;
+  static constexpr int64_t kReservedTokens = 4096;
   static constexpr RequestId kMaxRequestId =
       std::numeric_limits<uint64_t>::max() / SamplingParams::kMaxOutputs - 1;
 

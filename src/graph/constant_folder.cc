@@ -1,5 +1,7 @@
 #include "graph/constant_folder.h"
 
+#include <algorithm>
+
 #include "core/capture_rules.h"
 #include "core/error.h"
 #include "ops/launch_table.h"
@@ -29,16 +31,24 @@ std::vector<Tensor> EagerFolder::fold(const Graph& graph, const Node& node) {
       throw Error("[fold] the input %{} of {} is no constant with a tensor", graph.value(node.inputs[i]).name,
                   node.schema->name);
   }
+  Folded made{.schema = node.schema, .inputs = {}, .attrs = node.attrs, .outputs = {}};
+  for (size_t i = 0; i < node.inputs.size(); ++i)
+    made.inputs.emplace_back(inputs[i]->buffer.get(), inputs[i]->offset);
+  for (const Folded& before : folded_)
+    if (before.schema == made.schema && before.inputs == made.inputs && before.attrs == made.attrs)
+      return before.outputs;
   const ops::OpCall call(*node.schema, {inputs.data(), node.inputs.size()}, node.attrs);
   ops::OutputSpecs specs;
   node.schema->infer(call, specs);
-  std::vector<Tensor> outputs;
   for (int i = 0; i < specs.count; ++i) {
     const ops::OutputSpec& spec = specs.specs[static_cast<size_t>(i)];
     if (!spec.shape.elements().is_constant())
       throw Error("[fold] {} gives {}, which depends on the step", node.schema->name, to_string(spec.shape));
-    outputs.push_back(store_.allocate(spec.dtype, spec.shape));
+    made.outputs.push_back(store_.allocate(spec.dtype, spec.shape));
   }
+  folded_.push_back(std::move(made));
+  const std::vector<Tensor>& outputs = folded_.back().outputs;
+  if (dry_) return outputs;
   TemporaryWorkspace workspace(stream_.device().memory());
   const LayerScope layer(node.layer);
   const OpScope op(node.schema->name);
@@ -47,10 +57,16 @@ std::vector<Tensor> EagerFolder::fold(const Graph& graph, const Node& node) {
 }
 
 Tensor EagerFolder::constant(DType dtype, const Shape& shape, const void* bytes) {
-  Tensor tensor = store_.allocate(dtype, shape);
-  stream_.device().memory().upload(tensor.data(), static_cast<const std::byte*>(bytes),
-                                   static_cast<size_t>(tensor.extent().constant));
-  return tensor;
+  const auto* const begin = static_cast<const std::byte*>(bytes);
+  const auto* const end = begin + static_cast<size_t>(shape.elements().constant) * size_of(dtype);
+  for (const Constant& before : constants_)
+    if (before.tensor.dtype == dtype && before.tensor.shape == shape &&
+        std::equal(before.bytes.begin(), before.bytes.end(), begin, end))
+      return before.tensor;
+  constants_.push_back({.bytes = {begin, end}, .tensor = store_.allocate(dtype, shape)});
+  const Constant& made = constants_.back();
+  if (!dry_) store_.space()->upload(made.tensor.data(), made.bytes.data(), made.bytes.size());
+  return made.tensor;
 }
 
 }  // namespace reprise::graph

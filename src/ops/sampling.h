@@ -10,8 +10,8 @@ namespace reprise::ops {
 // core/sample_row.h.
 struct SampleTensors {
   Tensor plan;          // i8 [R, sizeof(SampleRow)], input
-  Tensor biases;        // i32 [slots, 2 * max_biases], input: TokenBias
-  Tensor counts;        // i32 [slots, 2 * max_counts], input: TokenCount
+  Tensor biases;        // i32 [R, 2 * max_biases], input: TokenBias
+  Tensor counts;        // i32 [entries of all rows, 2], input: TokenCount
   Tensor tokens;        // i32 [R], state
   Tensor logprobs;      // f32 [R], state
   Tensor top_ids;       // i32 [R, max_top], state

@@ -47,8 +47,7 @@ Result sample_one(Isa isa, const std::vector<float>& logits, SampleRow row,
   row.count_count = static_cast<int32_t>(counts.size());
   const SampleScalars scalars{.vocab = static_cast<int64_t>(logits.size()),
                               .max_top = std::max(1, row.top),
-                              .max_biases = static_cast<int64_t>(biases.size()),
-                              .max_counts = static_cast<int64_t>(counts.size())};
+                              .max_biases = static_cast<int64_t>(biases.size())};
   Result out;
   out.top_ids.resize(static_cast<size_t>(scalars.max_top));
   out.top_logprobs.resize(static_cast<size_t>(scalars.max_top));

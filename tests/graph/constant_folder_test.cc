@@ -10,6 +10,7 @@
 #include "core/thread_team.h"
 #include "device/cpu/cpu_device.h"
 #include "graph/text.h"
+#include "ops/elementwise.h"
 #include "ops/rotary.h"
 
 namespace reprise::graph {
@@ -67,6 +68,32 @@ TEST(EagerFolder, CountsItsBytes) {
   const Tensor tensor = folder.constant(DType::f32, Shape{1 << 20}, large.data());
   EXPECT_EQ(folder.bytes(), large.size() * sizeof(float));
   EXPECT_EQ(tensor.as<float>()[(1 << 20) - 1], 1.0f);
+}
+
+TEST(EagerFolder, GivesAgainWhatItHasAndDryNothing) {
+  ThreadTeam team(1);
+  CpuDevice device(team, Isa::scalar);
+  Stream stream(device);
+  EagerFolder folder(stream), dry(stream, kDry);
+  const std::vector<float> ones(64, 1.0f), twos(64, 2.0f);
+  const Tensor a = folder.constant(DType::f32, Shape{64}, ones.data());
+  EXPECT_EQ(folder.constant(DType::f32, Shape{64}, ones.data()).data(), a.data());
+  EXPECT_NE(folder.constant(DType::f32, Shape{64}, twos.data()).data(), a.data());
+  EXPECT_NE(folder.constant(DType::i32, Shape{64}, ones.data()).data(), a.data());
+  EXPECT_EQ(folder.bytes(), 3 * 256u);
+  EXPECT_EQ(dry.constant(DType::f32, Shape{64}, ones.data()).as<float>()[0], 0.0f) << "nothing was copied";
+  EXPECT_EQ(dry.bytes(), 256u);
+  Graph graph;
+  const ValueId x = add_value(graph, {.name = "x", .kind = ValueKind::weight, .shape = {64}, .tensor = a});
+  Node node{.schema = &ops::kAdd, .inputs = {x, x}};
+  node.outputs.push_back(add_value(graph, {.shape = {64}, .producer = 0}));
+  graph.nodes.push_back(node);
+  const Tensor sum = folder.fold(graph, node)[0];
+  EXPECT_EQ(sum.as<float>()[63], 2.0f);
+  EXPECT_EQ(folder.fold(graph, node)[0].data(), sum.data()) << "folded once";
+  EXPECT_EQ(folder.bytes(), 4 * 256u);
+  node.schema = &ops::kMul;
+  EXPECT_NE(folder.fold(graph, node)[0].data(), sum.data());
 }
 
 TEST(EagerFolder, RefusesWhatDependsOnTheStep) {

@@ -17,7 +17,8 @@ size_t kv_block_bytes(const weights::ModelConfig& model, DType dtype, int64_t bl
          static_cast<size_t>(kv_block_elements(dtype, model.num_kv_heads, model.head_dim, block_size));
 }
 
-int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t memory, size_t reserved) {
+int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t beside_block, size_t memory,
+                         size_t reserved) {
   if (config.num_gpu_blocks_override.has_value()) return *config.num_gpu_blocks_override;
   const int64_t useful = config.max_num_seqs * blocks_per_sequence(config);
   if (config.kv_cache_memory.has_value()) {
@@ -29,13 +30,13 @@ int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t 
   }
   const auto share = static_cast<size_t>(static_cast<double>(memory) * config.memory_utilization);
   const size_t room = share > reserved ? share - reserved : 0;
-  const int64_t fitting = static_cast<int64_t>(room / block_bytes) - 1;
+  const int64_t fitting = static_cast<int64_t>(room / (block_bytes + beside_block)) - 1;
   if (fitting < blocks_per_sequence(config))
     throw DoesNotFit(
         "[kv cache] one sequence of {} tokens takes {} bytes, {} are free for the cache beside {} of "
         "weights, arena and all else",
-        config.max_model_len, static_cast<size_t>(blocks_per_sequence(config) + 1) * block_bytes, room,
-        reserved);
+        config.max_model_len,
+        static_cast<size_t>(blocks_per_sequence(config) + 1) * (block_bytes + beside_block), room, reserved);
   return std::min(fitting, useful);
 }
 

@@ -24,14 +24,14 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 GraphBackend::GraphBackend(const models::Model& model, const EngineServices& services, Stream& stream,
                            const EngineConfig& config, const StepLimits& limits, StepInputs& inputs,
-                           SampleBuffers& samples)
+                           SampleBuffers& samples, bool dry)
     : model_(model),
       stream_(stream),
       limits_(limits),
       config_(resolve_graph(config.graph, config.graph_limits(services.can()))),
       inputs_(inputs),
       samples_(samples),
-      folder_(stream) {
+      folder_(dry ? graph::EagerFolder(stream, kDry) : graph::EagerFolder(stream)) {
   const std::string& architecture = model.config().architecture;
   require_graph_support(config_.config, architecture,
                         models::find_family(architecture).supports_graph_optimization);

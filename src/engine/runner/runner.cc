@@ -110,11 +110,10 @@ Runner::Runner(const models::Model& model, const EngineServices& services, const
       score_rows_(score_rows(score_store_, limits_.rows)),
       host_score_rows_(services.device.memory(), score_rows_,
                        static_cast<size_t>(limits_.rows) * sizeof(int32_t)),
-      samples_(services.device.memory(), limits_.rows, config.max_model_len,
-               logprob_columns(config, model.config().vocab_size)),
+      samples_(services.device.memory(), limits_.rows, logprob_columns(config, model.config().vocab_size)),
       cache_(services.device.memory(), model.config(), model.dtype(), config),
       inputs_(services.device.memory(), limits_, cache_.view()),
-      backend_(model, services, stream_, config, limits_, inputs_, samples_),
+      backend_(model, services, stream_, config, limits_, inputs_, samples_, dry),
       eager_peak_(eager_peak()),
       // At level 0 captured steps and the model's own code never run at once and share the memory. Above,
       // hidden states lie in the graph's arena while their prompt is scored beside it.
@@ -134,8 +133,11 @@ Runner::Runner(const models::Model& model, const EngineServices& services, const
               .num_kv_blocks = 0,
               .kv_bytes = 0};
   planned_.arena_bytes += backend_.private_bytes();
-  planned_.num_kv_blocks = choose_kv_blocks(config, block_bytes_, memory, planned_.total());
+  const auto history_of_block = static_cast<size_t>(config.block_size) * SampleBuffers::kHistoryBytes;
+  planned_.num_kv_blocks = choose_kv_blocks(config, block_bytes_, history_of_block, memory, planned_.total());
   cache_.allocate(planned_.num_kv_blocks, dry);
+  samples_.allocate_history(planned_.num_kv_blocks * config.block_size, dry);
+  planned_.input_buffer_bytes = score_store_.bytes() + samples_.bytes() + inputs_.bytes();
   planned_.kv_bytes = cache_.bytes();
   if (!dry) backend_.start(arena_.data());
 }

@@ -109,19 +109,19 @@ void check_rows(const StepPlan& plan, const PlanLimits& limits) {
   for (const int32_t row : plan.logit_rows)
     require(in_step(row), "a row reads a token that is not in the step");
   int64_t biases = 0, counts = 0;
-  for (size_t i = 0; i < plan.samples.size(); ++i) {
-    const SampleRow& row = plan.samples[i];
+  for (const SampleRow& row : plan.samples) {
     require(
         row.mode >= SampleMode::skip && row.mode <= SampleMode::score && row.bias_count >= 0 &&
             row.bias_count <= SampleBuffers::kMaxBiases && row.count_count >= 0 &&
-            row.count_count <= limits.max_model_len && row.slot == static_cast<int32_t>(i) &&
+            row.count_begin == counts && row.count_count <= limits.max_model_len &&
             (row.mode != SampleMode::score || (row.given_token >= 0 && row.given_token < limits.vocab_size)),
         "what is to be done with a row makes no sense");
     biases += row.bias_count;
     counts += row.count_count;
   }
   require(biases == static_cast<int64_t>(plan.biases.size()) &&
-              counts == static_cast<int64_t>(plan.counts.size()),
+              counts == static_cast<int64_t>(plan.counts.size()) &&
+              counts <= limits.num_kv_blocks * limits.block_size,
           "its rows have other biases or counts than it lists");
   const auto in_vocabulary = [&](int32_t id) { return id >= 0 && id < limits.vocab_size; };
   for (const TokenBias& bias : plan.biases) require(in_vocabulary(bias.token), "a bias is of no token");

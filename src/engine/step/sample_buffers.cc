@@ -1,6 +1,7 @@
 #include "engine/step/sample_buffers.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/error.h"
 
@@ -16,14 +17,14 @@ Tensor allocate(HeapStore& store, DType dtype, int64_t rows, int64_t columns) {
 
 }  // namespace
 
-SampleBuffers::SampleBuffers(MemorySpace& memory, int64_t max_rows, int64_t max_model_len, int64_t max_top)
-    : inputs_(BufferKind::input, memory),
+SampleBuffers::SampleBuffers(MemorySpace& memory, int64_t max_rows, int64_t max_top)
+    : memory_(memory),
+      inputs_(BufferKind::input, memory),
       state_(BufferKind::state, memory),
-      max_model_len_(max_model_len),
       max_top_(std::max<int64_t>(1, max_top)) {
   tensors_ = {.plan = allocate(inputs_, DType::i8, max_rows, sizeof(SampleRow)),
               .biases = allocate(inputs_, DType::i32, max_rows, 2 * kMaxBiases),
-              .counts = allocate(inputs_, DType::i32, max_rows, 2 * max_model_len),
+              .counts = {},
               .tokens = allocate(state_, DType::i32, max_rows, 1),
               .logprobs = allocate(state_, DType::f32, max_rows, 1),
               .top_ids = allocate(state_, DType::i32, max_rows, max_top_),
@@ -34,23 +35,32 @@ SampleBuffers::SampleBuffers(MemorySpace& memory, int64_t max_rows, int64_t max_
   };
   plan_ = mirror(tensors_.plan);
   biases_ = mirror(tensors_.biases);
-  counts_ = mirror(tensors_.counts);
   tokens_ = mirror(tensors_.tokens);
   logprobs_ = mirror(tensors_.logprobs);
   top_ids_ = mirror(tensors_.top_ids);
   top_logprobs_ = mirror(tensors_.top_logprobs);
+  allocate_history(1);
+}
+
+void SampleBuffers::allocate_history(int64_t entries, bool dry) {
+  auto store = dry ? std::make_unique<HeapStore>(BufferKind::input, kDry)
+                   : std::make_unique<HeapStore>(BufferKind::input, memory_);
+  tensors_.counts = store->allocate(DType::i32, Shape{entries, 2});
+  if (!dry) counts_ = HostMirror(memory_, tensors_.counts, static_cast<size_t>(entries) * sizeof(TokenCount));
+  max_counts_ = entries;
+  outline_ = std::exchange(history_, std::move(store));
 }
 
 void SampleBuffers::upload(int64_t rows) const {
   plan_.upload(0, static_cast<size_t>(rows) * sizeof(SampleRow));
+  size_t counts = 0;
   for (int64_t row = 0; row < rows; ++row) {
     const SampleRow& planned = plan_.as<SampleRow>()[row];
-    const auto slot = static_cast<size_t>(planned.slot);
-    biases_.upload(slot * kMaxBiases * sizeof(TokenBias),
+    biases_.upload(static_cast<size_t>(row * kMaxBiases) * sizeof(TokenBias),
                    static_cast<size_t>(planned.bias_count) * sizeof(TokenBias));
-    counts_.upload(slot * static_cast<size_t>(max_model_len_) * sizeof(TokenCount),
-                   static_cast<size_t>(planned.count_count) * sizeof(TokenCount));
+    counts += static_cast<size_t>(planned.count_count);
   }
+  counts_.upload(0, counts * sizeof(TokenCount));
 }
 
 void SampleBuffers::download(int64_t rows) const {
@@ -66,21 +76,17 @@ void SampleBuffers::plan_skip(int64_t row) {
 }
 
 void SampleBuffers::fill(const StepPlan& step) {
-  size_t bias = 0, count = 0;
+  REPRISE_CHECK(static_cast<int64_t>(step.counts.size()) <= max_counts_,
+                "a step with {} distinct tokens, there is room for {}", step.counts.size(), max_counts_);
+  std::copy(step.counts.begin(), step.counts.end(), counts_.as<TokenCount>());
+  const TokenBias* biases = step.biases.data();
   for (size_t i = 0; i < step.samples.size(); ++i) {
     const auto row = static_cast<int64_t>(i);
     SampleRow& planned = plan(row) = step.samples[i];
-    const auto biases = static_cast<size_t>(planned.bias_count);
-    const auto counts = static_cast<size_t>(planned.count_count);
-    REPRISE_CHECK(planned.bias_count <= kMaxBiases && planned.count_count <= max_model_len_,
-                  "a row with {} biases and {} distinct tokens", planned.bias_count, planned.count_count);
-    std::copy_n(step.biases.begin() + static_cast<std::ptrdiff_t>(bias), biases,
-                biases_.as<TokenBias>() + row * kMaxBiases);
-    std::copy_n(step.counts.begin() + static_cast<std::ptrdiff_t>(count), counts,
-                counts_.as<TokenCount>() + row * max_model_len_);
+    REPRISE_CHECK(planned.bias_count <= kMaxBiases, "a row with {} biases", planned.bias_count);
+    std::copy_n(biases, planned.bias_count, biases_.as<TokenBias>() + row * kMaxBiases);
+    biases += planned.bias_count;
     planned.top = std::min(planned.top, static_cast<int32_t>(max_top_));
-    bias += biases;
-    count += counts;
   }
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "core/arena.h"
 #include "core/host_mirror.h"
@@ -18,8 +19,14 @@ class SampleBuffers {
   static constexpr int64_t kMaxBiases =
       SamplingParams::kMaxLogitBias + SamplingParams::kMaxStopTokens + SamplingParams::kMaxBadWords + kMaxEos;
 
-  // `max_top`: the most log-probabilities a row may list.
-  SampleBuffers(MemorySpace& memory, int64_t max_rows, int64_t max_model_len, int64_t max_top);
+  // `max_top`: the most log-probabilities a row may list. There is no history yet, enough to trace a step.
+  SampleBuffers(MemorySpace& memory, int64_t max_rows, int64_t max_top);
+
+  // Makes room for the histories of all rows of a step: `entries` distinct tokens in all. `dry`: takes no
+  // memory, only bytes() is right. To be called once.
+  void allocate_history(int64_t entries, bool dry = false);
+  // A token in the history has its position in the KV cache, so as many entries as it has positions are enough.
+  static constexpr size_t kHistoryBytes = sizeof(TokenCount);  // of an entry
 
   // All rows of the step.
   void fill(const StepPlan& step);
@@ -38,19 +45,23 @@ class SampleBuffers {
   TokenScore score(int64_t row) const;
 
   const ops::SampleTensors& tensors() const { return tensors_; }
-  size_t bytes() const { return inputs_.bytes() + state_.bytes(); }
+  size_t bytes() const { return inputs_.bytes() + history_->bytes() + state_.bytes(); }
   void touch() {
     inputs_.touch();
+    history_->touch();
     state_.touch();
   }
 
  private:
   SampleRow& plan(int64_t row) { return plan_.as<SampleRow>()[row]; }
 
+  MemorySpace& memory_;
   HeapStore inputs_;
   HeapStore state_;
-  int64_t max_model_len_;
+  std::unique_ptr<HeapStore> outline_;  // the first history, to which traced graphs refer
+  std::unique_ptr<HeapStore> history_;
   int64_t max_top_;
+  int64_t max_counts_ = 0;
   ops::SampleTensors tensors_;
   HostMirror plan_, biases_, counts_;                      // of the inputs
   HostMirror tokens_, logprobs_, top_ids_, top_logprobs_;  // of the results

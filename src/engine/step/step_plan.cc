@@ -37,7 +37,7 @@ void StepPlan::add_sequence(std::span<const int32_t> tokens, int64_t begin, int6
 void StepPlan::add_row(const SampleRow& row, int64_t back) {
   logit_rows.push_back(static_cast<int32_t>(static_cast<int64_t>(token_ids.size()) - 1 - back));
   samples.push_back(row);
-  samples.back().slot = static_cast<int32_t>(samples.size() - 1);
+  samples.back().count_begin = static_cast<int32_t>(counts.size()) - row.count_count;
 }
 
 }  // namespace reprise::engine

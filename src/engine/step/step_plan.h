@@ -36,9 +36,9 @@ struct StepPlan {
   std::vector<int32_t> token_ids;   // [T], sequence by sequence
   std::vector<BlockId> blocks;      // sequence by sequence
   std::vector<int32_t> logit_rows;  // [R], tokens of the step whose logits are read
-  std::vector<SampleRow> samples;   // [R], what to do with them; slot counts the rows
+  std::vector<SampleRow> samples;   // [R], what to do with them
   std::vector<TokenBias> biases;    // row by row, SampleRow::bias_count of each
-  std::vector<TokenCount> counts;   // row by row, SampleRow::count_count of each
+  std::vector<TokenCount> counts;   // row by row, from SampleRow::count_begin on
   std::vector<Score> scores;        // computed before the samples
   bool captures = false;            // when the step is done, one piece of the captures follows
 

@@ -11,10 +11,9 @@ DryStep::DryStep(const models::Model& model, const EngineServices& services, con
       limits_(step_limits(config)),
       stream_(services.device),
       cache_(services.device.memory(), model.config(), model.dtype(), config),
-      samples_(services.device.memory(), limits_.rows, config.max_model_len,
-               logprob_columns(config, model.config().vocab_size)),
+      samples_(services.device.memory(), limits_.rows, logprob_columns(config, model.config().vocab_size)),
       inputs_(services.device.memory(), limits_, cache_.view()),
-      folder_(stream_) {}
+      folder_(stream_, kDry) {}
 
 StepGraphs DryStep::trace(int level, const graph::PassOptions& passes) {
   return build_step_graphs(model_, inputs_.forward(), samples_.tensors(),

@@ -251,8 +251,8 @@ void run_sample(const KernelContext& context, int64_t begin, int64_t end) {
     int32_t token = row.given_token;
     if (row.mode == SampleMode::choose) {
       token = RowSampler(bodies_of<level>(), row, logits, vocab, workspace)
-                  .choose(context.buffer<const TokenBias>(2) + row.slot * scalars.max_biases,
-                          context.buffer<const TokenCount>(3) + row.slot * scalars.max_counts);
+                  .choose(context.buffer<const TokenBias>(2) + r * scalars.max_biases,
+                          context.buffer<const TokenCount>(3) + row.count_begin);
       if (token < 0 && std::any_of(logits, logits + vocab, [](float logit) { return std::isnan(logit); }))
         token = SampleRow::kNotANumber;
     }

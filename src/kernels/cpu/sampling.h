@@ -23,7 +23,6 @@ struct SampleScalars {
   int64_t vocab = 0;
   int64_t max_top = 0;     // columns of top_ids
   int64_t max_biases = 0;  // columns of biases
-  int64_t max_counts = 0;  // columns of counts
 };
 
 // Largest vocabulary whose working memory fits into a worker's scratch.
@@ -32,8 +31,8 @@ constexpr int64_t max_sample_vocab() {
 }
 
 // Items are rows.
-//   0 logits f32 [R, vocab]   1 plan SampleRow [R]   2 biases TokenBias [slots, max_biases]
-//   3 counts TokenCount [slots, max_counts]
+//   0 logits f32 [R, vocab]   1 plan SampleRow [R]   2 biases TokenBias [R, max_biases]
+//   3 counts TokenCount [entries of all rows]
 //   4 tokens i32 [R]: the chosen or given token, or kNothingToChoose, kNotANumber
 //   5 logprobs f32 [R]   6 top_ids i32 [R, max_top], -1 behind the last   7 top_logprobs f32 [R, max_top]
 const Kernel& sample_kernel(Isa isa);

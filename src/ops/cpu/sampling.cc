@@ -17,8 +17,7 @@ void launch_sample(const OpCall& call, Stream& stream, std::span<const Tensor>, 
                 vocab, kernels::cpu::max_sample_vocab());
   const kernels::cpu::SampleScalars scalars{.vocab = vocab,
                                             .max_top = call.input(6).shape[1].constant,
-                                            .max_biases = call.input(2).shape[1].constant / kInts,
-                                            .max_counts = call.input(3).shape[1].constant / kInts};
+                                            .max_biases = call.input(2).shape[1].constant / kInts};
   stream.launch(
       kernels::cpu::sample_kernel(cpu_of(stream).isa()), kernels::cpu::sample_dims(),
       {reads(call.input(0)), reads(call.input(1)), reads(call.input(2)), reads(call.input(3)),
