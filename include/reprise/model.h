@@ -53,7 +53,7 @@ class Value {
 
  private:
   friend struct ValueAccess;
-  alignas(8) std::byte storage_[128];
+  alignas(8) std::byte storage_[256];
 };
 
 // The fields of config.json, for what the engine doesn't read itself. A field that is null counts as absent;
@@ -195,7 +195,7 @@ class Layer {
   Layer& operator=(const Layer&) = delete;
 
  private:
-  alignas(8) std::byte storage_[16];
+  alignas(8) std::byte storage_[96];
 };
 
 // An op of your own: one function over rows.
