@@ -34,7 +34,7 @@ int run_check(const CheckFlags& flags) {
     ThreadTeam team(1);
     const std::unique_ptr<Device> device = api::make_device(setup, team);
     const std::unique_ptr<const models::Model> model =
-        models::model_skeleton(setup.config, setup.dtype, device->memory());
+        models::model_skeleton(setup.config, setup.dtype, *device);
     lint = engine::lint_capture(*model, *device, config);
   }
   const bool supported = setup.family.supports_graph_optimization;

@@ -112,7 +112,7 @@ int run_report(const GraphFlags& flags, const api::ModelSetup& setup) {
   ThreadTeam team(1);
   const std::unique_ptr<Device> device = api::make_device(setup, team);
   const std::unique_ptr<const models::Model> model =
-      models::model_skeleton(setup.config, setup.dtype, device->memory());
+      models::model_skeleton(setup.config, setup.dtype, *device);
   engine::DryStep step(*model, *device, config);
   std::optional<graph::Graph> after;  // of a pass in the list more than once: the last time
   const engine::StepGraphs graphs = step.trace(

@@ -114,7 +114,7 @@ int run_plan(const PlanFlags& flags) {
   std::vector<std::string> advice;
   {
     const std::unique_ptr<const models::Model> model =
-        models::model_skeleton(setup.config, setup.dtype, device->memory());
+        models::model_skeleton(setup.config, setup.dtype, *device);
     plan = engine::predict_memory(*model, *device, setup.engine, memory);
     if (!plan.fits) advice = engine::memory_advice(*model, *device, setup.engine, memory);
   }

@@ -21,7 +21,7 @@ struct Threaded {
   ThreadTeam team{2};
   TestDevice device{team, Isa::scalar};
   EngineThread thread{[this](EventSink sink) {
-    return std::make_unique<Engine>(small_model(team, device.memory()), device, small_engine_config(),
+    return std::make_unique<Engine>(small_model(team, device), device, small_engine_config(),
                                     std::move(sink));
   }};
 

@@ -16,7 +16,7 @@ using Output = std::pair<std::vector<int32_t>, std::vector<float>>;  // tokens a
 
 std::vector<Output> outputs_on(ThreadTeam& team, Device& device, const EngineConfig& config) {
   std::vector<Output> outputs(6);
-  Engine engine(small_model(team, device.memory()), device, config, [&](const OutputEvent& event) {
+  Engine engine(small_model(team, device), device, config, [&](const OutputEvent& event) {
     Output& output = outputs[event.request];
     output.first.insert(output.first.end(), event.token_ids.begin(), event.token_ids.end());
     for (const TokenScore& score : event.scores) output.second.push_back(score.logprob);
@@ -59,7 +59,7 @@ TEST(HostMirrorEngine, ComputesTheBitsOfTheCpu) {
 TEST(HostMirrorEngine, AWholeStartIsCountedToTheByte) {
   ThreadTeam team(1);
   HostMirrorDevice mirror(team, Isa::scalar);
-  Engine engine(small_model(team, mirror.memory()), mirror, small_engine_config(), [](const OutputEvent&) {});
+  Engine engine(small_model(team, mirror), mirror, small_engine_config(), [](const OutputEvent&) {});
   EXPECT_EQ(engine.planned_memory(), engine.memory());
 }
 

@@ -30,7 +30,7 @@ constexpr int kMany = 20000;
 
 struct Crowd {
   explicit Crowd(const EngineConfig& config = small_engine_config())
-      : engine(small_model(team, device.memory()), device, config, [this](const OutputEvent& event) {
+      : engine(small_model(team, device), device, config, [this](const OutputEvent& event) {
           last_events += event.finished();
           aborted += event.finish_reason == FinishReason::abort;
         }) {}

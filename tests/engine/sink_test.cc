@@ -64,16 +64,15 @@ TEST(Sink, ThrowsAtEveryEventInTurn) {
   Recorder* recorder = nullptr;
   int64_t throw_at = 0, events = 0;
   RequestId hurt = 0;
-  Engine engine(small_model(team, device.memory()), device, small_engine_config(),
-                [&](const OutputEvent& event) {
-                  if (events++ == throw_at) {
-                    hurt = event.request;
-                    if (throw_at % 3 == 0) throw std::bad_alloc();
-                    if (throw_at % 3 == 1) throw 7;
-                    throw Thrown();
-                  }
-                  recorder->take(event);
-                });
+  Engine engine(small_model(team, device), device, small_engine_config(), [&](const OutputEvent& event) {
+    if (events++ == throw_at) {
+      hurt = event.request;
+      if (throw_at % 3 == 0) throw std::bad_alloc();
+      if (throw_at % 3 == 1) throw 7;
+      throw Thrown();
+    }
+    recorder->take(event);
+  });
   RequestId next = 0;
   const auto run = [&](Recorder& into, int64_t at) {
     recorder = &into;
@@ -113,11 +112,10 @@ TEST(Sink, SeveralThrowInOneStep) {
   TestDevice device(team, Isa::scalar);
   Recorder recorder;
   bool angry = true;
-  Engine engine(small_model(team, device.memory()), device, small_engine_config(),
-                [&](const OutputEvent& event) {
-                  if (angry && event.request != 2) throw Error("[test] of request {}", event.request);
-                  recorder.take(event);
-                });
+  Engine engine(small_model(team, device), device, small_engine_config(), [&](const OutputEvent& event) {
+    if (angry && event.request != 2) throw Error("[test] of request {}", event.request);
+    recorder.take(event);
+  });
   for (Request& request : five_requests()) engine.submit(std::move(request));
   EXPECT_GT(run_through(engine), 0);
   angry = false;
@@ -136,14 +134,13 @@ TEST(Sink, AbortAllForgetsWhatWasSubmittedBefore) {
   Engine* self = nullptr;
   bool leave = false;
   RequestId later = 0;
-  Engine engine(small_model(team, device.memory()), device, small_engine_config(),
-                [&](const OutputEvent& event) {
-                  recorder.take(event);
-                  if (std::exchange(leave, false)) {
-                    self->abort_all();
-                    later = self->submit({small_prompt(4), {.temperature = 0, .max_tokens = 3}});
-                  }
-                });
+  Engine engine(small_model(team, device), device, small_engine_config(), [&](const OutputEvent& event) {
+    recorder.take(event);
+    if (std::exchange(leave, false)) {
+      self->abort_all();
+      later = self->submit({small_prompt(4), {.temperature = 0, .max_tokens = 3}});
+    }
+  });
   self = &engine;
   for (const bool in_sink : {false, true}) {
     for (Request& request : five_requests()) engine.submit(std::move(request));
@@ -169,7 +166,7 @@ TEST(Sink, MayNotStep) {
   TestDevice device(team, Isa::scalar);
   Engine* self = nullptr;
   std::string said;
-  Engine engine(small_model(team, device.memory()), device, small_engine_config(), [&](const OutputEvent&) {
+  Engine engine(small_model(team, device), device, small_engine_config(), [&](const OutputEvent&) {
     try {
       self->step();
     } catch (const Error& error) {
@@ -207,7 +204,7 @@ struct Threaded {
   ThreadTeam team{1};
   TestDevice device{team, Isa::scalar};
   EngineThread thread{[this](EventSink sink) {
-    return std::make_unique<Engine>(small_model(team, device.memory()), device, small_engine_config(),
+    return std::make_unique<Engine>(small_model(team, device), device, small_engine_config(),
                                     std::move(sink));
   }};
 };

@@ -34,9 +34,9 @@ inline weights::ModelConfig small_config(const std::string& architecture = "Llam
 }
 
 inline std::unique_ptr<const models::Model> small_model(
-    ThreadTeam& team, MemorySpace& memory, DType dtype = DType::f32,
+    ThreadTeam& team, Device& device, DType dtype = DType::f32,
     const std::string& architecture = "LlamaForCausalLM") {
-  return models::load_model(small_config(architecture), nullptr, dtype, team, memory);
+  return models::load_model(small_config(architecture), nullptr, dtype, team, device);
 }
 
 inline EngineConfig small_engine_config() {
@@ -79,11 +79,10 @@ struct SmallEngine {
                        const std::string& architecture = "LlamaForCausalLM")
       : team(threads),
         device(team, isa),
-        engine(small_model(team, device.memory(), dtype, architecture), device, config,
-               [this](const OutputEvent& e) {
-                 results[{e.request, e.output}].take(e);
-                 if (on_event) on_event(e);
-               }) {}
+        engine(small_model(team, device, dtype, architecture), device, config, [this](const OutputEvent& e) {
+          results[{e.request, e.output}].take(e);
+          if (on_event) on_event(e);
+        }) {}
 
   // Runs them together; the results of request i are in results[{first + i, output}].
   Results& run(std::vector<Request> requests) {
