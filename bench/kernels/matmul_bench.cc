@@ -60,7 +60,7 @@ class Layer {
       const int64_t n = shape.n[i];
       scalars_.n[i] = n;
       const size_t bytes = packed_bytes(dtype, n, shape.k);
-      weights_.push_back(store_.allocate_bytes(bytes, dtype, {n, shape.k}, Layout::panels));
+      weights_.push_back(store_.allocate(dtype, {n, shape.k}, packing_of(dtype)));
       const int64_t some =
           std::min<int64_t>(n, 256);  // the same rows again and again: only the traffic counts
       const Tensor source = filled(store_, dtype, some, shape.k);

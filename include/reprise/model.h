@@ -195,7 +195,7 @@ class Layer {
   Layer& operator=(const Layer&) = delete;
 
  private:
-  alignas(8) std::byte storage_[16];
+  alignas(8) std::byte storage_[96];
 };
 
 // An op of your own: one function over rows.

@@ -52,7 +52,7 @@ void run_bf16(const KernelContext& context, int64_t begin, int64_t end) {
 void infer_rows(const ops::OpCall& call, ops::OutputSpecs& outputs) {
   const Tensor& x = call.input(0);
   const int64_t columns = x.shape.rank() == 2 ? x.shape[1].constant : 0;
-  if ((x.dtype != DType::f32 && x.dtype != DType::bf16) || x.layout != Layout::row_major || columns < 1 ||
+  if ((x.dtype != DType::f32 && x.dtype != DType::bf16) || x.packing.is_packed() || columns < 1 ||
       columns * 2 * sizeof(float) > KernelContext::kScratchBytes)
     throw Error("[{}] x is {} {}; expected float32 or bfloat16 [rows, 1 to {}] that an op computed",
                 call.schema.name, name_of(x.dtype), to_string(x.shape),

@@ -12,10 +12,10 @@
 #include "core/error.h"
 #include "core/profiler.h"
 #include "core/thread_team.h"
+#include "core/weight_packer.h"
 #include "engine/engine.h"
 #include "engine/runner/graph_auto.h"
 #include "models/load_model.h"
-#include "ops/packed_weight.h"
 #include "reprise/reprise.h"
 #include "weights/checkpoint.h"
 #include "weights/generation_defaults.h"
@@ -99,7 +99,7 @@ LanguageModel LanguageModel::load(const LoadOptions& options) {
   std::unique_ptr<weights::Checkpoint> checkpoint;
   if (!options.random_weights) checkpoint = weights::Checkpoint::open(setup.path);
   std::unique_ptr<const models::Model> model =
-      models::load_model(config, checkpoint.get(), dtype, *impl->team, impl->services.device->memory());
+      models::load_model(config, checkpoint.get(), dtype, *impl->team, *impl->services.device);
   const size_t weight_bytes = model->weight_bytes();
   checkpoint.reset();
 
@@ -117,11 +117,14 @@ LanguageModel LanguageModel::load(const LoadOptions& options) {
   const engine::MemoryReport memory = impl->engine->memory();
   impl->info = {
       .architecture = config.architecture,
-      .parameters = models::measure_weights(config, dtype).parameters,
+      .parameters = models::measure_weights(config, dtype, *impl->services.device).parameters,
       .weight_bytes = weight_bytes,
       .bytes_read_per_step =
-          weight_bytes -
-          (config.tie_word_embeddings ? 0 : ops::packed_bytes(dtype, config.vocab_size, config.hidden_size)),
+          weight_bytes - (config.tie_word_embeddings
+                              ? 0
+                              : packed_size(impl->services.device->weight_packer().packing_of(dtype),
+                                            {config.vocab_size, config.hidden_size})
+                                    .bytes()),
       .kv_bytes = memory.kv_bytes,
       .kv_blocks = memory.num_kv_blocks,
       .arena_bytes = memory.arena_bytes,

@@ -26,9 +26,9 @@ const Tensor& given(std::string_view op, std::string_view argument, const Value&
 const Tensor& activations(std::string_view op, std::string_view argument, const Value& value) {
   const Tensor& tensor = given(op, argument, value);
   if ((tensor.dtype != DType::f32 && tensor.dtype != DType::bf16) || tensor.shape.rank() != 2 ||
-      tensor.layout != Layout::row_major)
+      tensor.packing.is_packed())
     throw Error("[{}] {} is {}{}; expected float32 or bfloat16 [rows, columns] that an op computed", op,
-                argument, value.to_string(), tensor.layout == Layout::panels ? ", a packed weight" : "");
+                argument, value.to_string(), tensor.packing.is_packed() ? ", a packed weight" : "");
   return tensor;
 }
 
@@ -171,7 +171,7 @@ float host_read(const Value& x, int64_t row, int64_t column) {
   const int64_t columns = x.columns();
   const int64_t element = row * columns + column;
   const auto size = static_cast<int64_t>(size_of(tensor.dtype));
-  if (tensor.layout != Layout::row_major || row < 0 || column < 0 || column >= columns ||
+  if (tensor.packing.is_packed() || row < 0 || column < 0 || column >= columns ||
       tensor.offset + (element + 1) * size > static_cast<int64_t>(tensor.buffer->bytes))
     throw Error("[host_read] there is no element ({}, {}) in {}", row, column, x.to_string());
   const std::byte* const at = ops::host_read(tensor) + element * size;

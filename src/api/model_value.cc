@@ -8,9 +8,10 @@
 
 namespace reprise {
 
-// With room to spare: what a tensor says may grow without a change of the public header.
-static_assert(sizeof(Tensor) + 64 <= sizeof(Value) && alignof(Tensor) <= alignof(Value));
-static_assert(sizeof(LayerScope) <= sizeof(Layer) && alignof(LayerScope) <= alignof(Layer));
+// The sizes of the public types are part of the ABI; the spare bytes let what they hold grow.
+constexpr size_t kSpareBytes = 64;
+static_assert(sizeof(Tensor) + kSpareBytes <= sizeof(Value) && alignof(Tensor) <= alignof(Value));
+static_assert(sizeof(LayerScope) + kSpareBytes <= sizeof(Layer) && alignof(LayerScope) <= alignof(Layer));
 
 Value::Value() {
   new (storage_) Tensor();

@@ -37,7 +37,7 @@ Binding::Binding(ReplayKey key, std::span<const NamedInput> inputs, std::span<co
     inputs_.push_back({.name = input.name,
                        .address = tensor.data(),
                        .dtype = tensor.dtype,
-                       .layout = tensor.layout,
+                       .packing = tensor.packing,
                        .shape = tensor.shape,
                        .op = std::string(user == nullptr ? "" : user->op),
                        .layer = std::string(user == nullptr ? "" : user->layer)});
@@ -61,7 +61,8 @@ void Binding::check(StepSizes sizes, std::span<const Tensor* const> inputs) cons
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Captured& was = inputs_[i];
     const Tensor& is = *inputs[i];
-    if (is.data() != was.address || is.dtype != was.dtype || is.layout != was.layout || is.shape != was.shape)
+    if (is.data() != was.address || is.dtype != was.dtype || is.packing != was.packing ||
+        is.shape != was.shape)
       refuse(was, is);
   }
 }
@@ -71,10 +72,11 @@ void Binding::refuse(const Captured& was, const Tensor& is) {
     throw CaptureError(CaptureRule::address_changed, was.op, was.layer,
                        fmt::format("input '{}' lies at {}, at capture it lay at {}", was.name,
                                    fmt::ptr(is.data()), fmt::ptr(was.address)));
-  throw CaptureError(CaptureRule::shape_changed, was.op, was.layer,
-                     fmt::format("input '{}' is {} {}, at capture it was {} {}{}", was.name,
-                                 name_of(is.dtype), to_string(is.shape), name_of(was.dtype),
-                                 to_string(was.shape), is.layout == was.layout ? "" : " in another layout"));
+  throw CaptureError(
+      CaptureRule::shape_changed, was.op, was.layer,
+      fmt::format("input '{}' is {} {}, at capture it was {} {}{}", was.name, name_of(is.dtype),
+                  to_string(is.shape), name_of(was.dtype), to_string(was.shape),
+                  is.packing == was.packing ? "" : " in another packing"));
 }
 
 }  // namespace reprise::capture

@@ -36,7 +36,7 @@ class Binding {
     std::string name;
     const std::byte* address;
     DType dtype;
-    Layout layout;
+    Packing packing;
     Shape shape;
     std::string op, layer;  // first user
   };

@@ -34,7 +34,7 @@ int run_check(const CheckFlags& flags) {
     ThreadTeam team(1);
     const api::OwnedServices services = api::make_services(setup, team);
     const std::unique_ptr<const models::Model> model =
-        models::model_skeleton(setup.config, setup.dtype, services.device->memory());
+        models::model_skeleton(setup.config, setup.dtype, *services.device);
     lint = engine::lint_capture(*model, services.services(), config);
   }
   const bool supported = setup.family.supports_graph_optimization;

@@ -112,7 +112,7 @@ int run_report(const GraphFlags& flags, const api::ModelSetup& setup) {
   ThreadTeam team(1);
   const api::OwnedServices services = api::make_services(setup, team);
   const std::unique_ptr<const models::Model> model =
-      models::model_skeleton(setup.config, setup.dtype, services.device->memory());
+      models::model_skeleton(setup.config, setup.dtype, *services.device);
   engine::DryStep step(*model, services.services(), config);
   std::optional<graph::Graph> after;  // of a pass in the list more than once: the last time
   const engine::StepGraphs graphs =

@@ -122,7 +122,7 @@ std::unique_ptr<const models::Model> load_weights(const api::ModelSetup& setup, 
                                                   ThreadTeam& team, Device& device) {
   std::unique_ptr<weights::Checkpoint> checkpoint;
   if (!options.random_weights) checkpoint = weights::Checkpoint::open(setup.path);
-  return models::load_model(setup.config, checkpoint.get(), setup.dtype, team, device.memory());
+  return models::load_model(setup.config, checkpoint.get(), setup.dtype, team, device);
 }
 
 }  // namespace reprise::cli

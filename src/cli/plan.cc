@@ -115,7 +115,7 @@ int run_plan(const PlanFlags& flags) {
   std::vector<std::string> advice;
   {
     const std::unique_ptr<const models::Model> model =
-        models::model_skeleton(setup.config, setup.dtype, services.device.memory());
+        models::model_skeleton(setup.config, setup.dtype, services.device);
     plan = engine::predict_memory(*model, services, setup.engine, memory);
     if (!plan.fits) advice = engine::memory_advice(*model, services, setup.engine, memory);
   }

@@ -90,8 +90,7 @@ Tensor StepArena::allocate(DType dtype, const Shape& shape) {
   best->offset += bytes;
   best->bytes -= bytes;
   if (best->bytes == 0) free_.erase(best);
-  return {
-      .buffer = BufferRef(node), .offset = 0, .dtype = dtype, .layout = Layout::row_major, .shape = shape};
+  return {.buffer = BufferRef(node), .offset = 0, .dtype = dtype, .packing = kRowMajor, .shape = shape};
 }
 
 void StepArena::release(Buffer& buffer) {
@@ -119,13 +118,10 @@ MemoryRange HeapStore::map(size_t bytes) const {
   return space_ == nullptr ? MemoryRange() : MemoryRange(*space_, bytes);
 }
 
-Tensor HeapStore::allocate(DType dtype, const Shape& shape, Layout layout) {
+Tensor HeapStore::allocate(DType dtype, const Shape& shape, const Packing& packing) {
   REPRISE_CHECK(shape.elements().is_constant(), "a long-lived tensor of shape {}", to_string(shape));
-  return allocate_bytes(static_cast<size_t>(shape.elements().constant) * size_of(dtype), dtype, shape,
-                        layout);
-}
-
-Tensor HeapStore::allocate_bytes(size_t bytes, DType dtype, const Shape& shape, Layout layout) {
+  Tensor tensor{.buffer = {}, .offset = 0, .dtype = dtype, .packing = packing, .shape = shape};
+  const auto bytes = static_cast<size_t>(tensor.extent().constant);
   if (recording_on_this_thread())
     refuse_while_recording(
         CaptureRule::allocate,
@@ -154,7 +150,8 @@ Tensor HeapStore::allocate_bytes(size_t bytes, DType dtype, const Shape& shape, 
   static std::atomic<uint64_t> next_id{0};  // of all stores: a recording knows buffers by kind and number
   node.id = next_id.fetch_add(1, std::memory_order_relaxed);
   node.owner = this;
-  return {.buffer = BufferRef(&node), .offset = 0, .dtype = dtype, .layout = layout, .shape = shape};
+  tensor.buffer = BufferRef(&node);
+  return tensor;
 }
 
 void HeapStore::touch() {

@@ -78,10 +78,7 @@ class HeapStore final : public BufferOwner {
 
   // Zero-filled, 64-byte aligned. Throws Error when memory runs out, InternalError when the shape depends on
   // T or S, CaptureError while this thread records.
-  Tensor allocate(DType dtype, const Shape& shape, Layout layout = Layout::row_major);
-  // The same, with `bytes` of storage for a tensor whose bytes don't follow from shape and dtype (packed
-  // weights).
-  Tensor allocate_bytes(size_t bytes, DType dtype, const Shape& shape, Layout layout);
+  Tensor allocate(DType dtype, const Shape& shape, const Packing& packing = kRowMajor);
 
   MemorySpace* space() const { return space_; }  // null: dry
   size_t bytes() const { return bytes_; }        // of the tensors, with their alignment

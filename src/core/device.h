@@ -15,6 +15,7 @@ namespace reprise {
 struct Kernel;
 struct Launch;
 class Profiler;
+class WeightPacker;
 namespace capture {
 class Executable;
 class Recording;
@@ -69,6 +70,9 @@ class Device {
   virtual MemorySpace& memory() = 0;
   // Bytes of it that this process could still take.
   virtual size_t available_bytes() const = 0;
+
+  // How its kernels read matmul weights (core/weight_packer.h). Lives as long as the device.
+  virtual const WeightPacker& weight_packer() const = 0;
 
   // The device outlives its streams. Throws Error when memory runs out.
   virtual std::unique_ptr<DeviceStream> make_stream() = 0;

@@ -18,6 +18,22 @@ std::string_view name_of(DType dtype) {
   return "unknown";
 }
 
+std::string_view short_name_of(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+      return "f32";
+    case DType::f16:
+      return "f16";
+    case DType::bf16:
+      return "bf16";
+    case DType::i8:
+      return "i8";
+    case DType::i32:
+      return "i32";
+  }
+  return "unknown";
+}
+
 std::optional<DType> parse_dtype(std::string_view name) {
   for (DType dtype : {DType::f32, DType::f16, DType::bf16, DType::i8, DType::i32})
     if (name == name_of(dtype)) return dtype;

@@ -28,6 +28,8 @@ constexpr size_t size_of(DType dtype) {
 
 // "float32", "float16", "bfloat16", "int8", "int32": the names of config.json and of --dtype.
 std::string_view name_of(DType dtype);
+// "f32", "f16", "bf16", "i8", "i32": those of graphs as text.
+std::string_view short_name_of(DType dtype);
 std::optional<DType> parse_dtype(std::string_view name);
 
 inline float bf16_to_f32(uint16_t bits) {

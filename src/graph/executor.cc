@@ -97,7 +97,7 @@ Executor::Executor(Graph graph, MemoryPlan plan, std::byte* arena, Stream& strea
       tensors_[i] = {.buffer = places[static_cast<size_t>(plan_.placement_of[i])],
                      .offset = 0,
                      .dtype = value.dtype,
-                     .layout = value.layout,
+                     .packing = value.packing,
                      .shape = value.shape};
     }
   }
@@ -173,7 +173,7 @@ Tensor Executor::workspace(DType dtype, const Shape& shape) {
   const Tensor tensor{.buffer = workspaces_[next_workspace_++],
                       .offset = 0,
                       .dtype = dtype,
-                      .layout = Layout::row_major,
+                      .packing = kRowMajor,
                       .shape = shape};
   REPRISE_CHECK(
       static_cast<size_t>(tensor.extent().eval(stream_.sizes())) <= tensor.buffer->bytes,

@@ -32,7 +32,7 @@ struct Value {
   std::string name = {};  // unique in the graph: "token_ids", "model.norm.weight", "12"
   ValueKind kind = ValueKind::result;
   DType dtype = DType::f32;
-  Layout layout = Layout::row_major;
+  Packing packing = kRowMajor;
   Shape shape = {};
   // Results: who defines it, as which output.
   NodeId producer = kNone;

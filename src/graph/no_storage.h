@@ -18,7 +18,7 @@ class NoStorage final : public BufferOwner {
     return {.buffer = BufferRef(&buffer_),
             .offset = 0,
             .dtype = value.dtype,
-            .layout = value.layout,
+            .packing = value.packing,
             .shape = value.shape};
   }
 

@@ -217,7 +217,16 @@ class Parser {
 
   void type(Value& value) {
     value.dtype = dtype();
-    value.layout = take_word("panels") ? Layout::panels : Layout::row_major;
+    if (const std::string_view word = bare(); !word.empty()) {
+      const std::optional<Packing> packing = parse_packing(word, value.dtype);
+      if (!packing)
+        fail(fmt::format(
+            "'{}' is no packing of {}; expected panels, panels/32xf16 (groups of 32 that share a scale) "
+            "or a shape",
+            word, short_name_of(value.dtype)));
+      value.packing = *packing;
+      at_ += word.size();
+    }
     value.shape = shape();
   }
 

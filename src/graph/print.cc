@@ -54,7 +54,7 @@ void append_value(std::string& out, const Graph& graph, ValueId value) {
 
 void append_type(std::string& out, const Value& value) {
   out += short_name_of(value.dtype);
-  if (value.layout == Layout::panels) out += " panels";
+  if (value.packing.is_packed()) (out += ' ') += to_string(value.packing);
   out += to_string(value.shape);
 }
 
@@ -136,22 +136,6 @@ std::string_view name_of(ValueKind kind) {
 }
 
 }  // namespace
-
-std::string_view short_name_of(DType dtype) {
-  switch (dtype) {
-    case DType::f32:
-      return "f32";
-    case DType::f16:
-      return "f16";
-    case DType::bf16:
-      return "bf16";
-    case DType::i8:
-      return "i8";
-    case DType::i32:
-      return "i32";
-  }
-  return "unknown";
-}
 
 std::string type_text(const Value& value) {
   std::string out;

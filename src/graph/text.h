@@ -31,6 +31,5 @@ Graph parse(std::string_view text);
 
 std::string type_text(const Value& value);      // "bf16 panels[512, 64]"
 std::string attributes_text(const Node& node);  // "{eps = 1e-06}", "" where there are none
-std::string_view short_name_of(DType dtype);    // "bf16"
 
 }  // namespace reprise::graph

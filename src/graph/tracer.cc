@@ -113,7 +113,7 @@ class Tracer final : public ops::Dispatcher, private BufferOwner {
           "[trace] {} of layer '{}' writes its input %{}, which is no state; allocate it in a HeapStore "
           "of BufferKind::state",
           node.schema->name, node.layer, state.name);
-    Value version{.dtype = state.dtype, .layout = state.layout, .shape = state.shape, .previous = previous};
+    Value version{.dtype = state.dtype, .packing = state.packing, .shape = state.shape, .previous = previous};
     int& count = versions_[root];
     version.name = unique_name(fmt::format("{}@{}", state.name, ++count));
     newest_[root] = add_result(node, id, std::move(version));
@@ -127,7 +127,7 @@ class Tracer final : public ops::Dispatcher, private BufferOwner {
     buffer.owner = this;
     const Value& v = graph_.value(value);
     return {
-        .buffer = BufferRef(&buffer), .offset = 0, .dtype = v.dtype, .layout = v.layout, .shape = v.shape};
+        .buffer = BufferRef(&buffer), .offset = 0, .dtype = v.dtype, .packing = v.packing, .shape = v.shape};
   }
 
   ValueId use(const Tensor& tensor, std::string_view user) {
@@ -151,7 +151,7 @@ class Tracer final : public ops::Dispatcher, private BufferOwner {
   }
 
   static bool same_view(const Tensor& a, const Tensor& b) {
-    return a.offset == b.offset && a.dtype == b.dtype && a.layout == b.layout && a.shape == b.shape;
+    return a.offset == b.offset && a.dtype == b.dtype && a.packing == b.packing && a.shape == b.shape;
   }
 
   ValueId add_outside(const Tensor& tensor, std::string name, std::string_view user) {
@@ -170,7 +170,7 @@ class Tracer final : public ops::Dispatcher, private BufferOwner {
     views.push_back(add_value(graph_, {.name = unique_name(std::move(name)),
                                        .kind = kind_of(kind),
                                        .dtype = tensor.dtype,
-                                       .layout = tensor.layout,
+                                       .packing = tensor.packing,
                                        .shape = tensor.shape,
                                        .tensor = tensor}));
     return views.back();

@@ -177,7 +177,7 @@ class Verifier {
     for (int k = 0; k < specs.count; ++k) {
       const Value& value = graph_.value(node.outputs[static_cast<size_t>(k)]);
       const ops::OutputSpec& spec = specs.specs[static_cast<size_t>(k)];
-      if (value.dtype != spec.dtype || value.shape != spec.shape || value.layout != Layout::row_major)
+      if (value.dtype != spec.dtype || value.shape != spec.shape || value.packing.is_packed())
         node_problem(id, "%{} is {}, the op gives {}", value.name, type_text(value),
                      type_text({.dtype = spec.dtype, .shape = spec.shape}));
     }
@@ -204,7 +204,7 @@ class Verifier {
     if (newest_[static_cast<size_t>(root)] != previous)
       node_problem(id, "%{} follows %{}, but %{} was defined since", value.name, name(previous),
                    name(newest_[static_cast<size_t>(root)]));
-    if (value.dtype != state.dtype || value.layout != state.layout || value.shape != state.shape)
+    if (value.dtype != state.dtype || value.packing != state.packing || value.shape != state.shape)
       node_problem(id, "%{} is {}, the state %{} is {}", value.name, type_text(value), state.name,
                    type_text(state));
     newest_[static_cast<size_t>(root)] = defined;

@@ -9,13 +9,12 @@
 
 #include "core/error.h"
 #include "core/host_mirror.h"
-#include "ops/packed_weight.h"
 
 namespace reprise::models {
 namespace {
 
-// Rows that one claim reads and packs; a multiple of the 32 rows of a panel (kernels/cpu/pack.h).
-constexpr int64_t kRowsPerClaim = 128;
+// Panels that one claim reads and packs.
+constexpr int64_t kPanelsPerClaim = 4;
 
 // Whether both matrices hold the same numbers: the same bytes, or the same values where their types differ.
 bool same_numbers(const weights::Checkpoint& source, const std::string& a, const std::string& b, int64_t rows,
@@ -32,6 +31,20 @@ bool same_numbers(const weights::Checkpoint& source, const std::string& a, const
 }
 
 }  // namespace
+
+WeightLoader::WeightLoader(const weights::Checkpoint* source, HeapStore& store, const WeightPacker& packer,
+                           ThreadTeam& team, DType dtype, Shard shard)
+    : source_(source),
+      store_(store),
+      packer_(packer),
+      team_(team),
+      dtype_(dtype),
+      packing_(packer.packing_of(dtype)),
+      shard_(shard) {
+  if (shard.rank < 0 || shard.rank >= shard.world)
+    throw Error("[load] rank {} of {} ranks; ranks count from 0 and are below their number", shard.rank,
+                shard.world);
+}
 
 Tensor WeightLoader::tied_matrix(const std::string& embedding, const std::string& head, int64_t n,
                                  int64_t k) {
@@ -58,45 +71,93 @@ Tensor WeightLoader::head_matrix(const std::string& head, int64_t n, int64_t k) 
   return matrix(head, n, k);
 }
 
-Tensor WeightLoader::matrix(const std::string& name, int64_t n, int64_t k) {
-  return load_matrix(name, name, n, k);
+Tensor WeightLoader::matrix(const std::string& name, int64_t n, int64_t k, Split split) {
+  return load_matrix(name, name, n, k, split);
 }
 
-Tensor WeightLoader::load_matrix(const std::string& name, const std::string& stored, int64_t n, int64_t k) {
+Tensor WeightLoader::load_matrix(const std::string& name, const std::string& stored, int64_t n, int64_t k,
+                                 Split split) {
   requested_.emplace_back(name, std::vector<int64_t>{n, k});
-  const Tensor packed =
-      store_.allocate_bytes(ops::packed_bytes(dtype_, n, k), dtype_, Shape{n, k}, Layout::panels);
+  if (source_ != nullptr) source_->expect(stored, std::array{n, k});
+  int64_t begin = 0, end = n;
+  if (split == Split::rows) {
+    const PackedSize size = packed_size(packing_, {n, k});
+    if (size.panels < shard_.world)
+      throw Error("[load] '{}' [{}, {}] has {} panels of {} rows, too few for {} ranks; use at most {} ranks",
+                  name, n, k, size.panels, size.panel_rows, shard_.world, size.panels);
+    const int64_t each = size.panels / shard_.world, more = size.panels % shard_.world;
+    const auto first_panel = [&](int64_t rank) { return rank * each + std::min(rank, more); };
+    begin = first_panel(shard_.rank) * size.panel_rows;
+    end = std::min(n, first_panel(shard_.rank + 1) * size.panel_rows);
+  }
+  return pack(name, {end - begin, k}, std::array{Source{stored, begin}});
+}
+
+Tensor WeightLoader::matrices(std::span<const std::string> names, int64_t n, int64_t k) {
+  REPRISE_CHECK(!names.empty(), "a stack of no matrices [{}, {}]", n, k);
+  std::vector<Source> sources;
+  for (const std::string& name : names) {
+    requested_.emplace_back(name, std::vector<int64_t>{n, k});
+    if (source_ != nullptr) source_->expect(name, std::array{n, k});
+    sources.push_back({name, 0});
+  }
+  const auto experts = static_cast<int64_t>(names.size());
+  return pack(experts == 1 ? names[0] : fmt::format("{}+{}", names[0], experts - 1), {experts, n, k},
+              sources);
+}
+
+Tensor WeightLoader::matrices(const std::string& name, int64_t experts, int64_t n, int64_t k) {
+  requested_.emplace_back(name, std::vector<int64_t>{experts, n, k});
+  if (source_ != nullptr) source_->expect(name, std::array{experts, n, k});
+  std::vector<Source> sources;
+  for (int64_t expert = 0; expert < experts; ++expert) sources.push_back({name, expert * n});
+  return pack(name, {experts, n, k}, sources);
+}
+
+Tensor WeightLoader::pack(const std::string& name, const Shape& shape, std::span<const Source> sources) {
+  const Tensor packed = store_.allocate(dtype_, shape, packing_);
   names_.emplace(packed.buffer.get(), name);
   if (source_ == nullptr) return packed;
-  const HostMirror mirror(*store_.space(), packed, packed.buffer->bytes);
-  const weights::TensorInfo& info = source_->expect(stored, std::array{n, k});
+  const PackedSize size = packed_size(packing_, shape);
+  const int64_t n = shape[shape.rank() - 2].constant, k = shape.back().constant;
+  const HostMirror mirror(*store_.space(), packed, size.bytes());
   // bf16 to bf16 is packed straight from the mapped file.
-  const auto bf16 =
-      dtype_ == DType::bf16 && info.type == weights::StoredType::bf16 ? source_->raw(stored) : std::nullopt;
+  std::vector<std::optional<std::span<const std::byte>>> raw(sources.size());
+  for (size_t i = 0; i < sources.size(); ++i)
+    if (dtype_ == DType::bf16 && source_->info(sources[i].stored).type == weights::StoredType::bf16)
+      raw[i] = source_->raw(sources[i].stored);
+  const int64_t claims = (size.panels + kPanelsPerClaim - 1) / kPanelsPerClaim;  // of a matrix
+  const auto pack_claim = [&](int64_t claim, std::vector<float>& values) {
+    const auto index = static_cast<size_t>(claim / claims);
+    const Source& source = sources[index];
+    StoredRows rows;
+    rows.begin = claim % claims * kPanelsPerClaim * size.panel_rows;
+    rows.end = std::min(n, rows.begin + kPanelsPerClaim * size.panel_rows);
+    if (raw[index]) {
+      rows.dtype = DType::bf16;
+      rows.data = raw[index]->data() + (source.first_row + rows.begin) * k * 2;
+    } else {
+      values.resize(static_cast<size_t>((rows.end - rows.begin) * k));
+      source_->read_rows_f32(source.stored, source.first_row + rows.begin, source.first_row + rows.end,
+                             values.data());
+      rows.data = reinterpret_cast<const std::byte*>(values.data());
+    }
+    packer_.pack_rows(packing_, rows, n, k, mirror.data() + index * size.matrix_bytes());
+  };
   std::mutex mutex;
   std::exception_ptr failure;  // of any worker: jobs of the team may not throw
-  team_.parallel_for((n + kRowsPerClaim - 1) / kRowsPerClaim, 1, [&](int64_t first, int64_t last, int) {
+  team_.parallel_for(size.matrices * claims, 1, [&](int64_t first, int64_t last, int) {
     try {
-      std::vector<float> rows;
-      for (int64_t claim = first; claim < last; ++claim) {
-        const int64_t begin = claim * kRowsPerClaim;
-        const int64_t end = std::min(n, begin + kRowsPerClaim);
-        if (bf16) {
-          ops::pack_bf16_rows(bf16->data() + begin * k * 2, begin, end, packed, mirror.data());
-        } else {
-          rows.resize(static_cast<size_t>((end - begin) * k));
-          source_->read_rows_f32(stored, begin, end, rows.data());
-          ops::pack_f32_rows(rows.data(), begin, end, packed, mirror.data());
-        }
-      }
+      std::vector<float> values;
+      for (int64_t claim = first; claim < last; ++claim) pack_claim(claim, values);
     } catch (...) {
       const std::lock_guard lock(mutex);
       failure = std::current_exception();
     }
   });
   if (failure) std::rethrow_exception(failure);
-  mirror.upload(0, packed.buffer->bytes);
-  source_->release(stored);
+  mirror.upload(0, size.bytes());
+  for (const Source& source : sources) source_->release(source.stored);
   return packed;
 }
 

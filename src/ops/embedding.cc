@@ -11,7 +11,7 @@ constexpr std::string_view kGatherInputs[] = {"x", "rows"};
 void infer_embedding(const OpCall& call, OutputSpecs& outputs) {
   const Tensor& ids = call.input(0);
   const Tensor& weight = call.input(1);
-  if (ids.dtype != DType::i32 || ids.shape.rank() != 1 || weight.layout != Layout::panels ||
+  if (ids.dtype != DType::i32 || ids.shape.rank() != 1 || !weight.packing.is_packed() ||
       weight.shape.rank() != 2)
     throw Error(
         "[embedding] ids are {} {}, the weight {}; expected int32 [rows] and a packed [vocabulary, dim]",

@@ -31,12 +31,16 @@ void infer_matmul(const OpCall& call, OutputSpecs& outputs) {
     const Tensor& weight = weight_of(call, i);
     const Tensor& bias = bias_of(call, i);
     if (x.shape.rank() != 2 || weight.shape.rank() != 2 || x.shape[1] != weight.shape[1] ||
-        x.dtype != weight.dtype || weight.layout != Layout::panels)
+        !weight.packing.is_packed())
       throw Error(
-          "[{}] x is {} {}, the packed weight {} {}; x must be [rows, K] and the weight [N, K] of the same "
-          "dtype",
+          "[{}] x is {} {}, the packed weight {} {}{}; x must be [rows, K] and the weight [N, K], packed",
           call.schema.name, name_of(x.dtype), to_string(x.shape), name_of(weight.dtype),
-          to_string(weight.shape));
+          to_string(weight.shape), weight.packing.is_packed() ? "" : ", row-major");
+    if (weight.dtype != weight_of(call, 0).dtype || weight.packing != weight_of(call, 0).packing)
+      throw Error(
+          "[{}] weight0 is {} {}, weight{} {} {}; weights of one call must be of the same dtype and packing",
+          call.schema.name, name_of(weight_of(call, 0).dtype), to_string(weight_of(call, 0).packing), i,
+          name_of(weight.dtype), to_string(weight.packing));
     if (bias && (bias.dtype != DType::f32 || bias.shape != Shape{weight.shape[0]}))
       throw Error("[{}] the bias is {} {}, expected float32 [{}]", call.schema.name, name_of(bias.dtype),
                   to_string(bias.shape), to_string(weight.shape[0]));

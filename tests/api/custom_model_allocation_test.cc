@@ -30,7 +30,7 @@ TEST(CustomModelAllocation, ASteadyStepAllocatesNothing) {
 
   ThreadTeam team(2);
   CpuDevice device(team, Isa::scalar);
-  engine::Engine engine(models::load_model(config, nullptr, DType::bf16, team, host_memory()), device,
+  engine::Engine engine(models::load_model(config, nullptr, DType::bf16, team, device), device,
                         {.max_model_len = 128, .max_num_seqs = 4, .block_size = 16},
                         [](const engine::OutputEvent&) {});
   for (int32_t i = 1; i < 4; ++i) engine.submit({{i, i + 1, i + 2}, {.max_tokens = 90}});

@@ -18,8 +18,7 @@ TEST_P(Allocation, ASteadyStepAllocatesNothing) {
   config.graph.capture_before_ready = true;
   ThreadTeam team(2);
   TestDevice device(team, Isa::scalar);
-  Engine engine(small_model(team, device.memory()), EngineServices(device), config,
-                [](const OutputEvent&) {});
+  Engine engine(small_model(team, device), EngineServices(device), config, [](const OutputEvent&) {});
   for (uint32_t i = 0; i < 6; ++i) {
     SamplingParams params{.temperature = i < 2 ? 0.0f : 1.0f, .seed = i, .max_tokens = 100};
     if (i == 3) params.top_k = 40;

@@ -21,8 +21,8 @@ struct Threaded {
   ThreadTeam team{2};
   TestDevice device{team, Isa::scalar};
   EngineThread thread{[this](EventSink sink) {
-    return std::make_unique<Engine>(small_model(team, device.memory()), EngineServices(device),
-                                    small_engine_config(), std::move(sink));
+    return std::make_unique<Engine>(small_model(team, device), EngineServices(device), small_engine_config(),
+                                    std::move(sink));
   }};
 
   // Submits and waits for the last event of output 0.

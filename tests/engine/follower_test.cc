@@ -98,7 +98,7 @@ int run_follower(const EngineConfig& config, Isa isa, int from, int results) {
   TestDevice device(team, isa);
   graph::DecomposingCompiler compiler(device);
   PipeCommunicator communicator(1, from);
-  const auto model = small_model(team, device.memory());
+  const auto model = small_model(team, device);
   int64_t step = 0;
   try {
     follow(*model, {device, &compiler, &communicator}, config, [&](const StepPlan& plan, Runner& runner) {
@@ -148,7 +148,7 @@ Ranks run_ranks(const EngineConfig& config, Isa isa_of_follower = Isa::scalar, b
     graph::DecomposingCompiler compiler(device);
     PipeCommunicator communicator(0, plans.ends[1]);
     try {
-      Engine engine(small_model(team, device.memory()), {device, &compiler, &communicator}, config,
+      Engine engine(small_model(team, device), {device, &compiler, &communicator}, config,
                     [&](const OutputEvent& event) {
                       ranks.engine[{event.request, event.output}].take(event);
                     });

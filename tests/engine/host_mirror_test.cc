@@ -16,14 +16,13 @@ using Output = std::pair<std::vector<int32_t>, std::vector<float>>;  // tokens a
 
 std::vector<Output> outputs_on(ThreadTeam& team, Device& device, const EngineConfig& config) {
   std::vector<Output> outputs(6);
-  Engine engine(small_model(team, device.memory()), EngineServices(device), config,
-                [&](const OutputEvent& event) {
-                  Output& output = outputs[event.request];
-                  output.first.insert(output.first.end(), event.token_ids.begin(), event.token_ids.end());
-                  for (const TokenScore& score : event.scores) output.second.push_back(score.logprob);
-                  for (const TokenScore& score : event.prompt_scores) output.second.push_back(score.logprob);
-                  EXPECT_EQ(event.error, "");
-                });
+  Engine engine(small_model(team, device), EngineServices(device), config, [&](const OutputEvent& event) {
+    Output& output = outputs[event.request];
+    output.first.insert(output.first.end(), event.token_ids.begin(), event.token_ids.end());
+    for (const TokenScore& score : event.scores) output.second.push_back(score.logprob);
+    for (const TokenScore& score : event.prompt_scores) output.second.push_back(score.logprob);
+    EXPECT_EQ(event.error, "");
+  });
   for (uint32_t i = 0; i < 6; ++i)
     engine.submit({small_prompt(5 + 9 * i, i),
                    {.temperature = i % 2 == 0 ? 0.0f : 1.0f,
@@ -60,7 +59,7 @@ TEST(HostMirrorEngine, ComputesTheBitsOfTheCpu) {
 TEST(HostMirrorEngine, AWholeStartIsCountedToTheByte) {
   ThreadTeam team(1);
   HostMirrorDevice mirror(team, Isa::scalar);
-  Engine engine(small_model(team, mirror.memory()), mirror, small_engine_config(), [](const OutputEvent&) {});
+  Engine engine(small_model(team, mirror), mirror, small_engine_config(), [](const OutputEvent&) {});
   EXPECT_EQ(engine.planned_memory(), engine.memory());
 }
 

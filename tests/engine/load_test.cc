@@ -30,11 +30,10 @@ constexpr int kMany = 20000;
 
 struct Crowd {
   explicit Crowd(const EngineConfig& config = small_engine_config())
-      : engine(small_model(team, device.memory()), EngineServices(device), config,
-               [this](const OutputEvent& event) {
-                 last_events += event.finished();
-                 aborted += event.finish_reason == FinishReason::abort;
-               }) {}
+      : engine(small_model(team, device), EngineServices(device), config, [this](const OutputEvent& event) {
+          last_events += event.finished();
+          aborted += event.finish_reason == FinishReason::abort;
+        }) {}
 
   ThreadTeam team{1};
   TestDevice device{team, cpu::available_isas().back()};

@@ -64,7 +64,7 @@ TEST(Sink, ThrowsAtEveryEventInTurn) {
   Recorder* recorder = nullptr;
   int64_t throw_at = 0, events = 0;
   RequestId hurt = 0;
-  Engine engine(small_model(team, device.memory()), EngineServices(device), small_engine_config(),
+  Engine engine(small_model(team, device), EngineServices(device), small_engine_config(),
                 [&](const OutputEvent& event) {
                   if (events++ == throw_at) {
                     hurt = event.request;
@@ -113,7 +113,7 @@ TEST(Sink, SeveralThrowInOneStep) {
   TestDevice device(team, Isa::scalar);
   Recorder recorder;
   bool angry = true;
-  Engine engine(small_model(team, device.memory()), EngineServices(device), small_engine_config(),
+  Engine engine(small_model(team, device), EngineServices(device), small_engine_config(),
                 [&](const OutputEvent& event) {
                   if (angry && event.request != 2) throw Error("[test] of request {}", event.request);
                   recorder.take(event);
@@ -136,7 +136,7 @@ TEST(Sink, AbortAllForgetsWhatWasSubmittedBefore) {
   Engine* self = nullptr;
   bool leave = false;
   RequestId later = 0;
-  Engine engine(small_model(team, device.memory()), EngineServices(device), small_engine_config(),
+  Engine engine(small_model(team, device), EngineServices(device), small_engine_config(),
                 [&](const OutputEvent& event) {
                   recorder.take(event);
                   if (std::exchange(leave, false)) {
@@ -169,7 +169,7 @@ TEST(Sink, MayNotStep) {
   TestDevice device(team, Isa::scalar);
   Engine* self = nullptr;
   std::string said;
-  Engine engine(small_model(team, device.memory()), EngineServices(device), small_engine_config(),
+  Engine engine(small_model(team, device), EngineServices(device), small_engine_config(),
                 [&](const OutputEvent&) {
                   try {
                     self->step();
@@ -208,8 +208,8 @@ struct Threaded {
   ThreadTeam team{1};
   TestDevice device{team, Isa::scalar};
   EngineThread thread{[this](EventSink sink) {
-    return std::make_unique<Engine>(small_model(team, device.memory()), EngineServices(device),
-                                    small_engine_config(), std::move(sink));
+    return std::make_unique<Engine>(small_model(team, device), EngineServices(device), small_engine_config(),
+                                    std::move(sink));
   }};
 };
 

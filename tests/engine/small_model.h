@@ -35,9 +35,9 @@ inline weights::ModelConfig small_config(const std::string& architecture = "Llam
 }
 
 inline std::unique_ptr<const models::Model> small_model(
-    ThreadTeam& team, MemorySpace& memory, DType dtype = DType::f32,
+    ThreadTeam& team, Device& device, DType dtype = DType::f32,
     const std::string& architecture = "LlamaForCausalLM") {
-  return models::load_model(small_config(architecture), nullptr, dtype, team, memory);
+  return models::load_model(small_config(architecture), nullptr, dtype, team, device);
 }
 
 inline EngineConfig small_engine_config() {
@@ -82,7 +82,7 @@ struct SmallEngine {
       : team(threads),
         device(team, isa),
         compiler(device),
-        engine(small_model(team, device.memory(), dtype, architecture), services(with_compiler), config,
+        engine(small_model(team, device, dtype, architecture), services(with_compiler), config,
                [this](const OutputEvent& e) {
                  results[{e.request, e.output}].take(e);
                  if (on_event) on_event(e);

@@ -72,7 +72,7 @@ TEST(Faults, StartOfAnEngine) {
       ThreadTeam team(2);
       TestDevice device(team, Isa::scalar);
       Collected collected;
-      std::unique_ptr<const models::Model> model = small_model(team, device.memory());
+      std::unique_ptr<const models::Model> model = small_model(team, device);
       std::unique_ptr<Engine> engine;
       int64_t seen = 0;
       {

@@ -106,7 +106,7 @@ TEST(Faults, ServingAndItsCaptures) {
       Ledger mine;
       ledger = &mine;
       if (fresh || engine == nullptr)
-        engine = std::make_unique<Engine>(small_model(team, device.memory()), EngineServices(device),
+        engine = std::make_unique<Engine>(small_model(team, device), EngineServices(device),
                                           config_with_captures(),
                                           [&](const OutputEvent& event) { ledger->take(event); });
       Outputs outputs;
@@ -154,7 +154,7 @@ TEST(Faults, AnEngineOnItsThread) {
   sweep("engine thread", 150, [&](int64_t at, bool all_after) {
     Ledger ledger;
     const auto sink = [&](const OutputEvent& event) { ledger.take(event); };
-    std::unique_ptr<const models::Model> model = small_model(team, device.memory());
+    std::unique_ptr<const models::Model> model = small_model(team, device);
     std::vector<Request> all = requests();
     Outputs outputs;
     std::unique_ptr<EngineThread> thread;

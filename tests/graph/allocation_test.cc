@@ -13,8 +13,7 @@ TEST(Allocation, AWalkAllocatesNothing) {
   ThreadTeam team(2);
   CpuDevice device(team, Isa::scalar);
   Stream stream(device);
-  const auto model =
-      models::load_model(step_config("Qwen3ForCausalLM"), nullptr, DType::bf16, team, host_memory());
+  const auto model = models::load_model(step_config("Qwen3ForCausalLM"), nullptr, DType::bf16, team, device);
   StepBuffers buffers(*model, StepBuffers::kLargest, 256);  // attention in partitions: with workspaces
   const Graph graph = trace_model(*model, buffers);
   const MemoryPlan plan =

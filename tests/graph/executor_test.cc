@@ -55,7 +55,7 @@ class BothWays {
       : team_(2),
         device_(team_, isa),
         stream_(device_),
-        model_(models::load_model(config, nullptr, dtype, team_, host_memory())),
+        model_(models::load_model(config, nullptr, dtype, team_, device_)),
         eager_(*model_),
         traced_(*model_),
         arena_(host_memory(), size_t{16} << 20),
@@ -178,8 +178,8 @@ TEST(Executor, ServesWorkspace) {
   weights::ModelConfig config = step_config("LlamaForCausalLM");
   ThreadTeam team(1);
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    const auto model = models::load_model(config, nullptr, dtype, team, host_memory());
     CpuDevice device(team, Isa::scalar);
+    const auto model = models::load_model(config, nullptr, dtype, team, device);
     Stream stream(device);
     StepBuffers a(*model, {4, 4}, 256), b(*model, {4, 4}, 256);
     const Graph graph = trace_model(*model, b);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/thread_team.h"
+#include "device/cpu/weight_packer.h"
 #include "graph/tracer.h"
 #include "models/load_model.h"
 #include "models/registry.h"
@@ -140,11 +141,12 @@ inline Graph trace_model(const models::Model& model, const StepBuffers& buffers)
 struct HollowModel {
   HollowModel(const weights::ModelConfig& config, DType dtype)
       : team(1),
-        loader(nullptr, store, team, dtype),
+        loader(nullptr, store, packer, team, dtype),
         model(models::find_family(config.architecture).make(config, loader)) {}
 
   ThreadTeam team;
   HeapStore store{BufferKind::weight, host_memory()};
+  CpuWeightPacker packer;
   models::WeightLoader loader;
   std::unique_ptr<models::Model> model;
 };

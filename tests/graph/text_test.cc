@@ -44,7 +44,7 @@ TEST(GraphText, KeepsTheStructure) {
   EXPECT_EQ(graph.nodes[2].inputs[2], kNone);
   EXPECT_EQ(std::get<DType>(graph.nodes[2].attrs[0]), DType::f32);
   EXPECT_EQ(graph.nodes[2].source, "");
-  EXPECT_EQ(graph.value(graph.nodes[2].inputs[1]).layout, Layout::panels);
+  EXPECT_EQ(graph.value(graph.nodes[2].inputs[1]).packing, kF32Panels);
   EXPECT_EQ(graph.value(graph.nodes[3].outputs[0]).shape, (Shape{kTokens, 64}));
   EXPECT_EQ(std::get<double>(graph.nodes[3].attrs[0]), 1e-5);
   ASSERT_EQ(graph.outputs.size(), 1u);
@@ -90,6 +90,17 @@ TEST(GraphText, OddNamesAndNumbersComeBack) {
   EXPECT_EQ(back.outputs[0].name, "out put");
 }
 
+TEST(GraphText, PackingsComeBack) {
+  constexpr std::string_view kText =
+      "graph g {\n  weight %a : f32 panels[8, 4]\n  weight %b : bf16 panels/32xf16[9, 64, 32]\n"
+      "  return b = %b\n}\n";
+  const Graph graph = parse(kText);
+  EXPECT_EQ(graph.values[0].packing, kF32Panels);
+  EXPECT_EQ(graph.values[1].packing,
+            (Packing{.format = PanelFormat::bf16_pairs, .scale = DType::f16, .group = 32}));
+  EXPECT_EQ(print(graph), kText);
+}
+
 TEST(GraphText, NumbersForNewValuesAreFree) {
   Graph graph = parse(kAttentionText);
   EXPECT_EQ(graph.value(add_value(graph, {})).name, "23");
@@ -115,6 +126,8 @@ TEST(GraphText, RefusesWithThePlace) {
   EXPECT_THAT(failure(with(kAttentionText, "eps =", "epsilon =")), HasSubstr("has the attributes eps"));
   EXPECT_THAT(failure(with(kAttentionText, "1e-05", "tiny")), HasSubstr("expected a number, a dtype or"));
   EXPECT_THAT(failure(with(kAttentionText, "f32[T, 64]", "float[T, 64]")), HasSubstr("expected a type"));
+  EXPECT_THAT(failure(with(kAttentionText, "f32 panels", "f32 tiles")),
+              HasSubstr("'tiles' is no packing of f32; expected panels"));
   EXPECT_THAT(failure(with(kAttentionText, "[T, 64]", "[T, S]")), HasSubstr("at most one dimension"));
   EXPECT_THAT(failure(with(kAttentionText, "[T, 64]", "[T, 64, 1, 1, 1]")),
               HasSubstr("at most 4 dimensions"));

@@ -100,7 +100,7 @@ TEST(Verify, ArityAndAttributesAreTheSchemas) {
 TEST(Verify, TypesAreWhatTheOpsInfer) {
   EXPECT_THAT(after("weight %norm : f32[64]", "weight %norm : f32[63]"),
               ElementsAre(HasSubstr("its types don't fit: [rms_norm]")));
-  EXPECT_THAT(after([](Graph& g) { g.value(g.nodes[3].outputs[0]).layout = Layout::panels; }),
+  EXPECT_THAT(after([](Graph& g) { g.value(g.nodes[3].outputs[0]).packing = kF32Panels; }),
               ElementsAre(HasSubstr("%22 is f32 panels[T, 64]")));
   EXPECT_THAT(
       after("%keys.0@1, %values.0@1 = kv_write(%k, %v, %slots, %keys.0, %values.0) {kv_heads = 2, head_dim "

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "core/error.h"
+#include "device/cpu/weight_packer.h"
 #include "tests/weights/file_builders.h"
 
 namespace reprise::models {
@@ -43,7 +44,8 @@ class WeightLoaderTest : public testing::Test {
     const auto checkpoint = weights::Checkpoint::open(folder_.write("m.safetensors", file_of(tensors)));
     HeapStore store(BufferKind::weight, host_memory());
     ThreadTeam team(1);
-    WeightLoader loader(checkpoint.get(), store, team, DType::f32);
+    const CpuWeightPacker packer;
+    WeightLoader loader(checkpoint.get(), store, packer, team, DType::f32);
     const Tensor tensor = load(loader);
     return {reinterpret_cast<const char*>(tensor.as<float>()), store.bytes()};
   }

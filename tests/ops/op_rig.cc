@@ -10,8 +10,8 @@
 #include "core/recording_scope.h"
 #include "core/thread_team.h"
 #include "device/cpu/cpu_device.h"
+#include "kernels/cpu/pack.h"
 #include "ops/launch_table.h"
-#include "ops/packed_weight.h"
 
 namespace reprise::ops::testing {
 namespace {
@@ -111,8 +111,10 @@ class Run {
   }
 
   Tensor place(const Operand& operand) {
-    Tensor tensor =
-        store_.allocate_bytes(operand.bytes.size() + kGuard, operand.dtype, operand.shape, operand.layout);
+    Tensor tensor = store_.allocate(DType::i8, {static_cast<int64_t>(operand.bytes.size() + kGuard)});
+    tensor.dtype = operand.dtype;
+    tensor.packing = operand.packing;
+    tensor.shape = operand.shape;
     std::copy(operand.bytes.begin(), operand.bytes.end(), tensor.data());
     std::fill_n(tensor.data() + operand.bytes.size(), kGuard, kGuardByte);
     guards_.push_back(tensor.data() + operand.bytes.size());
@@ -177,14 +179,12 @@ Operand random(DType dtype, Shape shape, StepSizes sizes, uint32_t seed) {
 
 Operand packed(DType dtype, int64_t n, int64_t k, uint32_t seed) {
   const std::vector<float> rows = normal(n * k, seed);
-  HeapStore store(BufferKind::weight, host_memory());
-  const size_t bytes = packed_bytes(dtype, n, k);
-  const Tensor weight = store.allocate_bytes(bytes, dtype, Shape{n, k}, Layout::panels);
-  pack_f32_rows(rows.data(), 0, n, weight, weight.data());
-  return {.dtype = dtype,
-          .layout = Layout::panels,
-          .shape = Shape{n, k},
-          .bytes = Bytes(weight.data(), weight.data() + bytes)};
+  Operand weight{.dtype = dtype,
+                 .packing = kernels::cpu::packing_of(dtype),
+                 .shape = Shape{n, k},
+                 .bytes = Bytes(kernels::cpu::packed_bytes(dtype, n, k))};
+  kernels::cpu::pack_rows(dtype, rows.data(), 0, n, n, k, weight.bytes.data());
+  return weight;
 }
 
 Operand integers(Shape shape, const std::vector<int32_t>& values) {

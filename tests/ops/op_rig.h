@@ -17,7 +17,7 @@ using Bytes = std::vector<std::byte>;
 
 struct Operand {
   DType dtype = DType::f32;
-  Layout layout = Layout::row_major;
+  Packing packing = kRowMajor;
   Shape shape;
   Bytes bytes = {};  // empty: an optional input that is absent
 };

@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "ops/attention.h"
 #include "ops/elementwise.h"
+#include "ops/embedding.h"
 #include "ops/launch_table.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
@@ -64,7 +65,55 @@ TEST(SchemaTest, MatmulGroupRefuses) {
   expect_refusal(group({weight, constant({8})}),
                  "[matmul_group] the bias is float32 [8], expected float32 [7]");
   Operand plain = constant({7, 16});
-  expect_refusal(group({plain}), "must be [rows, K] and the weight [N, K]");
+  expect_refusal(group({plain}),
+                 "the packed weight float32 [7, 16], row-major; x must be [rows, K] and the weight");
+}
+
+// Which pairs of dtypes are multiplied is the device's to say.
+TEST(SchemaTest, MatmulLeavesThePairOfDtypesToTheDevice) {
+  OpCase mixed = group({packed(DType::bf16, 7, 16, 1)});
+  EXPECT_EQ(infer(mixed).specs[0].shape, (Shape{kTokens, 7}));
+  for (const OpSchema* schema : {&kMatmul, &kMatmulGroup}) {
+    mixed.schema = schema;
+    mixed.inputs.resize(schema->input_names.size());
+    try {
+      run_launch(mixed, Isa::scalar);
+      ADD_FAILURE() << "launched";
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(),
+                  HasSubstr(fmt::format("[{}] no kernel of the CPU multiplies float32 activations by "
+                                        "bfloat16 weights in panels",
+                                        schema->name)));
+    }
+  }
+}
+
+TEST(SchemaTest, TheCpuReadsNoScales) {
+  OpCase call = group({packed(DType::f32, 7, 16, 1)});
+  Packing& packing = call.inputs[1].packing;
+  packing.scale = DType::f16;
+  packing.group = 8;
+  call.inputs[1].bytes.resize(packed_size(packing, {7, 16}).bytes());
+  EXPECT_EQ(infer(call).count, 1);
+  try {
+    run_launch(call, Isa::scalar);
+    ADD_FAILURE() << "launched";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("float32 weights in panels/8xf16"));
+  }
+  OpCase two = group({packed(DType::f32, 7, 16, 1), absent(), call.inputs[1]});
+  expect_refusal(two, "weight0 is float32 panels, weight1 float32 panels/8xf16; weights of one call must be");
+  OpCase rows_of_it{.what = "",
+                    .schema = &kEmbedding,
+                    .sizes = kSizes,
+                    .inputs = {integers({kTokens}, {0, 1, 2}), call.inputs[1]}};
+  try {
+    run_launch(rows_of_it, Isa::scalar);
+    ADD_FAILURE() << "launched";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(),
+                HasSubstr("[embedding] no kernel of the CPU reads float32 rows out of panels/8xf16"));
+  }
 }
 
 TEST(SchemaTest, AddRmsNormRefuses) {

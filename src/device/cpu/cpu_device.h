@@ -10,6 +10,7 @@
 #include "core/isa.h"
 #include "core/launch.h"
 #include "core/memory.h"
+#include "device/cpu/weight_packer.h"
 
 namespace reprise {
 
@@ -27,6 +28,7 @@ class CpuDevice : public Device {
   int settling_replays() const final;
   MemorySpace& memory() override { return host_memory(); }
   size_t available_bytes() const override;  // core/process_limits.h
+  const WeightPacker& weight_packer() const final { return packer_; }
   std::unique_ptr<DeviceStream> make_stream() override;
 
   ThreadTeam& team() const { return team_; }
@@ -35,6 +37,7 @@ class CpuDevice : public Device {
  private:
   ThreadTeam& team_;
   Isa isa_;
+  CpuWeightPacker packer_;
 };
 
 // A launch is complete when run() returns.

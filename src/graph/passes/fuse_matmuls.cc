@@ -16,6 +16,13 @@ namespace {
 enum MatmulInput { kMatmulX, kWeight, kBias };
 constexpr size_t kMaxWeights = ops::Outputs::kMax;
 
+// One kernel reads all weights of a group.
+bool packed_alike(const Graph& graph, const Node& a, const Node& b) {
+  const Value& weight = graph.value(a.inputs[kWeight]);
+  const Value& other = graph.value(b.inputs[kWeight]);
+  return weight.dtype == other.dtype && weight.packing == other.packing;
+}
+
 // `first` and the matmuls after it that may run with it, in their order.
 std::vector<NodeId> group_of(const Graph& graph, const Rewrite& rewrite, NodeId first) {
   const Node& matmul = graph.node(first);
@@ -24,8 +31,8 @@ std::vector<NodeId> group_of(const Graph& graph, const Rewrite& rewrite, NodeId 
     const Node& other = graph.node(user);
     const NodeId pair[] = {first, user};
     if (user > first && other.schema == &ops::kMatmul && other.inputs[kMatmulX] == matmul.inputs[kMatmulX] &&
-        other.attrs == matmul.attrs && !rewrite.effects_between(first, user) &&
-        rewrite.may_run_at(first, pair))
+        other.attrs == matmul.attrs && packed_alike(graph, matmul, other) &&
+        !rewrite.effects_between(first, user) && rewrite.may_run_at(first, pair))
       others.push_back(user);
   }
   std::sort(others.begin(), others.end());

@@ -16,13 +16,8 @@ namespace {
 
 constexpr int64_t kPanelRows = 32;
 
-int64_t panels_of(int64_t rows) {
-  return (rows + kPanelRows - 1) / kPanelRows;
-}
-
 size_t panel_bytes(DType dtype, int64_t k) {
-  return static_cast<size_t>(dtype == DType::bf16 ? panels_of(k) * kPanelRows * kPanelRows * 2
-                                                  : k * kPanelRows * 4);
+  return packed_size(packing_of(dtype), {kPanelRows, k}).panel_bytes;
 }
 
 // 4 rows of 4 units at `from`, rows `from_stride` units apart -> 4 columns of 4, `to_stride` units apart.
@@ -104,8 +99,9 @@ void pack(DType dtype, const T* rows, int64_t n0, int64_t n1, int64_t n, int64_t
   REPRISE_CHECK(dtype == DType::f32 || dtype == DType::bf16, "packing to {}", name_of(dtype));
   REPRISE_CHECK(n0 % kPanelRows == 0 && (n1 % kPanelRows == 0 || n1 == n) && n0 <= n1 && n1 <= n,
                 "rows {} to {} of {}", n0, n1, n);
-  std::byte* panel = packed + static_cast<size_t>(n0 / kPanelRows) * panel_bytes(dtype, k);
-  for (int64_t row = n0; row < n1; row += kPanelRows, panel += panel_bytes(dtype, k)) {
+  const size_t bytes = panel_bytes(dtype, k);
+  std::byte* panel = packed + static_cast<size_t>(n0 / kPanelRows) * bytes;
+  for (int64_t row = n0; row < n1; row += kPanelRows, panel += bytes) {
     const int64_t count = std::min(kPanelRows, n1 - row);
     const T* from = rows + (row - n0) * k;
     if (dtype == DType::bf16)
@@ -118,7 +114,7 @@ void pack(DType dtype, const T* rows, int64_t n0, int64_t n1, int64_t n, int64_t
 }  // namespace
 
 size_t packed_bytes(DType dtype, int64_t n, int64_t k) {
-  return static_cast<size_t>(panels_of(n)) * panel_bytes(dtype, k);
+  return packed_size(packing_of(dtype), {n, k}).bytes();
 }
 
 void pack_rows(DType dtype, const float* rows, int64_t n0, int64_t n1, int64_t n, int64_t k,

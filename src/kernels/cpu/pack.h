@@ -10,8 +10,15 @@
 #include <cstdint>
 
 #include "core/dtype.h"
+#include "core/packing.h"
 
 namespace reprise::kernels::cpu {
+
+// How the kernels for activations of `dtype` read their weights: kF32Panels, kBf16Panels, and kRowMajor for
+// a dtype that has no such kernels.
+constexpr Packing packing_of(DType dtype) {
+  return dtype == DType::f32 ? kF32Panels : dtype == DType::bf16 ? kBf16Panels : kRowMajor;
+}
 
 // Bytes of a packed weight; dtype f32 or bf16.
 size_t packed_bytes(DType dtype, int64_t n, int64_t k);

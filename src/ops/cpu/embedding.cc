@@ -1,9 +1,10 @@
 #include "kernels/cpu/embedding.h"
+#include "core/error.h"
 #include "device/cpu/cpu_device.h"
 #include "kernels/cpu/gather.h"
+#include "kernels/cpu/pack.h"
 #include "ops/cpu/launches.h"
 #include "ops/embedding.h"
-#include "ops/packed_weight.h"
 
 namespace reprise::ops::cpu {
 namespace {
@@ -12,10 +13,13 @@ void launch_embedding(const OpCall& call, Stream& stream, std::span<const Tensor
                       WorkspaceAllocator&) {
   const Tensor& ids = call.input(0);
   const Tensor& weight = call.input(1);
+  if (weight.packing != kernels::cpu::packing_of(weight.dtype))
+    throw Error("[embedding] no kernel of the CPU reads {} rows out of {}", name_of(weight.dtype),
+                to_string(weight.packing));
   const kernels::cpu::EmbeddingScalars scalars{.vocab = weight.shape[0].constant,
                                                .k = weight.shape[1].constant};
   stream.launch(kernels::cpu::embedding_kernel(weight.dtype), {.items = ids.shape[0], .grain = 4},
-                {reads(ids), reads_packed(weight), writes(outputs[0])}, scalars);
+                {reads(ids), reads(weight), writes(outputs[0])}, scalars);
 }
 
 void launch_gather(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {

@@ -1,9 +1,10 @@
 #include "kernels/cpu/matmul.h"
+#include "core/error.h"
 #include "core/thread_team.h"
 #include "device/cpu/cpu_device.h"
+#include "kernels/cpu/pack.h"
 #include "ops/cpu/launches.h"
 #include "ops/matmul.h"
-#include "ops/packed_weight.h"
 
 namespace reprise::ops::cpu {
 namespace {
@@ -13,6 +14,12 @@ static_assert(kMaxMatmulSegments == kernels::cpu::kMaxSegments);
 void launch_matmul(const OpCall& call, Stream& stream, std::span<const Tensor> outputs, WorkspaceAllocator&) {
   const Tensor& x = call.input(0);
   const size_t segments = outputs.size();
+  const Tensor& first = call.optional(1);  // the others are packed alike
+  if (first.packing != kernels::cpu::packing_of(x.dtype))
+    throw Error(
+        "[{}] no kernel of the CPU multiplies {} activations by {} weights in {}; load the weights in "
+        "the dtype of the activations, float32 or bfloat16",
+        call.schema.name, name_of(x.dtype), name_of(first.dtype), to_string(first.packing));
   kernels::cpu::MatmulScalars scalars{.rows = x.shape[0],
                                       .k = x.shape[1].constant,
                                       .out = call.dtype(0),
@@ -22,7 +29,7 @@ void launch_matmul(const OpCall& call, Stream& stream, std::span<const Tensor> o
   for (size_t i = 0; i < segments; ++i) {
     const Tensor& weight = call.optional(1 + 2 * static_cast<int>(i));
     scalars.n[i] = weight.shape[0].constant;
-    buffers[1 + 3 * i] = reads_packed(weight);
+    buffers[1 + 3 * i] = reads(weight);
     buffers[2 + 3 * i] = reads(call.optional(2 + 2 * static_cast<int>(i)));
     buffers[3 + 3 * i] = writes(outputs[i]);
   }

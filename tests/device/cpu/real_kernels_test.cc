@@ -8,12 +8,12 @@
 #include "core/profiler.h"
 #include "device/cpu/isa_select.h"
 #include "kernels/cpu/kv_write.h"
+#include "kernels/cpu/pack.h"
 #include "ops/attention.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
-#include "ops/packed_weight.h"
 #include "ops/rotary.h"
 #include "tests/capture/steps.h"
 
@@ -131,9 +131,8 @@ class Transformer {
     std::normal_distribution<float> normal(0, 0.2f);
     std::vector<float> values(static_cast<size_t>(n * k));
     for (float& value : values) value = normal(random_);
-    const Tensor packed =
-        weights_.allocate_bytes(ops::packed_bytes(dtype_, n, k), dtype_, {n, k}, Layout::panels);
-    ops::pack_f32_rows(values.data(), 0, n, packed, packed.data());
+    const Tensor packed = weights_.allocate(dtype_, {n, k}, kernels::cpu::packing_of(dtype_));
+    kernels::cpu::pack_rows(dtype_, values.data(), 0, n, n, k, packed.data());
     return packed;
   }
   Tensor floats(Shape shape, float value) {

@@ -115,8 +115,7 @@ TEST(Compiled, ACompilerForAnotherLevelIsRefused) {
   DecomposingCompiler other(DeviceKind::cpu, "avx2");
   const auto start = [&](EngineServices services) {
     try {
-      Engine engine(small_model(team, device.memory()), services, compiled_config(),
-                    [](const OutputEvent&) {});
+      Engine engine(small_model(team, device), services, compiled_config(), [](const OutputEvent&) {});
     } catch (const Error& error) {
       return std::string(error.what());
     }
@@ -135,7 +134,7 @@ TEST(Compiled, AutoMeasuresItToo) {
   DecomposingCompiler compiler(device);
   EngineConfig config = small_engine_config();
   config.graph.choose_level = true;
-  const auto model = small_model(team, device.memory());
+  const auto model = small_model(team, device);
   const AutoChoice with = choose_graph_config(*model, {device, &compiler}, config.resolved());
   const AutoChoice without = choose_graph_config(*model, EngineServices(device), config.resolved());
   EXPECT_THAT(with.table, Contains(HasSubstr("compiled")));

@@ -170,7 +170,7 @@ TEST(GraphDetectors, DynamicLaunch) {
 struct Bound {
   ThreadTeam team{1};
   TestDevice device{team, Isa::scalar};
-  std::unique_ptr<const models::Model> model = small_model(team, device.memory());
+  std::unique_ptr<const models::Model> model = small_model(team, device);
   EngineConfig config;
   StepLimits limits{.tokens = 64, .seqs = 16, .rows = 16};
   Stream stream{device};

@@ -43,7 +43,7 @@ std::vector<float> scores_of(Runner& runner, bool replayed) {
 TEST(Rows, SeveralTokensOfASequenceAreReadByEveryWayToRun) {
   ThreadTeam team(2);
   TestDevice device(team, Isa::scalar);
-  const auto model = small_model(team, device.memory());
+  const auto model = small_model(team, device);
   graph::DecomposingCompiler compiler(device);
   std::vector<float> expected;
   // One token a row, as prompt log-probabilities have always been computed.

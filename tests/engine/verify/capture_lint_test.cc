@@ -71,7 +71,7 @@ class Broken final : public models::Model {
 CaptureLint lint(Breaks breaks, const EngineConfig& config = small_engine_config()) {
   ThreadTeam team(1);
   TestDevice device(team, Isa::scalar);
-  const Broken model(models::model_skeleton(small_config(), DType::f32, device.memory()), breaks);
+  const Broken model(models::model_skeleton(small_config(), DType::f32, device), breaks);
   return lint_capture(model, EngineServices(device), config.resolved());
 }
 
@@ -99,7 +99,7 @@ TEST(CaptureLint, LaunchesOfALayer) {
     TestDevice device(team, Isa::scalar);
     EngineConfig config = small_engine_config();
     config.graph = {.graph_opt_level = level, .use_cudagraph = true};
-    return lint_capture(*models::model_skeleton(model_config, DType::bf16, device.memory()),
+    return lint_capture(*models::model_skeleton(model_config, DType::bf16, device),
                         EngineServices(device), config.resolved())
         .launches;
   };
@@ -130,7 +130,7 @@ TEST(CaptureLint, CodeThatReadsAValueCannotBeTraced) {
 TEST(MemoryAdvice, TheMemoryThatItNamesIsTheLeastThatFits) {
   ThreadTeam team(1);
   TestDevice device(team, Isa::scalar);
-  const auto model = models::model_skeleton(small_config(), DType::f32, device.memory());
+  const auto model = models::model_skeleton(small_config(), DType::f32, device);
   const EngineConfig config = small_engine_config();
   constexpr size_t kMiB = size_t{1} << 20;
   EXPECT_FALSE(predict_memory(*model, EngineServices(device), config, 2 * kMiB).fits);
@@ -144,7 +144,7 @@ TEST(MemoryAdvice, TheMemoryThatItNamesIsTheLeastThatFits) {
 
 TEST(MemoryPlan, SkeletonPlansWhatTheModelHolds) {
   SmallEngine real;
-  const auto skeleton = models::model_skeleton(small_config(), DType::f32, real.device.memory());
+  const auto skeleton = models::model_skeleton(small_config(), DType::f32, real.device);
   const MemoryPrediction plan =
       predict_memory(*skeleton, EngineServices(real.device), small_engine_config(), size_t{1} << 30);
   EXPECT_TRUE(plan.fits);

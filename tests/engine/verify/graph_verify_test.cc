@@ -294,7 +294,7 @@ TEST(GraphBackend, WorkspaceOfAnOpThatCannotBeCapturedIsPlanned) {
       EXPECT_GT(engine.engine.stats().steps.split, 3);
       const size_t rows = 256;  // max_num_batched_tokens is at least that
       EXPECT_GE(engine.engine.memory().arena_bytes, without + rows * 1000 * 4);
-      const auto model = small_model(engine.team, engine.device.memory(), DType::f32, kProbeFamily);
+      const auto model = small_model(engine.team, engine.device, DType::f32, kProbeFamily);
       Runner runner(*model, EngineServices(engine.device), config_of(graph).resolved(), size_t{1} << 30);
       while (runner.graph().capture_next()) {
       }

@@ -72,7 +72,8 @@ INSTANTIATE_TEST_SUITE_P(All, EqualFamily, testing::ValuesIn(kFamilies),
 TEST_P(EqualFamily, EachPassLeavesTheBits) {
   ThreadTeam team(1);
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    const auto model = models::load_model(step_config(GetParam()), nullptr, dtype, team, host_memory());
+    CpuDevice home(team, Isa::scalar);
+    const auto model = models::load_model(step_config(GetParam()), nullptr, dtype, team, home);
     StepBuffers buffers(*model);
     for (const Isa isa : levels()) {
       CpuDevice device(team, isa);
@@ -91,9 +92,9 @@ TEST_P(EqualFamily, FewerLaunchesALayer) {
     weights::ModelConfig config = step_config(GetParam());
     config.num_layers = layers;
     config.layer_has_window.assign(config.layer_has_window.empty() ? 0 : static_cast<size_t>(layers), true);
-    const auto model = models::load_model(config, nullptr, DType::f32, team, host_memory());
-    StepBuffers buffers(*model);
     CpuDevice device(team, Isa::scalar);
+    const auto model = models::load_model(config, nullptr, DType::f32, team, device);
+    StepBuffers buffers(*model);
     Stream stream(device);
     EagerFolder folder(stream);
     PassContext context{.folder = &folder, .max_model_len = kMaxModelLen};

@@ -97,8 +97,7 @@ class BitsOfARun {
       : team_(1),
         device_(team_, cpu::available_isas().back()),
         stream_(device_),
-        model_(
-            models::load_model(step_config("LlamaForCausalLM"), nullptr, DType::f32, team_, host_memory())),
+        model_(models::load_model(step_config("LlamaForCausalLM"), nullptr, DType::f32, team_, device_)),
         buffers_(*model_) {}
 
   template <typename Body>

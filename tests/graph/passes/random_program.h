@@ -7,12 +7,12 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/cpu/pack.h"
 #include "ops/attention.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
-#include "ops/packed_weight.h"
 #include "ops/rotary.h"
 #include "tests/graph/step_model.h"
 
@@ -51,9 +51,8 @@ class RandomProgram {
   Tensor matrix(int64_t n, int64_t k) {
     std::vector<float> rows(static_cast<size_t>(n * k));
     for (float& value : rows) value = 0.2f * real();
-    const Tensor packed =
-        weights_.allocate_bytes(ops::packed_bytes(dtype_, n, k), dtype_, Shape{n, k}, Layout::panels);
-    ops::pack_f32_rows(rows.data(), 0, n, packed, packed.data());
+    const Tensor packed = weights_.allocate(dtype_, Shape{n, k}, kernels::cpu::packing_of(dtype_));
+    kernels::cpu::pack_rows(dtype_, rows.data(), 0, n, n, k, packed.data());
     return packed;
   }
   // A constant vector that is computed, for folding.
