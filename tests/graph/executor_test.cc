@@ -181,11 +181,11 @@ TEST(Executor, ServesWorkspace) {
     CpuDevice device(team, Isa::scalar);
     const auto model = models::load_model(config, nullptr, dtype, team, device);
     Stream stream(device);
-    StepBuffers a(*model, {4, 4}, 256), b(*model, {4, 4}, 256);
+    StepBuffers a(*model, {4, 4, 4}, 256), b(*model, {4, 4, 4}, 256);
     const Graph graph = trace_model(*model, b);
-    const std::vector<Workspace> workspaces = measure_workspaces(graph, {4, 4}, stream);
+    const std::vector<Workspace> workspaces = measure_workspaces(graph, {4, 4, 4}, stream);
     EXPECT_EQ(workspaces.size(), 2u);
-    const MemoryPlan plan = plan_memory(graph, {4, 4}, workspaces);
+    const MemoryPlan plan = plan_memory(graph, {4, 4, 4}, workspaces);
     const MemoryRange memory(host_memory(), plan.bytes);
     Executor executor(graph, plan, memory.data(), stream);
     StepArena arena(host_memory(), size_t{16} << 20);
@@ -203,7 +203,7 @@ TEST(Executor, ServesWorkspace) {
       ASSERT_EQ(std::memcmp(output.logits.data(), executor.output("logits").data(), 101 * 4), 0) << position;
     }
     // Without the plan it says what is missing.
-    Executor unplanned(graph, plan_memory(graph, {4, 4}, {}), memory.data(), stream);
+    Executor unplanned(graph, plan_memory(graph, {4, 4, 4}, {}), memory.data(), stream);
     try {
       unplanned.run();
       FAIL();

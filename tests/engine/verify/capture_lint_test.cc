@@ -99,8 +99,8 @@ TEST(CaptureLint, LaunchesOfALayer) {
     TestDevice device(team, Isa::scalar);
     EngineConfig config = small_engine_config();
     config.graph = {.graph_opt_level = level, .use_cudagraph = true};
-    return lint_capture(*models::model_skeleton(model_config, DType::bf16, device),
-                        EngineServices(device), config.resolved())
+    return lint_capture(*models::model_skeleton(model_config, DType::bf16, device), EngineServices(device),
+                        config.resolved())
         .launches;
   };
   for (const char* family : {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM",
