@@ -47,7 +47,7 @@ struct LoadOptions {
   int threads = 0;              // >= 0; 0: every core this process may use
   int64_t max_model_len = 0;    // positions a sequence may have; 0: 2048, or fewer if the model has fewer
   int64_t max_num_seqs = 8;     // >= 1, sequences in a step
-  int64_t max_num_batched_tokens = 0;   // >= 0, tokens in a step; 0: 8192
+  int64_t max_num_batched_tokens = 0;   // >= 0, tokens in a step; 0: 512
   bool enable_chunked_prefill = true;   // long prompts are split over several steps
   int64_t block_size = 64;              // positions per KV block, a multiple of 16
   int64_t num_gpu_blocks_override = 0;  // KV blocks; 0: from kv_cache_memory

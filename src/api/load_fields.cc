@@ -42,7 +42,7 @@ const LoadField kFields[] = {
      [](Options& o, const Text& v) { o.max_model_len = parse_integer(v, 0, kMost); }},
     {"max_num_seqs", LoadForm::number, kModel, "sequences in a step",
      [](Options& o, const Text& v) { o.max_num_seqs = parse_integer(v, 1, kMost); }},
-    {"max_num_batched_tokens", LoadForm::number, kModel, "tokens in a step; 0: 8192",
+    {"max_num_batched_tokens", LoadForm::number, kModel, "tokens in a step; 0: 512",
      [](Options& o, const Text& v) { o.max_num_batched_tokens = parse_integer(v, 0, kMost); }},
     {"enable_chunked_prefill", LoadForm::on_flag, kModel, "split long prompts over several steps (on)",
      [](Options& o, const Text& v) { o.enable_chunked_prefill = parse_boolean(v); }},

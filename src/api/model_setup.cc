@@ -27,6 +27,7 @@ engine::EngineConfig engine_config(const LoadOptions& options, const weights::Mo
                              ? options.max_model_len
                              : std::min(kDefaultModelLen, model.max_position_embeddings);
   config.max_num_seqs = options.max_num_seqs;
+  config.device_batched_tokens = CpuDevice::kBatchedTokens;
   if (options.max_num_batched_tokens > 0) config.max_num_batched_tokens = options.max_num_batched_tokens;
   config.enable_chunked_prefill = options.enable_chunked_prefill;
   config.block_size = options.block_size;

@@ -27,7 +27,8 @@ EngineConfig EngineConfig::resolved() const {
   require(block_size >= 16 && block_size <= 1024 && block_size % 16 == 0, "block-size", block_size,
           "a multiple of 16, at most 1024");
   if (!out.max_num_batched_tokens.has_value())
-    out.max_num_batched_tokens = enable_chunked_prefill ? 8192 : std::max<int64_t>(8192, max_model_len);
+    out.max_num_batched_tokens =
+        std::max({device_batched_tokens, max_num_seqs, enable_chunked_prefill ? 0 : max_model_len});
   // A step can't hold more than all sequences at full length: what is beyond would only enlarge the arena.
   const int64_t useful = std::max(max_num_seqs, std::min(max_num_seqs * max_model_len, kMost));
   out.max_num_batched_tokens = std::min(*out.max_num_batched_tokens, useful);

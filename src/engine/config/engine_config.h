@@ -13,8 +13,10 @@ namespace reprise::engine {
 struct EngineConfig {
   int64_t max_model_len = 2048;  // positions a sequence may have, prompt and output
   int64_t max_num_seqs = 8;      // sequences in a step, [1, 4096]
-  // Tokens in a step. Absent: 8192, or max_model_len where that is more and prompts aren't chunked.
+  // Tokens in a step. Absent: device_batched_tokens, but at least a token a sequence and, where prompts aren't
+  // chunked, max_model_len.
   std::optional<int64_t> max_num_batched_tokens = {};
+  int64_t device_batched_tokens = 512;  // a step that long does not hold the streams of the others for too long
   bool enable_chunked_prefill = true;
   int64_t max_num_partial_prefills = 1;   // prompts in the middle of their prefill at a time
   int64_t max_long_partial_prefills = 1;  // of these, long ones

@@ -85,10 +85,11 @@ TEST(SamplingParams, NamesFieldValueAndRange) {
 
 TEST(EngineConfig, FillsInTheDefaults) {
   const EngineConfig config = EngineConfig{.max_model_len = 4096, .max_num_seqs = 8}.resolved();
-  EXPECT_EQ(config.max_num_batched_tokens, 8192);
+  EXPECT_EQ(config.max_num_batched_tokens, 512);
   EXPECT_EQ(config.long_prefill_token_threshold, 163);
   const EngineConfig whole = EngineConfig{.max_model_len = 20000, .enable_chunked_prefill = false}.resolved();
   EXPECT_EQ(whole.max_num_batched_tokens, 20000);
+  EXPECT_EQ(EngineConfig{.max_num_seqs = 600}.resolved().max_num_batched_tokens, 600) << "a token a sequence";
   const EngineConfig small = EngineConfig{.max_model_len = 100, .max_num_seqs = 2}.resolved();
   EXPECT_EQ(small.max_num_batched_tokens, 200)
       << "more tokens than all sequences have would only cost memory";
