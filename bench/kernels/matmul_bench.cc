@@ -60,9 +60,7 @@ Tensor filled(HeapStore& store, DType dtype, int64_t rows, int64_t columns) {
 class Layer {
  public:
   Layer(const MatmulShape& shape, DType dtype, Isa isa, int64_t rows, int workers, const Tensor& x)
-      : kernel_(matmul_kernel(isa, dtype)),
-        dims_(matmul_dims(shape.n, workers)),
-        store_(BufferKind::weight, host_memory()) {
+      : kernel_(matmul_kernel(isa, dtype)), store_(BufferKind::weight, host_memory()) {
     scalars_ = {.rows = rows, .k = shape.k, .out = dtype, .segments = static_cast<int32_t>(shape.n.size())};
     buffers_.push_back(reads(x));
     for (size_t i = 0; i < shape.n.size(); ++i) {
@@ -86,6 +84,7 @@ class Layer {
       buffers_.push_back(writes(weights_.back()));
       bytes_ += static_cast<int64_t>(bytes);
     }
+    dims_ = cut_matmul(scalars_, workers);
   }
 
   void run(Stream& stream) const { stream.launch(kernel_, dims_, buffers_, scalars_); }

@@ -110,7 +110,7 @@ struct TeamReplay::Impl {
     if (items > 0) run_items(node, context, 0, items);
   }
   int64_t items_of(const ReplayNode& node, StepSizes sizes) const {
-    const int64_t items = node.dims.items.eval(sizes);
+    const int64_t items = node.dims.work_items(sizes);
     return fault_is_on(Fault::replay_loses_last_item, &node - plan.nodes().data()) ? items - 1 : items;
   }
 
