@@ -34,6 +34,9 @@ std::string difference_of(const Recording& a, const RecordedLaunch& in_a, const 
     return fmt::format("dims: items {} and {}", to_string(in_a.dims.items), to_string(in_b.dims.items));
   if (in_a.dims.grain != in_b.dims.grain)
     return fmt::format("dims: grain {} and {}", in_a.dims.grain, in_b.dims.grain);
+  if (in_a.dims.rows != in_b.dims.rows || in_a.dims.rows_per_block != in_b.dims.rows_per_block)
+    return fmt::format("dims: rows {} by {} and {} by {}", to_string(in_a.dims.rows),
+                       in_a.dims.rows_per_block, to_string(in_b.dims.rows), in_b.dims.rows_per_block);
   if (in_a.dims.grid != in_b.dims.grid)
     return fmt::format("dims: grid {} and {}", text_of(in_a.dims.grid), text_of(in_b.dims.grid));
   const auto buffers_a = a.buffers_of(in_a), buffers_b = b.buffers_of(in_b);

@@ -96,9 +96,11 @@ std::string to_text(const Recording& recording) {
   std::string text;
   for (size_t i = 0; i < recording.launches().size(); ++i) {
     const RecordedLaunch& launch = recording.launches()[i];
-    text +=
-        fmt::format("{} {} {} {} items={} grain={} scalars={}", i, or_dash(launch.layer), or_dash(launch.op),
-                    launch.kernel.name, to_string(launch.dims.items), launch.dims.grain, launch.scalar_bytes);
+    text += fmt::format("{} {} {} {} items={} grain={}", i, or_dash(launch.layer), or_dash(launch.op),
+                        launch.kernel.name, to_string(launch.dims.items), launch.dims.grain);
+    if (launch.dims.rows != Dim(1))
+      text += fmt::format(" rows={}/{}", to_string(launch.dims.rows), launch.dims.rows_per_block);
+    text += fmt::format(" scalars={}", launch.scalar_bytes);
     for (const RecordedBuffer& buffer : recording.buffers_of(launch))
       text += buffer.absent ? " absent"
                             : fmt::format(" {} {}[{}]", letters_of(buffer.access), place_of(buffer),

@@ -66,8 +66,8 @@ class Recording {
 // Where an argument lies: "arena+4096", "weight#3+64", "absent".
 std::string place_of(const RecordedBuffer& buffer);
 
-// One line for each launch: "3 layers.0.mlp matmul matmul_bf16 items=4*T grain=2 scalars=40 r
-// arena+4096[128*T] ...".
+// One line for each launch: "3 layers.0.mlp matmul matmul_bf16 items=32 grain=2 rows=T/64 scalars=40 r
+// arena+4096[128*T] ..."; rows only where items are cut by them.
 std::string to_text(const Recording& recording);
 
 class Recorder final : public LaunchSink {

@@ -78,10 +78,18 @@ struct Grid {
   bool operator==(const Grid&) const = default;
 };
 
+// `items` work items for each of ceil(rows / rows_per_block) blocks of rows; those of the first block come
+// first. Both factors may depend on the step, which one affine number of items could not say.
 struct LaunchDims {
-  Dim items;          // how many work items the launch has; 0 runs nothing
-  int64_t grain = 1;  // a worker takes at least so many at once; 1 or more
-  Grid grid = {};     // where the device has workers, not blocks: unused
+  Dim items;                   // of a block; 0 runs nothing
+  int64_t grain = 1;           // a worker takes at least so many items at once; 1 or more
+  Dim rows = 1;                // 0 runs nothing
+  int64_t rows_per_block = 1;  // 1 or more
+  Grid grid = {};              // where the device has workers, not blocks: unused
+
+  int64_t work_items(const StepSizes& sizes) const {
+    return items.eval(sizes) * ((rows.eval(sizes) + rows_per_block - 1) / rows_per_block);
+  }
 };
 
 enum class Access : uint8_t { read, write, read_write };

@@ -11,15 +11,23 @@ namespace reprise {
 
 inline constexpr std::chrono::microseconds kSpin{30};
 
+// Whether `done()` came true within a microsecond or a few: most waits are that short, and what a worker does
+// about those that are not costs the others time.
+template <typename Done>
+bool spin_briefly(Done&& done) {
+  for (int i = 0; i < 64; ++i) {
+    if (done()) return true;
+    _mm_pause();
+  }
+  return false;
+}
+
 // Whether `done()` came true within kSpin.
 template <typename Done>
 bool spin_until(Done&& done) {
   std::chrono::steady_clock::time_point deadline{};  // set after a first round: most waits are shorter
   for (;;) {
-    for (int i = 0; i < 64; ++i) {
-      if (done()) return true;
-      _mm_pause();
-    }
+    if (spin_briefly(done)) return true;
     const auto now = std::chrono::steady_clock::now();
     if (deadline == std::chrono::steady_clock::time_point{})
       deadline = now + kSpin;

@@ -27,6 +27,7 @@ FlushDenormals::~FlushDenormals() {
 ThreadTeam::ThreadTeam(int size) : size_(size == 0 ? usable_cores() : size) {
   if (size_ < 1 || size_ > kMostThreads)
     throw Error("[thread team] {} threads asked for; use 1 to {}", size, kMostThreads);
+  first_shares_ = std::make_unique<FirstShare[]>(static_cast<size_t>(size_));
   try {
     for (int worker = 1; worker < size_; ++worker)
       threads_.emplace_back([this, worker] { worker_loop(worker); });
@@ -51,24 +52,55 @@ void ThreadTeam::stop() {
   for (auto& thread : threads_) thread.join();
 }
 
-// Claims and runs chunks of job `generation` until none is left. False when another job is on.
-bool ThreadTeam::work(uint32_t generation, int worker) {
+// The job of that generation; nothing where another one is on, or a fork.
+std::optional<ThreadTeam::Work> ThreadTeam::work_of(uint32_t generation) const {
+  const auto is_on = [&] {
+    const uint64_t claim = claim_.load(std::memory_order_acquire);
+    return static_cast<uint32_t>(claim >> 32) == generation && static_cast<uint32_t>(claim) != UINT32_MAX;
+  };
+  if (!is_on()) return std::nullopt;
+  const Work work{job_.function.load(std::memory_order_acquire),
+                  job_.argument.load(std::memory_order_acquire),
+                  Cut(job_.items.load(std::memory_order_acquire), job_.grain.load(std::memory_order_acquire)),
+                  job_.number.load(std::memory_order_acquire)};
+  // run() closes the claim before it rewrites a field, so who has read a new field sees that here.
+  return is_on() ? std::optional(work) : std::nullopt;
+}
+
+// Runs the first share of `owner` unless it is taken; how many units that were.
+uint32_t ThreadTeam::run_first_share(const Work& work, int owner, int worker) {
+  const uint32_t first = work.cut.first_share(owner, size_), end = work.cut.first_share(owner + 1, size_);
+  if (first == end) return 0;
+  std::atomic<uint64_t>& taken = first_shares_[static_cast<size_t>(owner)].taken;
+  uint64_t seen = taken.load(std::memory_order_acquire);
+  do {
+    if (seen >= work.number) return 0;
+    // Success proves that the job is still this one: it can't be complete without these units.
+  } while (
+      !taken.compare_exchange_weak(seen, work.number, std::memory_order_acq_rel, std::memory_order_acquire));
+  work.function(work.argument, work.cut.begin(first), work.cut.end(end), worker);
+  return end - first;
+}
+
+// Runs this worker's first share and then chunks of job `generation` until none is left.
+void ThreadTeam::work(uint32_t generation, int worker) {
+  const std::optional<Work> job = work_of(generation);
+  if (!job) return;
+  uint32_t done = run_first_share(*job, worker, worker);
   for (;;) {
     uint64_t claim = claim_.load(std::memory_order_acquire);
-    if (static_cast<uint32_t>(claim >> 32) != generation) return false;
-    const auto function = job_.function.load(std::memory_order_acquire);
-    void* argument = job_.argument.load(std::memory_order_acquire);
-    const int64_t items = job_.items.load(std::memory_order_acquire);
-    const Cut cut(items, job_.grain.load(std::memory_order_acquire));
     const auto first = static_cast<uint32_t>(claim);
-    if (first >= cut.units) return true;
-    const uint32_t count = cut.share(first, size_);
-    // Success proves that the job is still this one: run() closes the claim before it rewrites a field, so a
-    // worker that has read a new field can't succeed with the old claim.
+    if (static_cast<uint32_t>(claim >> 32) != generation || first >= job->cut.units) break;
+    const uint32_t count = job->cut.share(first, size_);
     if (!claim_.compare_exchange_weak(claim, claim + count, std::memory_order_acq_rel)) continue;
-    function(argument, cut.begin(first), cut.end(first + count), worker);
-    if (units_left_.fetch_sub(count, std::memory_order_acq_rel) == count) units_left_.notify_one();
+    job->function(job->argument, job->cut.begin(first), job->cut.end(first + count), worker);
+    done += count;
   }
+  complete(done);
+}
+
+void ThreadTeam::complete(uint32_t units) {
+  if (units > 0 && units_left_.fetch_sub(units, std::memory_order_acq_rel) == units) units_left_.notify_one();
 }
 
 void ThreadTeam::run(Function function, void* argument, int64_t items, int64_t grain) {
@@ -80,18 +112,23 @@ void ThreadTeam::run(Function function, void* argument, int64_t items, int64_t g
     return;
   }
   const uint32_t generation = generation_.load(std::memory_order_relaxed) + 1;
+  const Work job{function, argument, cut, job_.number.load(std::memory_order_relaxed) + 1};
   // Closed to workers that come late from the last job and would take the new fields for the old ones.
   claim_.store(static_cast<uint64_t>(generation) << 32 | UINT32_MAX, std::memory_order_relaxed);
   job_.function.store(function, std::memory_order_release);
   job_.argument.store(argument, std::memory_order_release);
   job_.items.store(items, std::memory_order_release);
   job_.grain.store(cut.grain, std::memory_order_release);
+  job_.number.store(job.number, std::memory_order_release);
   units_left_.store(cut.units, std::memory_order_relaxed);
-  claim_.store(static_cast<uint64_t>(generation) << 32, std::memory_order_release);
+  claim_.store(static_cast<uint64_t>(generation) << 32 | cut.first_share(size_, size_),
+               std::memory_order_release);
   announce(generation);
 
   work(generation, 0);
   const auto done = [this] { return units_left_.load(std::memory_order_acquire) == 0; };
+  if (spin_briefly(done)) return;
+  for (int owner = 1; owner < size_; ++owner) complete(run_first_share(job, owner, 0));
   if (!spin_until(done))
     for (uint32_t left = units_left_.load(std::memory_order_acquire); left != 0;
          left = units_left_.load(std::memory_order_acquire))

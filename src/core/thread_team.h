@@ -1,7 +1,8 @@
-// A fixed team of workers for fork-join over ranges of work items. The caller is worker 0 and works too.
-// Items are claimed in chunks from one atomic word, so a worker that the system has suspended before it
-// claimed anything delays nobody. Chunks shrink with what is left: large ones first, which read memory as
-// one stream, small ones last, so that the workers finish together. Workers spin briefly between jobs, then
+// A fixed team of workers for fork-join over ranges of work items. The caller is worker 0 and works too. Each
+// worker has a first share, which it takes in a cache line of its own; the rest is claimed in chunks from one
+// atomic word. The caller takes the first share of a worker that is away (the system may have suspended it),
+// so that it delays nobody. Chunks shrink with what is left: large ones first, which read memory as one
+// stream, small ones last, so that the workers finish together. Workers spin briefly between jobs, then
 // sleep; nothing is allocated per job.
 #pragma once
 
@@ -11,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <type_traits>
 #include <vector>
@@ -32,7 +34,8 @@ class FlushDenormals {
   unsigned saved_;
 };
 
-// How work items are cut: units of `grain` items, of which a claim takes a share of what is left.
+// How work items are cut: units of `grain` items. Each worker has a first share, three quarters of the units
+// in all or one each; of what is behind those a claim takes a share of what is left.
 struct Cut {
   static constexpr uint32_t kMostUnits = 0xffff;  // so that units and claims fit into parts of a word
 
@@ -45,6 +48,11 @@ struct Cut {
         grain(std::max({int64_t{1}, least, (of + kMostUnits - 1) / kMostUnits})),
         units(static_cast<uint32_t>((std::max<int64_t>(of, 1) + grain - 1) / grain)) {}
 
+  // First units of the first share of `worker`; of `workers` itself: of what is behind all of them.
+  uint32_t first_share(int worker, int workers) const {
+    const uint32_t each = std::max(1u, units * 3 / static_cast<uint32_t>(4 * workers));
+    return std::min(units, static_cast<uint32_t>(worker) * each);
+  }
   uint32_t share(uint32_t first, int workers) const {
     const auto parts = static_cast<uint32_t>(4 * workers);
     return ((units - first) * 3 + parts - 1) / parts;
@@ -106,6 +114,17 @@ class ThreadTeam {
     std::atomic<void*> argument{nullptr};
     std::atomic<int64_t> items{0};
     std::atomic<int64_t> grain{1};
+    std::atomic<uint64_t> number{0};  // counts the jobs of run()
+  };
+  // The same as a worker has read it.
+  struct Work {
+    Function function;
+    void* argument;
+    Cut cut;
+    uint64_t number;
+  };
+  struct alignas(64) FirstShare {
+    std::atomic<uint64_t> taken{0};  // number of the last job of which it is taken
   };
 
   // What fork() gives to the workers, copied word by word for the same reason.
@@ -123,10 +142,14 @@ class ThreadTeam {
   void open_fork(Enter enter, const void* job, size_t bytes, int workers);
   void close_fork();
   void enter_fork(uint32_t generation, int worker);
-  bool work(uint32_t generation, int worker);
+  std::optional<Work> work_of(uint32_t generation) const;
+  void work(uint32_t generation, int worker);
+  uint32_t run_first_share(const Work& work, int owner, int worker);
+  void complete(uint32_t units);
 
   int size_;
   Job job_;
+  std::unique_ptr<FirstShare[]> first_shares_;  // by worker
   Fork fork_;
   alignas(64) std::atomic<uint64_t> claim_{0};       // generation << 32 | next unit
   alignas(64) std::atomic<uint32_t> generation_{0};  // what parked workers wait on

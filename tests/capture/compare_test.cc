@@ -12,6 +12,7 @@ namespace {
 struct Variant {
   int64_t items = 4;
   int64_t grain = 1;
+  int64_t rows_per_block = 1;
   uint32_t salt = 1;
   int64_t word = 0;
   Shape shape{4};
@@ -28,7 +29,11 @@ struct Compare : testing::Test {
       const LayerScope in_layer(variant.layer);
       const OpScope in_op("attention");
       for (int i = 1; i < variant.launches; ++i)
-        step.stream.launch(kMixInto, {.items = variant.items, .grain = variant.grain},
+        step.stream.launch(kMixInto,
+                           {.items = variant.items,
+                            .grain = variant.grain,
+                            .rows = kTokens,
+                            .rows_per_block = variant.rows_per_block},
                            {updates(step.block.at(variant.word, variant.shape))},
                            MixScalars{.salt = variant.salt});
     });
@@ -68,6 +73,7 @@ TEST_F(Compare, WhatAnotherDeviceLaunchesBelongsToTheComparison) {
 TEST_F(Compare, WhatDependsOnDataIsNamed) {
   expect({.items = 8}, "dims: items 4 and 8");
   expect({.grain = 2}, "dims: grain 1 and 2");
+  expect({.rows_per_block = 8}, "dims: rows T by 1 and T by 8");
   expect({.salt = 9}, "scalars at byte 0");
   const uint64_t id = step.block.at(0, {4}).buffer->id;
   expect({.word = 16}, fmt::format("buffer 0: state#{0}+0 and state#{0}+64", id));

@@ -52,13 +52,16 @@ TEST(Recording, ReadsAsText) {
                          {writes(dry), reads(Tensor{}), reads(step.block.at(3, {kSeqs}))}, MixScalars{});
     }
     step.update(step.block.at(0, {4}), 1);
+    step.stream.launch(kMixInto, {.items = 4, .rows = kTokens, .rows_per_block = 64},
+                       {updates(step.block.at(0, {4}))}, MixScalars{});
   });
   const uint64_t id = step.block.at(0, {4}).buffer->id;
   EXPECT_EQ(
       to_text(recording),
       fmt::format(
           "0 layers.0.mlp mix_op mix items=4*T grain=2 scalars=24 w arena+0[16*T] absent r state#{0}+12[4*S]\n"
-          "1 layers.0.mlp - mix_into items=4 grain=1 scalars=24 rw state#{0}+0[16]\n",
+          "1 layers.0.mlp - mix_into items=4 grain=1 scalars=24 rw state#{0}+0[16]\n"
+          "2 layers.0.mlp - mix_into items=4 grain=1 rows=T/64 scalars=24 rw state#{0}+0[16]\n",
           id));
 }
 

@@ -30,6 +30,51 @@ TEST(ThreadTeam, EveryItemRunsOnce) {
   }
 }
 
+TEST(ThreadTeam, FirstSharesAreEqualAndLeaveARest) {
+  for (const int workers : {2, 3, 64})
+    for (const int64_t items : {2, 40, 64, 192, 1000}) {
+      const Cut cut(items, 1);
+      const uint32_t each = cut.first_share(1, workers);
+      EXPECT_GE(each, 1u);
+      for (int worker = 0; worker < workers; ++worker)
+        EXPECT_EQ(cut.first_share(worker + 1, workers),
+                  std::min<uint32_t>(cut.units, cut.first_share(worker, workers) + each));
+      if (items >= 4 * workers) {
+        EXPECT_LE(cut.first_share(workers, workers), cut.units * 3 / 4);
+      }
+    }
+}
+
+// A worker that is held up elsewhere: the others do its first share as well.
+TEST(ThreadTeam, AWorkerThatIsAwayDelaysNobody) {
+  ThreadTeam team(2);
+  struct Hold {
+    std::atomic<bool>*entered, *released;
+  };
+  std::atomic<bool> entered{false}, released{false};
+  const Hold hold{&entered, &released};
+  team.fork(
+      [hold](int worker) {
+        if (worker == 1) {
+          *hold.entered = true;
+          while (!*hold.released) std::this_thread::yield();
+        } else {
+          while (!*hold.entered) std::this_thread::yield();
+        }
+      },
+      2);
+  for (const int64_t items : {2, 3, 100}) {
+    std::vector<int> seen(static_cast<size_t>(items));
+    team.parallel_for(items, 1, [&](int64_t begin, int64_t end, int worker) {
+      EXPECT_EQ(worker, 0);
+      for (int64_t i = begin; i < end; ++i) ++seen[static_cast<size_t>(i)];
+    });
+    EXPECT_EQ(seen, std::vector<int>(static_cast<size_t>(items), 1));
+  }
+  released = true;
+  team.wait_until_left();
+}
+
 TEST(ThreadTeam, WorkersWakeAfterTheyParked) {
   ThreadTeam team(3);
   for (int i = 0; i < 20; ++i) {

@@ -73,21 +73,21 @@ struct Level {
   MatmulFunction emulated = nullptr;
 };
 
-// Outputs of every segment, as floats; the items are cut at `cuts`.
+// Outputs of every segment, as floats; the items are cut at `cuts`, the rows for a team of `workers` (1: not
+// at all).
 inline std::vector<Matrix> multiply(const Level& level, DType dtype, DType out, const Matrix& x,
-                                    std::span<const Segment> segments, std::vector<int64_t> cuts = {}) {
+                                    std::span<const Segment> segments, std::vector<int64_t> cuts = {},
+                                    int workers = 1) {
   const auto x_bytes = x.bytes(dtype);
   MatmulScalars scalars{
       .rows = kTokens, .k = x.columns, .out = out, .segments = static_cast<int32_t>(segments.size())};
   std::vector<std::unique_ptr<Aligned>> packed;
   std::vector<std::vector<std::byte>> outs;
   std::vector<std::byte*> buffers = {const_cast<std::byte*>(x_bytes.data())};
-  int64_t items = 0;
   for (const Segment& segment : segments) {
     const int64_t n = segment.weight.rows;
     const size_t index = packed.size();
     scalars.n[index] = n;
-    items += matmul_panels(n);
     packed.push_back(std::make_unique<Aligned>(packed_bytes(dtype, n, x.columns)));
     const auto source = segment.weight.bytes(dtype);
     if (dtype == DType::bf16)
@@ -104,14 +104,13 @@ inline std::vector<Matrix> multiply(const Level& level, DType dtype, DType out, 
     buffers.push_back(outs.back().data());
   }
 
+  const StepSizes sizes{.tokens = x.rows, .seqs = 0};
+  const int64_t items = cut_matmul(scalars, workers).work_items(sizes);
   Aligned scratch(KernelContext::kScratchBytes);
   std::memset(scratch.data, 0xff,
               KernelContext::kScratchBytes);  // NaN: what is read without being written shows
-  const KernelContext context{.sizes = {.tokens = x.rows, .seqs = 0},
-                              .buffers = buffers.data(),
-                              .scalars = &scalars,
-                              .scratch = scratch.data,
-                              .worker = 0};
+  const KernelContext context{
+      .sizes = sizes, .buffers = buffers.data(), .scalars = &scalars, .scratch = scratch.data, .worker = 0};
   MatmulCall call{.x = x_bytes.data(),
                   .rows = x.rows,
                   .k = x.columns,

@@ -155,6 +155,41 @@ TEST_P(Matmul, ChainsEqualTheScalarLevel) {
   }
 }
 
+// A team for which the panels alone are too few: rows are cut as well, and no bit depends on it.
+TEST(MatmulRows, MayBeCut) {
+  const FlushDenormals flush;
+  const int64_t k = 72;
+  const std::vector<int64_t> cuts = {1, 2, 9, 10, 11, 23};
+  for (DType dtype : {DType::f32, DType::bf16}) {
+    const std::vector<Segment> segments = {random_segment(dtype, 70, k, true, 40),
+                                           random_segment(dtype, 33, k, false, 41)};
+    for (Isa isa : reprise::cpu::available_isas())
+      for (int64_t rows : {130, 161, 512}) {
+        const Matrix x = Matrix::random(dtype, rows, k, 42);
+        const auto whole = multiply({isa}, dtype, dtype, x, segments);
+        const auto cut = multiply({isa}, dtype, dtype, x, segments, cuts, 64);
+        for (size_t i = 0; i < segments.size(); ++i)
+          EXPECT_TRUE(same_bits(whole[i], cut[i]))
+              << rows << " rows at " << name_of(isa) << ", segment " << i;
+      }
+  }
+}
+
+// 512 rows by 1,024 outputs: 32 panels, which keep no more workers busy.
+TEST(MatmulRows, AreWorkForALargeTeam) {
+  MatmulScalars scalars{.rows = kTokens, .k = 2048, .n = {1024}};
+  const LaunchDims dims = cut_matmul(scalars, 64);
+  EXPECT_GE(dims.work_items({.tokens = 512, .seqs = 1}), 4 * 64);
+  EXPECT_EQ(dims.grain, 1);
+  EXPECT_EQ(dims.work_items({.tokens = 1, .seqs = 1}), 32);
+  EXPECT_EQ(dims.work_items({.tokens = 0, .seqs = 0}), 0);
+  EXPECT_EQ(dims.rows_per_block, scalars.rows_per_block);
+
+  MatmulScalars small{.rows = kTokens, .k = 2048, .n = {1024}};
+  EXPECT_EQ(cut_matmul(small, 2).work_items({.tokens = 512, .seqs = 1}), 32);
+  EXPECT_EQ(small.rows_per_block, 0);
+}
+
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
   for (DType dtype : {DType::f32, DType::bf16})

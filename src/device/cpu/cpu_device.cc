@@ -53,7 +53,7 @@ void CpuStream::run(const Launch& launch, const StepSizes& sizes, Profiler* prof
 }
 
 void CpuStream::run_now(const Launch& launch, const StepSizes& sizes, std::byte* const* pointers) {
-  team().parallel_for(launch.dims.items.eval(sizes), launch.dims.grain,
+  team().parallel_for(launch.dims.work_items(sizes), launch.dims.grain,
                       [&](int64_t begin, int64_t end, int worker) {
                         KernelContext context = context_for(sizes, worker);
                         context.buffers = pointers;

@@ -31,11 +31,22 @@ constexpr uint32_t count_of(uint64_t word) {
   return static_cast<uint32_t>(word & ((1 << kCountBits) - 1));
 }
 
-// What workers write while they run a node. What others wait for lies apart (Impl::finished), so that those
-// who spin there don't slow down those who claim.
+// What workers write while they run a node. What others wait for lies apart (Finished), so that those who
+// spin there don't slow down those who claim.
 struct alignas(64) NodeState {
   std::atomic<uint64_t> claimed{0};  // epoch, units claimed
   std::atomic<uint64_t> done{0};     // epoch, units done, of nodes that are shared
+};
+
+struct alignas(64) Finished {
+  std::atomic<uint32_t> epoch{0};  // low half of the epoch in which the node last finished
+};
+
+// Which first shares of a worker are taken. A turn is a node in an epoch, counted on through all epochs. The
+// worker itself takes them one after the other, in a cache line that is its own; those of a worker that is
+// away are taken, in the same order, by others that would have to wait for them.
+struct alignas(64) FirstShares {
+  std::atomic<uint64_t> next{0};  // turns before this one are taken
 };
 
 // When a worker worked on a node, in the traced replay of that epoch.
@@ -49,11 +60,11 @@ struct Claim {
   uint32_t count;  // of units
 };
 
-// Takes the next share of the units; nothing where all are taken, or a newer replay is on.
-std::optional<Claim> claim(NodeState& state, uint64_t epoch, const Cut& cut, int workers) {
+// Takes the next share of the units from `first` on; nothing where all are taken, or a newer replay is on.
+std::optional<Claim> claim(NodeState& state, uint64_t epoch, const Cut& cut, uint32_t first, int workers) {
   uint64_t seen = state.claimed.load(std::memory_order_acquire);
   for (;;) {
-    const uint32_t next = epoch_of(seen) == epoch ? count_of(seen) : 0;
+    const uint32_t next = epoch_of(seen) == epoch ? count_of(seen) : first;
     if (epoch_of(seen) > epoch || next == cut.units) return std::nullopt;
     const uint32_t count = cut.share(next, workers);
     if (state.claimed.compare_exchange_weak(seen, tagged(epoch, next + count), std::memory_order_acq_rel,
@@ -82,6 +93,8 @@ struct TeamReplay::Impl {
     StepSizes sizes;
     uint64_t epoch;
     int64_t workers;
+
+    uint64_t first_turn() const { return epoch * replay->plan.nodes().size(); }
   };
   struct Plain : Walk {
     void operator()(int worker) const { replay->walk<false>(*this, worker); }
@@ -97,7 +110,8 @@ struct TeamReplay::Impl {
         plan(recording, largest_sizes),
         workers(on.team().size(), plan.nodes().size()),
         states(std::make_unique<NodeState[]>(plan.nodes().size())),
-        finished(std::make_unique<std::atomic<uint32_t>[]>(plan.nodes().size())) {}
+        finished(std::make_unique<Finished[]>(plan.nodes().size())),
+        first_shares(std::make_unique<FirstShares[]>(static_cast<size_t>(on.team().size()))) {}
 
   // Items [begin, end) of a node.
   static void run_items(const ReplayNode& node, KernelContext& context, int64_t begin, int64_t end) {
@@ -109,8 +123,11 @@ struct TeamReplay::Impl {
     const int64_t items = items_of(node, context.sizes);
     if (items > 0) run_items(node, context, 0, items);
   }
+  bool in_one_chunk(const ReplayNode& node, StepSizes sizes) const {
+    return items_of(node, sizes) <= node.dims.grain;
+  }
   int64_t items_of(const ReplayNode& node, StepSizes sizes) const {
-    const int64_t items = node.dims.items.eval(sizes);
+    const int64_t items = node.dims.work_items(sizes);
     return fault_is_on(Fault::replay_loses_last_item, &node - plan.nodes().data()) ? items - 1 : items;
   }
 
@@ -119,10 +136,19 @@ struct TeamReplay::Impl {
   template <bool traced>
   void run_chunks(size_t index, const Walk& step, KernelContext& context);
   template <bool traced>
+  uint32_t run_first_share(size_t index, int owner, const Walk& step, KernelContext& context);
+  template <bool traced>
+  void help(size_t last, const Walk& step, KernelContext& context);
+  template <bool traced>
+  void wait_for(int32_t index, const Walk& step, KernelContext& context);
+  bool take_first_share(int owner, uint64_t turn);
+  Worked* note_of(int worker, size_t node) {
+    return &worked[static_cast<size_t>(worker) * plan.nodes().size() + node];
+  }
+  template <bool traced>
   void run_alone(StepSizes sizes, uint64_t epoch_run);
   void tell(StepSizes sizes, Profiler& profiler) const;
   void finish(size_t index, uint64_t epoch);
-  void wait_for(int32_t index, uint64_t epoch);
   StepSizes checked(StepSizes sizes) const;
 
   capture::Recording recording;
@@ -131,8 +157,8 @@ struct TeamReplay::Impl {
   ReplayPlan plan;
   WorkerChoice workers;
   std::unique_ptr<NodeState[]> states;
-  std::unique_ptr<std::atomic<uint32_t>[]>
-      finished;                                   // low half of the epoch in which each node last finished
+  std::unique_ptr<Finished[]> finished;           // by node
+  std::unique_ptr<FirstShares[]> first_shares;    // by worker
   alignas(64) std::atomic<uint32_t> sleepers{0};  // workers parked on one of `finished`
   uint64_t epoch = 0;
   // By worker and node. A worker writes where it claimed work, before it says that the work is done: so the
@@ -154,7 +180,9 @@ template <>
 class Timer<true> {
  public:
   explicit Timer(Worked* worked) : worked_(worked), begin_(Profiler::Clock::now()) {}
-  void stop(uint64_t epoch) { *worked_ = {epoch, begin_, Profiler::Clock::now()}; }
+  void stop(uint64_t epoch) {  // a worker may come back to a node, to help
+    *worked_ = {epoch, worked_->epoch == epoch ? worked_->begin : begin_, Profiler::Clock::now()};
+  }
 
  private:
   Worked* worked_;
@@ -166,24 +194,21 @@ class Timer<true> {
 template <bool traced>
 void TeamReplay::Impl::walk(const Walk& step, int worker) {
   const auto nodes = plan.nodes();
-  const auto in_one_chunk = [&](const ReplayNode& node) {
-    return items_of(node, step.sizes) <= node.dims.grain;
-  };
   KernelContext context = stream.context_for(step.sizes, worker);
   for (size_t i = 0; i < nodes.size();) {
     size_t end = i + 1;
-    const bool single = in_one_chunk(nodes[i]);
+    const bool single = in_one_chunk(nodes[i], step.sizes);
     // The worker that starts a serial chain (nodes of one chunk, each waiting for the one before) runs all of
     // it: handing a small node over costs more than running it.
     if (single)
-      while (end < nodes.size() && nodes[end].follows && in_one_chunk(nodes[end])) ++end;
+      while (end < nodes.size() && nodes[end].follows && in_one_chunk(nodes[end], step.sizes)) ++end;
     // The wait comes before the first look at the claims: those who wait leave that line to those who claim.
-    for (const int32_t wait : plan.waits_of(nodes[i])) wait_for(wait, step.epoch);
+    for (const int32_t wait : plan.waits_of(nodes[i])) wait_for<traced>(wait, step, context);
     if (!single) {
       run_chunks<traced>(i, step, context);
-    } else if (claim(states[i], step.epoch, Cut(1, 1), 1)) {
+    } else if (claim(states[i], step.epoch, Cut(1, 1), 0, 1)) {
       for (size_t node = i; node < end; ++node) {
-        Timer<traced> timer(traced ? &worked[static_cast<size_t>(worker) * nodes.size() + node] : nullptr);
+        Timer<traced> timer(traced ? note_of(worker, node) : nullptr);
         run_whole(nodes[node], context);
         timer.stop(step.epoch);
         finish(node, step.epoch);
@@ -191,22 +216,69 @@ void TeamReplay::Impl::walk(const Walk& step, int worker) {
     }
     i = end;
   }
+  if (worker == 0)  // the caller's own call returns when all is done
+    for (const int32_t node : plan.last_nodes()) wait_for<traced>(node, step, context);
 }
 
 template <bool traced>
 void TeamReplay::Impl::run_chunks(size_t index, const Walk& step, KernelContext& context) {
   const ReplayNode& node = plan.nodes()[index];
-  const int64_t items = items_of(node, step.sizes);
-  const Cut cut(items, node.dims.grain);
+  const Cut cut(items_of(node, step.sizes), node.dims.grain);
+  const auto workers = static_cast<int>(step.workers);
+  const uint32_t behind_first = cut.first_share(workers, workers);
   uint32_t done = 0;
-  const size_t place = static_cast<size_t>(context.worker) * plan.nodes().size() + index;
-  Timer<traced> timer(traced ? &worked[place] : nullptr);
-  while (const auto taken = claim(states[index], step.epoch, cut, static_cast<int>(step.workers))) {
+  if (take_first_share(context.worker, step.first_turn() + index))
+    done += run_first_share<traced>(index, context.worker, step, context);
+  Timer<traced> timer(traced ? note_of(context.worker, index) : nullptr);
+  while (const auto taken = claim(states[index], step.epoch, cut, behind_first, workers)) {
     run_items(node, context, cut.begin(taken->first), cut.end(taken->first + taken->count));
     done += taken->count;
     timer.stop(step.epoch);
   }
   if (done > 0 && complete(states[index], step.epoch, done, cut.units)) finish(index, step.epoch);
+}
+
+// Runs the share that `owner` has of a node which is shared; how many units that were.
+template <bool traced>
+uint32_t TeamReplay::Impl::run_first_share(size_t index, int owner, const Walk& step,
+                                           KernelContext& context) {
+  const ReplayNode& node = plan.nodes()[index];
+  const Cut cut(items_of(node, step.sizes), node.dims.grain);
+  const auto workers = static_cast<int>(step.workers);
+  const uint32_t first = cut.first_share(owner, workers), end = cut.first_share(owner + 1, workers);
+  if (first == end) return 0;
+  Timer<traced> timer(traced ? note_of(context.worker, index) : nullptr);
+  run_items(node, context, cut.begin(first), cut.end(end));
+  timer.stop(step.epoch);
+  return end - first;
+}
+
+// Whether the share is the caller's to run now. All turns of `owner` before it that are shared are taken.
+bool TeamReplay::Impl::take_first_share(int owner, uint64_t turn) {
+  std::atomic<uint64_t>& next = first_shares[static_cast<size_t>(owner)].next;
+  uint64_t seen = next.load(std::memory_order_acquire);
+  while (seen <= turn)
+    if (next.compare_exchange_weak(seen, turn + 1, std::memory_order_acq_rel, std::memory_order_acquire))
+      return true;
+  return false;
+}
+
+// Runs what workers that are away have left of their first shares, up to node `last`: this worker has been
+// there, so what these nodes wait for is done.
+template <bool traced>
+void TeamReplay::Impl::help(size_t last, const Walk& step, KernelContext& context) {
+  const uint64_t begin = step.first_turn();
+  for (int owner = 0; owner < step.workers; ++owner) {
+    const uint64_t next = first_shares[static_cast<size_t>(owner)].next.load(std::memory_order_acquire);
+    for (uint64_t turn = std::max(next, begin); turn <= begin + last; ++turn) {
+      const size_t index = turn - begin;
+      const ReplayNode& node = plan.nodes()[index];
+      if (in_one_chunk(node, step.sizes) || !take_first_share(owner, turn)) continue;
+      const uint32_t done = run_first_share<traced>(index, owner, step, context);
+      const Cut cut(items_of(node, step.sizes), node.dims.grain);
+      if (done > 0 && complete(states[index], step.epoch, done, cut.units)) finish(index, step.epoch);
+    }
+  }
 }
 
 // On the caller, without atomics.
@@ -249,17 +321,22 @@ void TeamReplay::Impl::tell(StepSizes sizes, Profiler& profiler) const {
 
 void TeamReplay::Impl::finish(size_t index, uint64_t epoch_done) {
   // Sequentially consistent with wait_for(): either it sees this, or this sees the sleeper.
-  finished[index].store(static_cast<uint32_t>(epoch_done), std::memory_order_seq_cst);
-  if (sleepers.load(std::memory_order_seq_cst) > 0) finished[index].notify_all();
+  std::atomic<uint32_t>& word = finished[index].epoch;
+  word.store(static_cast<uint32_t>(epoch_done), std::memory_order_seq_cst);
+  if (sleepers.load(std::memory_order_seq_cst) > 0) word.notify_all();
 }
 
-void TeamReplay::Impl::wait_for(int32_t index, uint64_t epoch_wanted) {
-  std::atomic<uint32_t>& word = finished[static_cast<size_t>(index)];
+template <bool traced>
+void TeamReplay::Impl::wait_for(int32_t index, const Walk& step, KernelContext& context) {
+  std::atomic<uint32_t>& word = finished[static_cast<size_t>(index)].epoch;
   // Newer counts as well: a late worker must not wait for a step that is long done.
   const auto reached = [&](uint32_t seen) {
-    return static_cast<int32_t>(seen - static_cast<uint32_t>(epoch_wanted)) >= 0;
+    return static_cast<int32_t>(seen - static_cast<uint32_t>(step.epoch)) >= 0;
   };
-  if (spin_until([&] { return reached(word.load(std::memory_order_acquire)); })) return;
+  const auto done = [&] { return reached(word.load(std::memory_order_acquire)); };
+  if (spin_briefly(done)) return;
+  help<traced>(static_cast<size_t>(index), step, context);
+  if (spin_until(done)) return;
   sleepers.fetch_add(1, std::memory_order_seq_cst);
   for (uint32_t seen = word.load(std::memory_order_seq_cst); !reached(seen);
        seen = word.load(std::memory_order_seq_cst))
@@ -304,7 +381,6 @@ void TeamReplay::run_on(StepSizes sizes, int workers, bool traced) {
   }
   const Impl::Walk walk{impl_.get(), sizes, epoch, workers};
   traced ? team.fork(Impl::Traced{walk}, workers) : team.fork(Impl::Plain{walk}, workers);
-  for (const int32_t node : impl_->plan.last_nodes()) impl_->wait_for(node, epoch);
 }
 
 void TeamReplay::tell(StepSizes sizes, Profiler& profiler) const {
@@ -329,7 +405,8 @@ std::span<const int32_t> TeamReplay::waits_of(size_t node) const {
 size_t TeamReplay::bytes() const {
   const size_t nodes = impl_->plan.nodes().size();
   return sizeof(Impl) + impl_->recording.bytes() + impl_->plan.bytes() +
-         nodes * (sizeof(NodeState) + sizeof(std::atomic<uint32_t>));
+         nodes * (sizeof(NodeState) + sizeof(Finished)) +
+         static_cast<size_t>(impl_->stream.team().size()) * sizeof(FirstShares);
 }
 
 }  // namespace reprise::cpu

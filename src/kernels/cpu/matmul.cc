@@ -8,34 +8,69 @@
 namespace reprise::kernels::cpu {
 namespace {
 
-// From the launch's view of a matmul to that of the per-ISA files.
-template <MatmulFunction kFunction>
-void run(const KernelContext& context, int64_t begin, int64_t end) {
+// What the blocks of rows are made for: a chunk of so many rows, of which each worker gets a few items. A
+// block has at least kLeastRows, or else reading its weights once more would cost too much.
+constexpr int64_t kChunkRows = 512;
+constexpr int64_t kItemsPerWorker = 4;
+constexpr int64_t kLeastRows = 32;
+
+constexpr int64_t divide_up(int64_t value, int64_t by) {
+  return (value + by - 1) / by;
+}
+
+int64_t panels_of(const MatmulScalars& scalars) {
+  int64_t panels = 0;
+  for (int i = 0; i < scalars.segments; ++i) panels += matmul_panels(scalars.n[static_cast<size_t>(i)]);
+  return panels;
+}
+
+// Rows [row0, row1) of a launch, as the per-ISA files see a matmul.
+MatmulCall call_of(const KernelContext& context, int64_t row0, int64_t row1, int64_t x_size) {
   const auto& scalars = context.get_scalars<MatmulScalars>();
-  MatmulCall call{.x = context.buffers[0],
-                  .rows = scalars.rows.eval(context.sizes),
+  const int64_t out_size = static_cast<int64_t>(size_of(scalars.out));
+  MatmulCall call{.x = context.buffers[0] + row0 * scalars.k * x_size,
+                  .rows = row1 - row0,
                   .k = scalars.k,
                   .bf16_out = scalars.out == DType::bf16,
                   .segment_count = scalars.segments,
                   .segments = {},
                   .scratch = reinterpret_cast<unsigned char*>(context.scratch),
                   .scratch_bytes = KernelContext::kScratchBytes};
-  for (int i = 0; i < scalars.segments; ++i)
+  for (int i = 0; i < scalars.segments; ++i) {
+    const int64_t n = scalars.n[static_cast<size_t>(i)];
     call.segments[i] = {.weights = context.buffer<unsigned char>(1 + 3 * i),
                         .bias = context.buffer<float>(2 + 3 * i),
-                        .out = context.buffers[3 + 3 * i],
-                        .n = scalars.n[static_cast<size_t>(i)]};
-  if (call.rows > 0 && begin < end) kFunction(call, begin, end);
+                        .out = context.buffers[3 + 3 * i] + row0 * n * out_size,
+                        .n = n};
+  }
+  return call;
 }
 
-constexpr Kernel kF32Scalar{"matmul_f32_scalar", run<matmul_f32_scalar>};
-constexpr Kernel kF32Avx2{"matmul_f32_avx2", run<matmul_f32_avx2>};
-constexpr Kernel kF32Avx512{"matmul_f32_avx512", run<matmul_f32_avx512>};
-constexpr Kernel kBf16Scalar{"matmul_bf16_scalar", run<matmul_bf16_scalar>};
-constexpr Kernel kBf16Avx2{"matmul_bf16_avx2", run<matmul_bf16_avx2>};
-constexpr Kernel kBf16Avx512{"matmul_bf16_avx512", run<matmul_bf16_avx512>};
-constexpr Kernel kBf16Dot{"matmul_bf16_avx512_bf16", run<matmul_bf16_avx512_bf16>};
-constexpr Kernel kBf16Tiles{"matmul_bf16_amx", run<matmul_bf16_amx>};
+template <MatmulFunction kFunction, int kXSize>
+void run(const KernelContext& context, int64_t begin, int64_t end) {
+  const auto& scalars = context.get_scalars<MatmulScalars>();
+  const int64_t rows = scalars.rows.eval(context.sizes);
+  if (rows == 0) return;
+  const int64_t blocks = scalars.rows_per_block == 0 ? 1 : divide_up(rows, scalars.rows_per_block);
+  const int64_t panels = panels_of(scalars);
+  while (begin < end) {
+    const int64_t block = begin / panels;
+    const int64_t first = block * panels;
+    const int64_t stop = std::min(end, first + panels);
+    kFunction(call_of(context, block * rows / blocks, (block + 1) * rows / blocks, kXSize), begin - first,
+              stop - first);
+    begin = stop;
+  }
+}
+
+constexpr Kernel kF32Scalar{"matmul_f32_scalar", run<matmul_f32_scalar, 4>};
+constexpr Kernel kF32Avx2{"matmul_f32_avx2", run<matmul_f32_avx2, 4>};
+constexpr Kernel kF32Avx512{"matmul_f32_avx512", run<matmul_f32_avx512, 4>};
+constexpr Kernel kBf16Scalar{"matmul_bf16_scalar", run<matmul_bf16_scalar, 2>};
+constexpr Kernel kBf16Avx2{"matmul_bf16_avx2", run<matmul_bf16_avx2, 2>};
+constexpr Kernel kBf16Avx512{"matmul_bf16_avx512", run<matmul_bf16_avx512, 2>};
+constexpr Kernel kBf16Dot{"matmul_bf16_avx512_bf16", run<matmul_bf16_avx512_bf16, 2>};
+constexpr Kernel kBf16Tiles{"matmul_bf16_amx", run<matmul_bf16_amx, 2>};
 
 }  // namespace
 
@@ -62,10 +97,15 @@ int64_t matmul_panels(int64_t n) {
   return (n + kPanel - 1) / kPanel;
 }
 
-LaunchDims matmul_dims(std::span<const int64_t> n, int workers) {
-  int64_t panels = 0;
-  for (int64_t outputs : n) panels += matmul_panels(outputs);
-  return {.items = panels, .grain = std::clamp<int64_t>(panels / (64 * workers), 1, 4)};
+LaunchDims cut_matmul(MatmulScalars& scalars, int workers) {
+  const int64_t panels = panels_of(scalars);
+  LaunchDims dims{.items = panels, .grain = std::clamp<int64_t>(panels / (64 * workers), 1, 4)};
+  const int64_t blocks = divide_up(kItemsPerWorker * workers, panels);  // of a chunk
+  if (workers == 1 || blocks == 1) return dims;
+  scalars.rows_per_block = std::max(kLeastRows, kChunkRows / blocks / kLeastRows * kLeastRows);
+  dims.rows = scalars.rows;
+  dims.rows_per_block = scalars.rows_per_block;
+  return dims;
 }
 
 }  // namespace reprise::kernels::cpu

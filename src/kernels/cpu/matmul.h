@@ -27,7 +27,7 @@ inline constexpr int kMaxSegments = 4;
 
 // Buffers: 0 = x [M, K] in the activation dtype, row-major; for segment i: 1+3i packed weights (pack.h),
 // 2+3i bias f32 [n_i] or null, 3+3i out [M, n_i] of dtype `out`. Work items: panels, the sum of
-// matmul_panels(n_i).
+// matmul_panels(n_i), for each block of rows.
 struct MatmulScalars {
   Dim rows;                // M >= 0
   int64_t k = 0;           // K >= 1
@@ -35,6 +35,7 @@ struct MatmulScalars {
   Unused<3> unused{};
   int32_t segments = 1;                   // 1 .. kMaxSegments
   std::array<int64_t, kMaxSegments> n{};  // outputs of each segment, >= 1
+  int64_t rows_per_block = 0;             // at most; 0: one block of all rows
 };
 
 // The kernel for activations and weights of `dtype` (f32 or bf16; another is a broken invariant). f32 has no
@@ -44,8 +45,9 @@ const Kernel& matmul_kernel(Isa isa, DType dtype);
 // Work items of a segment with n outputs.
 int64_t matmul_panels(int64_t n);
 
-// Dims of a launch over segments of n outputs on a team of `workers`: the last claims are small, so that the
-// workers finish together.
-LaunchDims matmul_dims(std::span<const int64_t> n, int workers);
+// Cuts a matmul into work items for a team of `workers`: sets rows_per_block and returns the dims. Rows are
+// cut where the panels alone are too few, into blocks whose size depends on n and the team alone, so a
+// recording serves every M. The last claims are small, so that the workers finish together.
+LaunchDims cut_matmul(MatmulScalars& scalars, int workers);
 
 }  // namespace reprise::kernels::cpu

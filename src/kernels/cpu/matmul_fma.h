@@ -248,41 +248,78 @@ class Rows {
   int64_t k0_ = -1;
 };
 
-// One row by kPanels panels: sums[kPanels][32].
-template <class V, bool kBf16, int kPanels>
-REPRISE_INLINE void multiply_row(const float* x, const unsigned char* const* panels, int64_t k, float* sums) {
-  using Reg = typename V::Reg;
-  constexpr int kVectors = kPanel / V::kLanes;
-  Reg acc[kPanels][kVectors];
-#pragma GCC unroll 4
-  for (int p = 0; p < kPanels; ++p)
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) acc[p][v] = V::zero();
-  for (int64_t at = 0; at < k; ++at) {
-    const Reg xk = V::broadcast(x + at);
+// The sums of one row by kPanels panels, in registers.
+template <class V, int kPanels>
+struct RowSums {
+  static constexpr int kVectors = kPanel / V::kLanes;
+  typename V::Reg at[kPanels][kVectors];
+
+  REPRISE_INLINE void clear() {
 #pragma GCC unroll 4
     for (int p = 0; p < kPanels; ++p)
 #pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) {
-        Reg wk;
-        if constexpr (kBf16) {
-          const unsigned char* from = panels[p] + at / 32 * 2048 + v * V::kLanes / 16 * 1024 +
-                                      at % 32 / 2 * 64 + v * V::kLanes % 16 * 4;
-          wk = at % 2 == 0 ? V::widen_even(from) : V::template widen_odd<1>(from);
-        } else {
-          wk = V::load(reinterpret_cast<const float*>(panels[p]) + at * kPanel + v * V::kLanes);
-        }
-        acc[p][v] = V::template fma<1>(xk, wk, acc[p][v]);
+      for (int v = 0; v < kVectors; ++v) at[p][v] = V::zero();
+  }
+  REPRISE_INLINE void store(float* to) const {
+#pragma GCC unroll 4
+    for (int p = 0; p < kPanels; ++p)
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) V::store(to + p * kPanel + v * V::kLanes, at[p][v]);
+  }
+};
+
+// One row by kPanels panels of floats: sums[kPanels][32].
+template <class V, int kPanels>
+REPRISE_INLINE void multiply_row_floats(const float* x, const unsigned char* const* panels, int64_t k,
+                                        float* sums) {
+  RowSums<V, kPanels> row;
+  row.clear();
+  for (int64_t at = 0; at < k; ++at) {
+    const typename V::Reg xk = V::broadcast(x + at);
+#pragma GCC unroll 4
+    for (int p = 0; p < kPanels; ++p)
+#pragma GCC unroll 4
+      for (int v = 0; v < row.kVectors; ++v) {
+        const float* from = reinterpret_cast<const float*>(panels[p]) + at * kPanel + v * V::kLanes;
+        row.at[p][v] = V::template fma<1>(xk, V::load(from), row.at[p][v]);
       }
   }
-#pragma GCC unroll 4
-  for (int p = 0; p < kPanels; ++p)
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) V::store(sums + p * kPanel + v * V::kLanes, acc[p][v]);
+  row.store(sums);
 }
 
-// One row of a small weight, which lies in a cache: a panel has too few chains of FMAs to keep the units
-// busy, so several are taken at a time.
+// The same for bf16; k is a multiple of 32.
+template <class V, int kPanels>
+REPRISE_INLINE void multiply_row_bf16(const float* x, const unsigned char* const* panels, int64_t k,
+                                      float* sums) {
+  constexpr int kHalf = kPanel / 2 / V::kLanes;
+  constexpr int64_t kFetchAhead = V::fetch_ahead(1);
+  RowSums<V, kPanels> row;
+  row.clear();
+  for (int64_t k0 = 0; k0 < k; k0 += 32)
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half)
+#pragma GCC unroll 4
+      for (int64_t pair = 0; pair < 16; ++pair) {
+        const typename V::Reg even = V::broadcast(x + k0 + 2 * pair);
+        const typename V::Reg odd = V::broadcast(x + k0 + 2 * pair + 1);
+#pragma GCC unroll 4
+        for (int p = 0; p < kPanels; ++p) {
+          const unsigned char* from = panels[p] + k0 * 64 + half * 1024 + pair * 64;
+          if constexpr (kFetchAhead > 0) __builtin_prefetch(from + kFetchAhead, 0, 3);
+#pragma GCC unroll 2
+          for (int v = 0; v < kHalf; ++v) {
+            typename V::Reg& sum = row.at[p][half * kHalf + v];
+            sum = V::template fma<1>(even, V::widen_even(from + v * V::kLanes * 4), sum);
+            sum = V::template fma<1>(odd, V::template widen_odd<1>(from + v * V::kLanes * 4), sum);
+          }
+        }
+        hold_order();
+      }
+  row.store(sums);
+}
+
+// One row. A panel has too few chains of FMAs to keep the units busy, and where k is small it is over before
+// the CPU's prefetcher has found its pace: so several panels are taken at a time.
 template <class V, bool kBf16, int kPanels = V::kRowPanels>
 void multiply_small(const MatmulCall& call, const float* x, int64_t k, int64_t begin, int64_t end) {
   for (; end - begin >= kPanels; begin += kPanels) {
@@ -293,7 +330,10 @@ void multiply_small(const MatmulCall& call, const float* x, int64_t k, int64_t b
       panels[p] = find_panel(call, begin + p, k * kPanel * (kBf16 ? 2 : 4));
       weights[p] = panels[p].weights;
     }
-    multiply_row<V, kBf16, kPanels>(x, weights, k, sums);
+    if constexpr (kBf16)
+      multiply_row_bf16<V, kPanels>(x, weights, k, sums);
+    else
+      multiply_row_floats<V, kPanels>(x, weights, k, sums);
     for (int p = 0; p < kPanels; ++p) store_panel(panels[p], call.bf16_out, sums + p * kPanel, 0, 1);
   }
   if constexpr (kPanels > 1)
@@ -315,7 +355,8 @@ void multiply_panels(const MatmulCall& call, int64_t begin, int64_t end) {
   auto* sums = reinterpret_cast<float*>(call.scratch);
   float* widened = sums + block_rows * kPanel;
   Rows<V, kBf16> x(call, widened + V::kBlock * kPanel, span, k_block);
-  constexpr int64_t kSmall = 512;  // k
+  constexpr int64_t kSmall =
+      kBf16 ? kAloneBlock : 512;  // k; floats are read best in one stream from there on
   if (call.rows == 1 && k <= kSmall) {
     x.prepare(0, 1, 0);
     return multiply_small<V, kBf16>(call, x.block(0), k, begin, end);

@@ -33,8 +33,8 @@ void launch_matmul(const OpCall& call, Stream& stream, std::span<const Tensor> o
     buffers[2 + 3 * i] = reads(call.optional(2 + 2 * static_cast<int>(i)));
     buffers[3 + 3 * i] = writes(outputs[i]);
   }
-  stream.launch(kernels::cpu::matmul_kernel(cpu_of(stream).isa(), x.dtype),
-                kernels::cpu::matmul_dims({scalars.n.data(), segments}, cpu_of(stream).team().size()),
+  const LaunchDims dims = kernels::cpu::cut_matmul(scalars, cpu_of(stream).team().size());
+  stream.launch(kernels::cpu::matmul_kernel(cpu_of(stream).isa(), x.dtype), dims,
                 std::span<const BufferArg>(buffers.data(), 1 + 3 * segments), scalars);
 }
 
