@@ -53,7 +53,7 @@ struct LoadOptions {
   int64_t num_gpu_blocks_override = 0;  // KV blocks; 0: from kv_cache_memory
   double gpu_memory_utilization = 0.9;  // (0, 1], share of the free memory that the process may use in all
   size_t kv_cache_memory = 0;      // bytes; 0: what the sequences can use, at most a share of the free memory
-  int64_t max_partition_size = 0;  // keys per attention partition; 0: FLAGS_max_partition_size, or 32768
+  int64_t max_partition_size = 0;  // keys per attention partition; 0: FLAGS_max_partition_size, or 2048
   int max_logprobs = 20;           // the most a request may ask for; -1: the whole vocabulary
   uint64_t seed = 0;  // of requests that give none: this plus the request's number, so that runs repeat
 

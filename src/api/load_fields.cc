@@ -56,7 +56,7 @@ const LoadField kFields[] = {
      "share of the free memory that may be used in all, where neither of these two is given",
      [](Options& o, const Text& v) { o.gpu_memory_utilization = parse_real(v); }},
     {"max_partition_size", LoadForm::number, kModel,
-     "keys per attention partition; 0: FLAGS_max_partition_size or 32768",
+     "keys per attention partition; 0: FLAGS_max_partition_size or 2048",
      [](Options& o, const Text& v) { o.max_partition_size = parse_integer(v, 0, kMost); }},
     {"max_logprobs", LoadForm::number, kModel, "the most log-probabilities a prompt may ask for; -1: all",
      [](Options& o, const Text& v) { o.max_logprobs = static_cast<int>(parse_integer(v, -1, kMost)); }},

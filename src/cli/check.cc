@@ -38,6 +38,7 @@ int run_check(const CheckFlags& flags) {
     lint = engine::lint_capture(*model, services.services(), config);
   }
   const bool supported = setup.family.supports_graph_optimization;
+  const bool compiler = setup.can.has_compiler;
   const std::string difference = !supported                  ? "not tried"
                                  : !lint.untraceable.empty() ? lint.untraceable
                                  : lint.difference.empty()   ? "none"
@@ -49,8 +50,8 @@ int run_check(const CheckFlags& flags) {
           {{"op", split.op}, {"layer", split.layer}, {"why", split.why}, {"asked_for", split.asked_for}});
     const Json out = {{"architecture", setup.config.architecture},
                       {"supports_graph_optimization", supported},
-                      {"levels", supported ? Json{0, 1} : Json{0}},
-                      {"compiler", "none"},
+                      {"levels", !supported ? Json{0} : compiler ? Json{0, 1, 2} : Json{0, 1}},
+                      {"compiler", compiler ? "linked" : "none"},
                       {"max_model_len", config.max_model_len},
                       {"max_partition_size", config.max_partition_size},
                       {"partition_quotient", quotient},
@@ -68,10 +69,14 @@ int run_check(const CheckFlags& flags) {
   };
   line("architecture", setup.config.architecture);
   line("supports_graph_optimization", supported ? "true" : "false: it runs op by op only");
-  line("levels",
-       supported ? "0 dynamic, 1 static; 2 needs a compiler, which this build has not" : "0 dynamic");
+  line("levels", !supported ? "0 dynamic"
+                 : compiler ? "0 dynamic, 1 static, 2 compiled"
+                            : "0 dynamic, 1 static; 2 needs a compiler, which this build has not");
   line("partitions of attention", fmt::format("div_up(max_model_len {}, max_partition_size {}) = {}",
                                               config.max_model_len, config.max_partition_size, quotient));
+  line("  bits", fmt::format("log-probabilities of sequences longer than {} tokens depend on "
+                            "max_partition_size; keep it the same where bits are compared",
+                            config.max_partition_size));
   line("  FastDeploy before 2.2", quotient == 1 ? "safe (1)" : "not safe: more than 1");
   line("  here", fmt::format("safe: {}", kWhySafe));
   for (const std::string& warning : setup.warnings) line("warning", warning);

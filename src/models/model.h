@@ -26,7 +26,7 @@ struct PagedKvView {
   int64_t block_size = 64;         // positions per block, a multiple of 16
   int64_t max_blocks_per_seq = 0;  // columns of the block tables
   int64_t max_model_len = 0;       // positions a sequence may have
-  int64_t partition_size = 32768;  // keys per attention partition
+  int64_t partition_size = 2048;   // keys per attention partition
 };
 
 // Inputs of one step; T tokens of S sequences, R of them read. All are persistent buffers (BufferKind::input

@@ -137,6 +137,7 @@ static='{"graph_opt_level": 1, "use_cudagraph": true}'
 says '"partition_quotient":32,"safe_in_reference":false,"safe":true' "$reprise" check --model "$shape" --max-partition-size 64 --json
 says '"not_captured":[],"two_capture_diff":"none"}' "$reprise" check --model "$shape" --json --graph-optimization-config "$static"
 says '"op":"paged_attention","layer":"model.layers.27.self_attn"' "$reprise" check --model "$shape" --json --graph-optimization-config '{"graph_opt_level": 1, "use_cudagraph": true, "full_cuda_graph": false}'
+says 'longer than 64 tokens depend on max_partition_size' "$reprise" check --model "$shape" --max-partition-size 64
 says 'not safe: more than 1' "$reprise" check --model "$shape" --max-partition-size 64
 says ' = silu(' "$reprise" graph --model "$shape" --pass traced
 says ' = silu_mul(' "$reprise" graph --model "$shape" --pass fuse_gate

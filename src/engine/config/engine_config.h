@@ -25,7 +25,8 @@ struct EngineConfig {
   std::optional<int64_t> num_gpu_blocks_override = {};       // KV blocks, wins over kv_cache_memory
   std::optional<size_t> kv_cache_memory = {};                // bytes
   double memory_utilization = 0.9;                           // of what is free, where neither is given
-  int64_t max_partition_size = 32768;                        // keys per attention partition
+  // Keys per attention partition. Bits of sequences that are longer depend on it.
+  int64_t max_partition_size = 2048;
   int32_t max_logprobs = 20;                                 // -1: the whole vocabulary
   uint64_t seed = 0;
   std::vector<int32_t> eos_token_ids = {};  // end an output unless ignore_eos

@@ -306,7 +306,7 @@ class PartitionSize : public testing::Test {
 };
 
 TEST_F(PartitionSize, FlagThenEnvironmentThenDefault) {
-  EXPECT_EQ(choose_max_partition_size(0), 32768);
+  EXPECT_EQ(choose_max_partition_size(0), 2048);
   EXPECT_EQ(choose_max_partition_size(64), 64);
   setenv(kName, "1024", 1);
   EXPECT_EQ(choose_max_partition_size(0), 1024);
