@@ -50,7 +50,9 @@ int run_check(const CheckFlags& flags) {
           {{"op", split.op}, {"layer", split.layer}, {"why", split.why}, {"asked_for", split.asked_for}});
     const Json out = {{"architecture", setup.config.architecture},
                       {"supports_graph_optimization", supported},
-                      {"levels", !supported ? Json{0} : compiler ? Json{0, 1, 2} : Json{0, 1}},
+                      {"levels", !supported ? Json{0}
+                                 : compiler ? Json{0, 1, 2}
+                                            : Json{0, 1}},
                       {"compiler", compiler ? "linked" : "none"},
                       {"max_model_len", config.max_model_len},
                       {"max_partition_size", config.max_partition_size},
@@ -75,8 +77,8 @@ int run_check(const CheckFlags& flags) {
   line("partitions of attention", fmt::format("div_up(max_model_len {}, max_partition_size {}) = {}",
                                               config.max_model_len, config.max_partition_size, quotient));
   line("  bits", fmt::format("log-probabilities of sequences longer than {} tokens depend on "
-                            "max_partition_size; keep it the same where bits are compared",
-                            config.max_partition_size));
+                             "max_partition_size; keep it the same where bits are compared",
+                             config.max_partition_size));
   line("  FastDeploy before 2.2", quotient == 1 ? "safe (1)" : "not safe: more than 1");
   line("  here", fmt::format("safe: {}", kWhySafe));
   for (const std::string& warning : setup.warnings) line("warning", warning);

@@ -16,7 +16,8 @@ struct EngineConfig {
   // Tokens in a step. Absent: device_batched_tokens, but at least a token a sequence and, where prompts aren't
   // chunked, max_model_len.
   std::optional<int64_t> max_num_batched_tokens = {};
-  int64_t device_batched_tokens = 512;  // a step that long does not hold the streams of the others for too long
+  int64_t device_batched_tokens =
+      512;  // a step that long does not hold the streams of the others for too long
   bool enable_chunked_prefill = true;
   int64_t max_num_partial_prefills = 1;   // prompts in the middle of their prefill at a time
   int64_t max_long_partial_prefills = 1;  // of these, long ones
@@ -27,7 +28,7 @@ struct EngineConfig {
   double memory_utilization = 0.9;                           // of what is free, where neither is given
   // Keys per attention partition. Bits of sequences that are longer depend on it.
   int64_t max_partition_size = 2048;
-  int32_t max_logprobs = 20;                                 // -1: the whole vocabulary
+  int32_t max_logprobs = 20;  // -1: the whole vocabulary
   uint64_t seed = 0;
   std::vector<int32_t> eos_token_ids = {};  // end an output unless ignore_eos
   GraphConfig graph = {};
