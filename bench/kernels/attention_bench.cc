@@ -71,7 +71,7 @@ struct Setup {
   std::vector<std::vector<std::byte*>> layers;  // the buffers of each
 
   Setup(DType dtype, const Model& model, int64_t tokens, const std::vector<int64_t>& lengths,
-        int64_t partition_size, int64_t block) {
+        int64_t partition_size, int64_t block, int workers) {
     const int64_t longest = *std::max_element(lengths.begin(), lengths.end());
     const int64_t row = model.heads * model.head_dim;
     scalars = {.heads = model.heads,
@@ -86,6 +86,7 @@ struct Setup {
                .scale = 1 / std::sqrt(static_cast<float>(model.head_dim))};
     sizes = {.tokens = tokens * static_cast<int64_t>(lengths.size()),
              .seqs = static_cast<int64_t>(lengths.size())};
+    scalars.split_tokens = attention_split_tokens(scalars, workers);
     tables.resize(static_cast<size_t>(sizes.seqs * scalars.max_blocks));
     int32_t blocks = 1;
     for (size_t s = 0; s < lengths.size(); ++s) {
@@ -127,7 +128,7 @@ struct Setup {
 void attention(benchmark::State& state, DType dtype, Model model, int64_t tokens,
                const std::vector<int64_t>& lengths, int64_t partition_size, int threads, int64_t block = 64) {
   const Isa isa = reprise::cpu::choose_isa(dtype);
-  Setup setup(dtype, model, tokens, lengths, partition_size, block);
+  Setup setup(dtype, model, tokens, lengths, partition_size, block, threads);
   ThreadTeam team(threads);
   std::vector<Scratch> scratch(static_cast<size_t>(threads));
   const Kernel& kernel = paged_attention_kernel(isa, dtype);
@@ -139,7 +140,7 @@ void attention(benchmark::State& state, DType dtype, Model model, int64_t tokens
   for (auto _ : state) {
     setup.run(team, kernel, scratch, setup.layers[layer++ % setup.layers.size()].data(),
               attention_dims(setup.scalars).items.eval(setup.sizes));
-    if (setup.scalars.partitions > 1)
+    if (setup.scalars.split_tokens > 0)
       setup.run(team, merge, scratch, merge_buffers,
                 attention_merge_dims(setup.scalars).items.eval(setup.sizes));
   }

@@ -143,12 +143,13 @@ TEST(InvarianceOfWays, AloneInACrowdChunkedAndPreempted) {
 TEST(InvarianceOfWays, ThePartitionSizeIsPartOfTheContract) {
   for (const Isa isa : cpu::available_isas()) {
     SCOPED_TRACE(name_of(isa));
-    const auto scores_at = [&](int64_t partition, const GraphConfig& graph, int64_t batched, int crowd_size) {
+    const auto scores_at = [&](int64_t partition, const GraphConfig& graph, int64_t batched, int crowd_size,
+                               int threads = 1) {
       EngineConfig config = small_engine_config();
       config.max_partition_size = partition;
       config.max_num_batched_tokens = batched;
       config.graph = graph;
-      SmallEngine small(config, DType::f32, isa);
+      SmallEngine small(config, DType::f32, isa, threads);
       std::vector<Request> requests = {
           {small_prompt(200), {.temperature = 0, .max_tokens = 6, .logprobs = 3}}};
       for (int i = 0; i < crowd_size; ++i)
@@ -167,7 +168,7 @@ TEST(InvarianceOfWays, ThePartitionSizeIsPartOfTheContract) {
         SCOPED_TRACE(way.name);
         ASSERT_NO_FATAL_FAILURE(expect_same(scores_at(partition, way.graph, 256, 0), expected));
         if (isa == Isa::scalar && way.graph.graph_opt_level == 1) continue;  // slow, and level 0 is not
-        ASSERT_NO_FATAL_FAILURE(expect_same(scores_at(partition, way.graph, 32, 4), expected));
+        ASSERT_NO_FATAL_FAILURE(expect_same(scores_at(partition, way.graph, 32, 4, 4), expected));
       }
     }
   }

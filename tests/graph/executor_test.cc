@@ -176,7 +176,7 @@ TEST_P(ExecutedFamily, GivesTheSameBitsAfterThePasses) {
 // Attention in partitions takes planned workspace.
 TEST(Executor, ServesWorkspace) {
   weights::ModelConfig config = step_config("LlamaForCausalLM");
-  ThreadTeam team(1);
+  ThreadTeam team(4);
   for (const DType dtype : {DType::f32, DType::bf16}) {
     CpuDevice device(team, Isa::scalar);
     const auto model = models::load_model(config, nullptr, dtype, team, device);

@@ -228,7 +228,7 @@ TEST(MemoryPlan, ProblemsAreNamed) {
 
 // What real models need: close to what their widest node finds alive.
 TEST(MemoryPlan, RealModelsNeedLittleMoreThanWhatIsAlive) {
-  ThreadTeam team(1);
+  ThreadTeam team(16);  // so many that steps of few tokens are split
   CpuDevice device(team, Isa::scalar);
   Stream stream(device);
   std::vector<weights::ModelConfig> configs = {config_06b(), config_15m()};

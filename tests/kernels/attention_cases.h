@@ -41,6 +41,7 @@ struct AttentionShape {
   int64_t heads = 4, kv_heads = 2, head_dim = 16;
   int64_t block_size = 64, window = 0;
   int64_t partition_size = 0, partitions = 1;
+  int64_t split_tokens = kAttentionMostSplitTokens;  // where there are several partitions
 };
 
 // [length, heads, head_dim] and [length, kv_heads, head_dim], values that the dtype holds
@@ -132,6 +133,7 @@ inline std::vector<std::vector<float>> attend(const VecTable& table, DType dtype
     run(pick(&VecTable::kv_write, dtype)(table), write, cut);
     k_cache = write.storage[3];
     v_cache = write.storage[4];
+    const int64_t split_tokens = shape.partitions > 1 ? shape.split_tokens : 0;
     const AttentionScalars scalars{.heads = shape.heads,
                                    .kv_heads = shape.kv_heads,
                                    .head_dim = shape.head_dim,
@@ -140,6 +142,7 @@ inline std::vector<std::vector<float>> attend(const VecTable& table, DType dtype
                                    .window = shape.window,
                                    .partition_size = shape.partition_size,
                                    .partitions = shape.partitions,
+                                   .split_tokens = split_tokens,
                                    .q_stride = q_row,
                                    .out_stride = q_row,
                                    .scale = 1 / std::sqrt(static_cast<float>(shape.head_dim))};
@@ -150,7 +153,7 @@ inline std::vector<std::vector<float>> attend(const VecTable& table, DType dtype
                           Bytes(static_cast<size_t>(attention_workspace_bytes(scalars)), std::byte{0xff})},
               .scalars = Call::scalar_bytes(scalars)};
     run(pick(&VecTable::paged_attention, dtype)(table), call, cut);
-    if (shape.partitions > 1) {
+    if (split_tokens > 0) {
       Call merge = call;
       merge.items = attention_merge_dims(scalars).items.eval(sizes);
       merge.pointers = {7, 4, 5, 6};

@@ -136,6 +136,34 @@ TEST(AttentionTest, OnePartitionHasTheBitsOfNone) {
   }
 }
 
+// Whether partitions are spread over workers depends on how many there are, so the bits may not.
+TEST(AttentionTest, SplitStepsHaveTheBitsOfOthers) {
+  for (const DType dtype : kActivations) {
+    const AttentionShape split{
+        .heads = 4, .kv_heads = 2, .head_dim = 32, .partition_size = 64, .partitions = 4};
+    AttentionShape whole_steps = split, few = split;
+    whole_steps.split_tokens = 0;
+    few.split_tokens = 3;
+    const Sequence sequences[] = {Sequence(split, dtype, 250, 1)};
+    for (const AttentionLevel& level : attention_levels(dtype))
+      for (const int64_t chunk : {1, 4, 40}) {
+        const auto steps = chunks(0, 250, chunk);
+        const auto expected = attend(*level.table, dtype, whole_steps, sequences, steps, 1)[0];
+        EXPECT_TRUE(same_bits(attend(*level.table, dtype, split, sequences, steps, 1)[0], expected));
+        EXPECT_TRUE(same_bits(attend(*level.table, dtype, few, sequences, steps, 1)[0], expected));
+      }
+  }
+}
+
+TEST(AttentionTest, StepsAreSplitWhereTokensAloneAreTooFew) {
+  const AttentionScalars scalars{.kv_heads = 8, .partitions = 16};
+  EXPECT_EQ(attention_split_tokens(scalars, 1), 0);
+  EXPECT_EQ(attention_split_tokens(scalars, 2), 0) << "eight items of a token keep two workers busy";
+  EXPECT_EQ(attention_split_tokens(scalars, 8), 3);
+  EXPECT_EQ(attention_split_tokens(scalars, 64), kAttentionMostSplitTokens);
+  EXPECT_EQ(attention_split_tokens({.kv_heads = 8, .partitions = 1}, 64), 0);
+}
+
 // Not even NaN in the keys after a token's own, or before its window, reaches it.
 TEST(AttentionTest, KeysThatARowDoesNotSeeMayBeAnything) {
   constexpr int64_t kLength = 70, kFirst = 21, kLast = 50, kWindow = 9;

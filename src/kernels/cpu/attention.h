@@ -18,6 +18,8 @@
 // the bits depend on partition_size, which is therefore fixed with max_model_len.
 #pragma once
 
+#include <algorithm>
+
 #include "core/dtype.h"
 #include "core/isa.h"
 #include "core/kv_layout.h"
@@ -26,9 +28,9 @@
 namespace reprise::kernels::cpu {
 
 inline constexpr int64_t kAttentionMaxHeadDim = 256;
-// Steps of up to so many tokens spread their partitions over the workers by way of the workspace. In longer
+// Steps of up to so many tokens may spread their partitions over the workers by way of the workspace. In longer
 // ones a worker takes a token's partitions one after the other, to the same bits.
-inline constexpr int64_t kAttentionSplitTokens = 16;
+inline constexpr int64_t kAttentionMostSplitTokens = 16;
 
 struct AttentionScalars {
   int64_t heads = 0;  // a multiple of kv_heads
@@ -39,28 +41,40 @@ struct AttentionScalars {
   int64_t window = 0;          // a token sees keys > position - window; 0: all
   int64_t partition_size = 0;  // a multiple of 64; read where partitions > 1
   int64_t partitions = 1;      // ceil(max_model_len / partition_size)
+  int64_t split_tokens = 0;    // steps of up to so many tokens spread partitions over workers; 0: none does
   int64_t q_stride = 0;        // elements from token to token, >= heads * head_dim
   int64_t out_stride = 0;
   float scale = 1;
   Unused<4> unused{};
 };
 
-// Items: T * kv_heads * partitions. A token with seq_of_token < 0 (a padding row) gets zeros.
+// Items: T * kv_heads, times partitions where steps may be split. A token with seq_of_token < 0 (a padding row) gets zeros.
 //   0 q [T, heads, head_dim]   1 k_cache   2 v_cache   3 block_tables i32 [S, max_blocks]   4 seq_of_token
-//   i32 [T] 5 positions i32 [T]   6 out [T, heads, head_dim], not q   7 workspace, absent where partitions =
-//   1
+//   i32 [T] 5 positions i32 [T]   6 out [T, heads, head_dim], not q   7 workspace, absent where no step
+//   is split
 const Kernel& paged_attention_kernel(Isa isa, DType dtype);
 
-// Second launch, needed where partitions > 1: merges what the first left in the workspace. Items: T * heads.
+// Second launch, needed where steps may be split: merges what the first left in the workspace. Items: T * heads.
 //   0 workspace   1 seq_of_token   2 positions   3 out
 const Kernel& attention_merge_kernel(Isa isa, DType dtype);
 
-// f32 [min(T, 16), heads, partitions, head_dim + 2]; 0 where partitions = 1. Contents undefined before and
-// after.
+// f32 [split_tokens, heads, partitions, head_dim + 2]. Contents undefined before and after.
 int64_t attention_workspace_bytes(const AttentionScalars& scalars);
 
+// Items of a token and a KV head: the first stands for all where a step is not split.
+inline int64_t attention_parts(const AttentionScalars& scalars) {
+  return scalars.split_tokens > 0 ? scalars.partitions : 1;
+}
+// What split_tokens should be: beyond it the tokens alone keep so many workers busy, and splitting would only
+// add work.
+inline int64_t attention_split_tokens(const AttentionScalars& scalars, int workers) {
+  constexpr int64_t kItemsPerWorker = 4;
+  if (scalars.partitions == 1 || workers == 1) return 0;
+  return std::min((kItemsPerWorker * workers - 1) / scalars.kv_heads, kAttentionMostSplitTokens);
+}
+
 inline LaunchDims attention_dims(const AttentionScalars& scalars) {
-  return {.items = kTokens * (scalars.kv_heads * scalars.partitions), .grain = 1};
+  return {.items = kTokens * (scalars.kv_heads * attention_parts(scalars)), .grain = 1};
 }
 inline LaunchDims attention_merge_dims(const AttentionScalars& scalars) {
   return {.items = kTokens * scalars.heads, .grain = 1};

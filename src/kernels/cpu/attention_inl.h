@@ -16,7 +16,7 @@ REPRISE_VEC_INLINE KeyRange visible_keys(const AttentionScalars& s, int64_t posi
 }
 
 REPRISE_VEC_INLINE bool splits(const AttentionScalars& s, int64_t tokens) {
-  return s.partitions > 1 && tokens <= kAttentionSplitTokens;
+  return tokens <= s.split_tokens;
 }
 
 template <typename E>
@@ -95,7 +95,7 @@ void attend_partition(const KernelContext& context, AttentionRows<E>& rows, int6
   }
 }
 
-// Item: (kv_head * T + token) * partitions + partition.
+// Item: (kv_head * T + token) * parts + partition.
 template <typename E>
 void paged_attention(const KernelContext& context, int64_t begin, int64_t end) {
   const auto& s = context.get_scalars<AttentionScalars>();
@@ -112,8 +112,9 @@ void paged_attention(const KernelContext& context, int64_t begin, int64_t end) {
   const int32_t* seqs = context.buffer<int32_t>(4);
   const int64_t group = s.heads / s.kv_heads;
   const int64_t most = group < kMaxRows ? kMaxRows / group : 1;
-  const int64_t stop = (end + s.partitions - 1) / s.partitions;
-  for (int64_t pair = (begin + s.partitions - 1) / s.partitions; pair < stop;) {
+  const int64_t parts = attention_parts(s);
+  const int64_t stop = (end + parts - 1) / parts;
+  for (int64_t pair = (begin + parts - 1) / parts; pair < stop;) {
     const int64_t token = pair % tokens;
     int64_t count = 1;
     while (count < most && pair + count < stop && token + count < tokens &&

@@ -1,4 +1,5 @@
 #include "kernels/cpu/attention.h"
+#include "core/thread_team.h"
 #include "device/cpu/cpu_device.h"
 #include "kernels/cpu/kv_write.h"
 #include "ops/attention.h"
@@ -25,29 +26,31 @@ void launch_write(const OpCall& call, Stream& stream, std::span<const Tensor>, W
                 scalars);
 }
 
-AttentionScalars scalars_of(const OpCall& call) {
+AttentionScalars scalars_of(const OpCall& call, int workers) {
   const int64_t heads = call.integer(0);
   const int64_t head_dim = call.integer(2);
   const int64_t partition_size = call.integer(6);
-  return {.heads = heads,
-          .kv_heads = call.integer(1),
-          .head_dim = head_dim,
-          .block_size = call.integer(5),
-          .max_blocks = call.input(3).shape[1].constant,
-          .window = call.integer(4),
-          .partition_size = partition_size,
-          .partitions = (call.integer(7) + partition_size - 1) / partition_size,
-          .q_stride = heads * head_dim,
-          .out_stride = heads * head_dim,
-          .scale = static_cast<float>(call.real(3))};
+  AttentionScalars scalars{.heads = heads,
+                           .kv_heads = call.integer(1),
+                           .head_dim = head_dim,
+                           .block_size = call.integer(5),
+                           .max_blocks = call.input(3).shape[1].constant,
+                           .window = call.integer(4),
+                           .partition_size = partition_size,
+                           .partitions = (call.integer(7) + partition_size - 1) / partition_size,
+                           .q_stride = heads * head_dim,
+                           .out_stride = heads * head_dim,
+                           .scale = static_cast<float>(call.real(3))};
+  scalars.split_tokens = kernels::cpu::attention_split_tokens(scalars, workers);
+  return scalars;
 }
 
 void launch_attention(const OpCall& call, Stream& stream, std::span<const Tensor> outputs,
                       WorkspaceAllocator& allocator) {
   const Tensor& q = call.input(0);
-  const AttentionScalars scalars = scalars_of(call);
+  const AttentionScalars scalars = scalars_of(call, cpu_of(stream).team().size());
   Tensor workspace;
-  if (scalars.partitions > 1)
+  if (scalars.split_tokens > 0)
     workspace = allocator.workspace(DType::i8, Shape{kernels::cpu::attention_workspace_bytes(scalars)});
   stream.launch(
       kernels::cpu::paged_attention_kernel(cpu_of(stream).isa(), q.dtype),
@@ -55,7 +58,7 @@ void launch_attention(const OpCall& call, Stream& stream, std::span<const Tensor
       {reads(q), reads(call.input(1)), reads(call.input(2)), reads(call.input(3)), reads(call.input(4)),
        reads(call.input(5)), writes(outputs[0]), workspace ? writes(workspace) : BufferArg{}},
       scalars);
-  if (scalars.partitions > 1)
+  if (scalars.split_tokens > 0)
     stream.launch(kernels::cpu::attention_merge_kernel(cpu_of(stream).isa(), q.dtype),
                   kernels::cpu::attention_merge_dims(scalars),
                   {reads(workspace), reads(call.input(4)), reads(call.input(5)), updates(outputs[0])},
