@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "engine/step/plan_bytes.h"
+#include "engine/step/sample_buffers.h"
 #include "engine/step/step_inputs.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

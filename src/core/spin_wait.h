@@ -11,15 +11,20 @@ namespace reprise {
 
 inline constexpr std::chrono::microseconds kSpin{30};
 
-// Whether `done()` came true within a microsecond or a few: most waits are that short, and what a worker does
-// about those that are not costs the others time.
+// Whether `done()` came true within so many pauses, each of 20 to 60 ns.
 template <typename Done>
-bool spin_briefly(Done&& done) {
-  for (int i = 0; i < 64; ++i) {
+bool spin_for(int pauses, Done&& done) {
+  for (int i = 0; i < pauses; ++i) {
     if (done()) return true;
     _mm_pause();
   }
   return false;
+}
+
+// The same for waits that are nearly over: longer ones are better spent on the work that is waited for.
+template <typename Done>
+bool spin_briefly(Done&& done) {
+  return spin_for(8, done);
 }
 
 // Whether `done()` came true within kSpin.
@@ -27,7 +32,7 @@ template <typename Done>
 bool spin_until(Done&& done) {
   std::chrono::steady_clock::time_point deadline{};  // set after a first round: most waits are shorter
   for (;;) {
-    if (spin_briefly(done)) return true;
+    if (spin_for(64, done)) return true;
     const auto now = std::chrono::steady_clock::now();
     if (deadline == std::chrono::steady_clock::time_point{})
       deadline = now + kSpin;
