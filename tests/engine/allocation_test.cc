@@ -12,7 +12,6 @@ namespace {
 class Allocation : public testing::TestWithParam<Way> {};
 
 TEST_P(Allocation, ASteadyStepAllocatesNothing) {
-  if (GetParam().graph.graph_opt_level == 2) GTEST_SKIP() << "the tests' compiler makes ops that allocate";
   EngineConfig config = small_engine_config();
   config.graph = GetParam().graph;
   config.graph.capture_before_ready = true;
@@ -38,7 +37,14 @@ TEST_P(Allocation, ASteadyStepAllocatesNothing) {
   EXPECT_GT(allocations(), before) << "the count works";
 }
 
-INSTANTIATE_TEST_SUITE_P(Ways, Allocation, testing::ValuesIn(ways_to_run()),
+// Not level 2: the ops that the tests' compiler makes allocate.
+std::vector<Way> ways_without_compiler() {
+  std::vector<Way> ways = ways_to_run();
+  std::erase_if(ways, [](const Way& way) { return way.graph.graph_opt_level == 2; });
+  return ways;
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, Allocation, testing::ValuesIn(ways_without_compiler()),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace
