@@ -23,8 +23,8 @@ class CpuDevice : public Device {
 
   DeviceKind kind() const final { return DeviceKind::cpu; }
   std::string_view level() const final { return name_of(isa_); }
-  // Tokens of a step, unless somebody says otherwise: a second on a small machine. Longer steps gain a few
-  // per cent of prefill (docs/speed.md) and let every stream wait for them.
+  // Tokens of a step, unless somebody says otherwise. Longer steps gain a few per cent of prefill
+  // (docs/speed-appendix.md) and let every stream wait for them.
   static constexpr int64_t kBatchedTokens = 512;
   static constexpr bool kReplaysAnySize = true;
   bool replays_any_size() const final { return kReplaysAnySize; }

@@ -16,8 +16,7 @@ struct EngineConfig {
   // Tokens in a step. Absent: device_batched_tokens, but at least a token a sequence and, where prompts aren't
   // chunked, max_model_len.
   std::optional<int64_t> max_num_batched_tokens = {};
-  int64_t device_batched_tokens =
-      512;  // a step that long does not hold the streams of the others for too long
+  int64_t device_batched_tokens = 512;  // what suits the device, so that one prompt does not hold all streams
   bool enable_chunked_prefill = true;
   int64_t max_num_partial_prefills = 1;   // prompts in the middle of their prefill at a time
   int64_t max_long_partial_prefills = 1;  // of these, long ones

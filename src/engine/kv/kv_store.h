@@ -26,8 +26,9 @@ class DoesNotFit final : public Error {
 
 // Blocks for sequences: the override; else what kv_cache_memory holds; else memory_utilization of `memory`
 // bytes less `reserved` (weights, arena and all else that is not KV cache), where each block takes
-// `beside_block` bytes of other memory. Never more than max_num_seqs sequences of max_model_len can use. Throws Error where a size holds not one block, and DoesNotFit where,
-// without an override and a size, not one sequence of max_model_len fits.
+// `beside_block` bytes of other memory. Never more than max_num_seqs sequences of max_model_len can use.
+// Throws Error where a size holds not one block, and DoesNotFit where, without an override and a size, not one
+// sequence of max_model_len fits.
 int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t beside_block, size_t memory,
                          size_t reserved);
 

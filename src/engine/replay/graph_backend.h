@@ -39,10 +39,10 @@ struct GraphStats {
 // Thread of the engine only.
 class GraphBackend {
  public:
-  // Traces the model, runs the passes, lays out the memory; nothing is allocated but folded constants. `dry`: these are
-  // not computed either, and it can't start. All
-  // arguments but `services` and `config` outlive this. Throws Error where the model doesn't take part in graph optimisation, or can't be
-  // traced at a level that needs it.
+  // Traces the model, runs the passes, lays out the memory; nothing is allocated but folded constants. `dry`:
+  // these are not computed either, and it can't start. All arguments but `services` and `config` outlive this.
+  // Throws Error where the model doesn't take part in graph optimisation, or can't be traced at a level that
+  // needs it.
   GraphBackend(const models::Model& model, const EngineServices& services, Stream& stream,
                const EngineConfig& config, const StepLimits& limits, StepInputs& inputs,
                SampleBuffers& samples, bool dry = false);
