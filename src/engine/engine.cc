@@ -103,6 +103,9 @@ class Engine::Impl {
     decision_.failed.reserve(most + window_);
     event_.token_ids.reserve(1);
     event_.error.reserve(kErrorReserve);
+    if (communicator_ != nullptr && communicator_->rank() != 0)
+      throw Error("[engine] this is rank {}; only rank 0 takes requests, the others call follow()",
+                  communicator_->rank());
     tell_decisions(services.device);
     if (config_.graph.capture_before_ready || config_.graph.verify.startup)
       while (capture_next()) {

@@ -50,6 +50,7 @@ StartDecisions start_decisions_of(const std::vector<std::byte>& bytes) {
 
 void follow(const models::Model& model, const EngineServices& services, const EngineConfig& asked,
             const std::function<void(const StepPlan&, Runner&)>& after_step) {
+  REPRISE_CHECK(services.communicator != nullptr, "a rank that follows needs a communicator");
   Communicator& communicator = *services.communicator;
   std::vector<std::byte> message;
   communicator.broadcast(message);

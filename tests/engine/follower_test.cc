@@ -206,6 +206,19 @@ TEST(Follower, AnotherLevelIsRefusedAndTheEngineSaysThatItIsAlone) {
   EXPECT_EQ(told, requests().size());
 }
 
+TEST(Follower, OnlyRankZeroTakesRequests) {
+  ThreadTeam team(1);
+  TestDevice device(team, Isa::scalar);
+  PipeCommunicator communicator(1, -1);
+  const EngineServices services{device, nullptr, &communicator};
+  try {
+    Engine engine(small_model(team, device), services, small_engine_config(), [](const OutputEvent&) {});
+    FAIL() << "two ranks would decide";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("this is rank 1; only rank 0 takes requests"));
+  }
+}
+
 TEST(StartDecisions, AreBytesAndBack) {
   const StartDecisions decided{
       .level = "avx512_bf16", .num_kv_blocks = 77, .graph_opt_level = 2, .use_cudagraph = true};
