@@ -1,9 +1,9 @@
-// A fixed team of workers for fork-join over ranges of work items. The caller is worker 0 and works too. Each
-// worker has a first share, which it takes in a cache line of its own; the rest is claimed in chunks from one
-// atomic word. The caller takes the first share of a worker that is away (the system may have suspended it),
-// so that it delays nobody. Chunks shrink with what is left: large ones first, which read memory as one
-// stream, small ones last, so that the workers finish together. Workers spin briefly between jobs, then
-// sleep; nothing is allocated per job.
+// A fixed team of workers for fork-join over ranges of work items. The caller is worker 0 and works too. In a
+// large team each worker has a first share, which it takes in a cache line of its own; the rest, or all, is
+// claimed in chunks from one atomic word. The caller takes the first share of a worker that is away (the
+// system may have suspended it), so that it delays nobody. Chunks shrink with what is left: large ones first,
+// which read memory as one stream, small ones last, so that the workers finish together. Workers spin briefly
+// between jobs, then sleep; nothing is allocated per job.
 #pragma once
 
 #include <algorithm>
@@ -34,10 +34,13 @@ class FlushDenormals {
   unsigned saved_;
 };
 
-// How work items are cut: units of `grain` items. Each worker has a first share, three quarters of the units
-// in all or one each; of what is behind those a claim takes a share of what is left.
+// How work items are cut: units of `grain` items. In a large team each worker has a first share, three
+// quarters of the units in all or one each; of what is behind those a claim takes a share of what is left.
 struct Cut {
   static constexpr uint32_t kMostUnits = 0xffff;  // so that units and claims fit into parts of a word
+  // Workers from which on there are first shares. Fewer hardly disturb each other at one word, and one that is
+  // late then leaves its part to the others: two workers lost 5 % of a step of 250 us by first shares.
+  static constexpr int kFirstShareWorkers = 8;
 
   int64_t items;
   int64_t grain;
@@ -48,8 +51,9 @@ struct Cut {
         grain(std::max({int64_t{1}, least, (of + kMostUnits - 1) / kMostUnits})),
         units(static_cast<uint32_t>((std::max<int64_t>(of, 1) + grain - 1) / grain)) {}
 
-  // First units of the first share of `worker`; of `workers` itself: of what is behind all of them.
+  // First unit of the first share of `worker`; of `workers` itself: of what is behind all of them.
   uint32_t first_share(int worker, int workers) const {
+    if (workers < kFirstShareWorkers) return 0;
     const uint32_t each = std::max(1u, units * 3 / static_cast<uint32_t>(4 * workers));
     return std::min(units, static_cast<uint32_t>(worker) * each);
   }

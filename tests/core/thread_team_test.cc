@@ -31,7 +31,8 @@ TEST(ThreadTeam, EveryItemRunsOnce) {
 }
 
 TEST(ThreadTeam, FirstSharesAreEqualAndLeaveARest) {
-  for (const int workers : {2, 3, 64})
+  EXPECT_EQ(Cut(1000, 1).first_share(2, 2), 0u);  // a small team has none
+  for (const int workers : {Cut::kFirstShareWorkers, 9, 64})
     for (const int64_t items : {2, 40, 64, 192, 1000}) {
       const Cut cut(items, 1);
       const uint32_t each = cut.first_share(1, workers);
@@ -45,34 +46,36 @@ TEST(ThreadTeam, FirstSharesAreEqualAndLeaveARest) {
     }
 }
 
-// A worker that is held up elsewhere: the others do its first share as well.
-TEST(ThreadTeam, AWorkerThatIsAwayDelaysNobody) {
-  ThreadTeam team(2);
+// Workers that are held up elsewhere: the caller does all of the job, their first shares (where the team is large
+// enough to have any) as well.
+TEST(ThreadTeam, WorkersThatAreAwayDelayNobody) {
   struct Hold {
-    std::atomic<bool>*entered, *released;
+    std::atomic<int>* entered;
+    std::atomic<bool>* released;
   };
-  std::atomic<bool> entered{false}, released{false};
-  const Hold hold{&entered, &released};
-  team.fork(
-      [hold](int worker) {
-        if (worker == 1) {
-          *hold.entered = true;
-          while (!*hold.released) std::this_thread::yield();
-        } else {
-          while (!*hold.entered) std::this_thread::yield();
-        }
-      },
-      2);
-  for (const int64_t items : {2, 3, 100}) {
-    std::vector<int> seen(static_cast<size_t>(items));
-    team.parallel_for(items, 1, [&](int64_t begin, int64_t end, int worker) {
-      EXPECT_EQ(worker, 0);
-      for (int64_t i = begin; i < end; ++i) ++seen[static_cast<size_t>(i)];
-    });
-    EXPECT_EQ(seen, std::vector<int>(static_cast<size_t>(items), 1));
+  for (const int workers : {2, Cut::kFirstShareWorkers}) {
+    ThreadTeam team(workers);
+    std::atomic<int> entered{0};
+    std::atomic<bool> released{false};
+    const Hold hold{&entered, &released};
+    team.fork(
+        [hold, workers](int worker) {
+          ++*hold.entered;
+          const auto may_go = [&] { return worker == 0 ? *hold.entered == workers : hold.released->load(); };
+          while (!may_go()) std::this_thread::yield();
+        },
+        workers);
+    for (const int64_t items : {2, 3, 100}) {
+      std::vector<int> seen(static_cast<size_t>(items));
+      team.parallel_for(items, 1, [&](int64_t begin, int64_t end, int worker) {
+        EXPECT_EQ(worker, 0);
+        for (int64_t i = begin; i < end; ++i) ++seen[static_cast<size_t>(i)];
+      });
+      EXPECT_EQ(seen, std::vector<int>(static_cast<size_t>(items), 1));
+    }
+    released = true;
+    team.wait_until_left();
   }
-  released = true;
-  team.wait_until_left();
 }
 
 TEST(ThreadTeam, WorkersWakeAfterTheyParked) {
@@ -88,14 +91,16 @@ TEST(ThreadTeam, WorkersWakeAfterTheyParked) {
 // Jobs of different functions back to back: a late worker must never run an old job's function on a new one's
 // items.
 TEST(ThreadTeam, JobsNeverMix) {
-  ThreadTeam team(4);
-  std::atomic<int64_t> a{0}, b{0};
-  for (int i = 0; i < 20000; ++i) {
-    team.parallel_for(8, 1, [&](int64_t begin, int64_t end, int) { a += end - begin; });
-    team.parallel_for(16, 2, [&](int64_t begin, int64_t end, int) { b += end - begin; });
+  for (const int workers : {4, Cut::kFirstShareWorkers}) {
+    ThreadTeam team(workers);
+    std::atomic<int64_t> a{0}, b{0};
+    for (int i = 0; i < 20000; ++i) {
+      team.parallel_for(8, 1, [&](int64_t begin, int64_t end, int) { a += end - begin; });
+      team.parallel_for(16, 2, [&](int64_t begin, int64_t end, int) { b += end - begin; });
+    }
+    EXPECT_EQ(a, 20000 * 8);
+    EXPECT_EQ(b, 20000 * 16);
   }
-  EXPECT_EQ(a, 20000 * 8);
-  EXPECT_EQ(b, 20000 * 16);
 }
 
 TEST(ThreadTeam, DenormalsAreFlushedInJobsAndRestoredAfter) {

@@ -227,7 +227,7 @@ void TeamReplay::Impl::run_chunks(size_t index, const Walk& step, KernelContext&
   const auto workers = static_cast<int>(step.workers);
   const uint32_t behind_first = cut.first_share(workers, workers);
   uint32_t done = 0;
-  if (take_first_share(context.worker, step.first_turn() + index))
+  if (behind_first > 0 && take_first_share(context.worker, step.first_turn() + index))
     done += run_first_share<traced>(index, context.worker, step, context);
   Timer<traced> timer(traced ? note_of(context.worker, index) : nullptr);
   while (const auto taken = claim(states[index], step.epoch, cut, behind_first, workers)) {
@@ -267,6 +267,7 @@ bool TeamReplay::Impl::take_first_share(int owner, uint64_t turn) {
 // there, so what these nodes wait for is done.
 template <bool traced>
 void TeamReplay::Impl::help(size_t last, const Walk& step, KernelContext& context) {
+  if (step.workers < Cut::kFirstShareWorkers) return;
   const uint64_t begin = step.first_turn();
   for (int owner = 0; owner < step.workers; ++owner) {
     const uint64_t next = first_shares[static_cast<size_t>(owner)].next.load(std::memory_order_acquire);

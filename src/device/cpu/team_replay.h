@@ -1,10 +1,10 @@
 // Replays a recording on the thread team, with one fork-join for the whole step. A node is one recorded
-// launch. All workers go through the list of nodes in order. Of each they take a first share, in a cache line
-// of their own, and claim the rest in chunks from an atomic word that the node has. Who would have to wait
-// for the first share of a worker that the system has suspended runs it instead, so that nobody is delayed. A
-// node starts when the nodes that it depends on are done (dependencies.h); there is no barrier between nodes.
-// Kernels read T (tokens) and S (sequences) of the step that is replayed, so one recording serves every size
-// up to the largest.
+// launch. All workers go through the list of nodes in order and claim chunks of each from an atomic word that
+// the node has; in a large team each takes a first share before, in a cache line of its own. Who would have to
+// wait for the first share of a worker that the system has suspended runs it instead, so that nobody is
+// delayed. A node starts when the nodes that it depends on are done (dependencies.h); there is no barrier
+// between nodes. Kernels read T (tokens) and S (sequences) of the step that is replayed, so one recording
+// serves every size up to the largest.
 #pragma once
 
 #include <cstddef>

@@ -12,6 +12,7 @@
 #include "core/fault.h"
 #include "core/json.h"
 #include "core/profiler.h"
+#include "core/thread_team.h"
 #include "tests/capture/steps.h"
 
 namespace reprise::cpu {
@@ -124,34 +125,34 @@ TEST(Replay, AnEmptyRecordingIsAStepThatDoesNothing) {
 }
 
 struct Hold {
-  std::atomic<bool>* entered;
+  std::atomic<int>* entered;
   std::atomic<bool>* released;
 };
 
-// A worker that the system has suspended takes part in nothing, and nothing waits for it.
-TEST(Replay, AWorkerThatIsAwayHoldsNobodyUp) {
-  Step step(2);
-  TeamReplay replay(step.record([&] { hazards(step, 0); }), kLargest, cpu_stream(step.stream));
-  const auto expected = eager(step, kLargest);
-  std::atomic<bool> entered{false}, released{false};
-  const Hold hold{&entered, &released};
-  const auto job = [hold](int worker) {
-    if (worker == 0) {
-      while (!*hold.entered) std::this_thread::yield();
-      return;
+// Workers that the system has suspended take part in nothing, and nothing waits for them.
+TEST(Replay, WorkersThatAreAwayHoldNobodyUp) {
+  for (const int workers : {2, Cut::kFirstShareWorkers}) {
+    Step step(workers);
+    TeamReplay replay(step.record([&] { hazards(step, 0); }), kLargest, cpu_stream(step.stream));
+    const auto expected = eager(step, kLargest);
+    std::atomic<int> entered{0};
+    std::atomic<bool> released{false};
+    const Hold hold{&entered, &released};
+    const auto job = [hold, workers](int worker) {
+      ++*hold.entered;
+      const auto may_go = [&] { return worker == 0 ? *hold.entered == workers : hold.released->load(); };
+      while (!may_go()) std::this_thread::yield();
+    };
+    step.team.fork(job, workers);
+    for (int repeat = 0; repeat < 100; ++repeat) {
+      step.block.fill(1);
+      replay.run_on(kLargest);
+      ASSERT_EQ(step.block.contents(), expected);
+      ASSERT_EQ(eager(step, kLargest), expected);  // eager launches go on as well
     }
-    *hold.entered = true;
-    while (!*hold.released) std::this_thread::yield();
-  };
-  step.team.fork(job, 2);
-  for (int repeat = 0; repeat < 100; ++repeat) {
-    step.block.fill(1);
-    replay.run_on(kLargest);
-    ASSERT_EQ(step.block.contents(), expected);
-    ASSERT_EQ(eager(step, kLargest), expected);  // eager launches go on as well
+    released = true;
+    step.team.wait_until_left();
   }
-  released = true;
-  step.team.wait_until_left();
 }
 
 // Replays that die while workers are still on their way through them.
