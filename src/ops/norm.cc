@@ -35,6 +35,35 @@ void infer_add(const OpCall& call, OutputSpecs& outputs) {
   outputs.add(x.dtype, x.shape);
 }
 
+using LoopValue = loop::Value;
+using Values = std::span<const LoopValue>;
+using Results = std::span<LoopValue>;
+
+LoopValue columns_of(LoopValue value) {
+  return like(value, static_cast<float>(value.builder->columns()));
+}
+LoopValue scale_of(const OpCall& call, LoopValue mean_square) {
+  return like(mean_square, 1.0f) / sqrt(mean_square + like(mean_square, static_cast<float>(call.real(0))));
+}
+LoopValue rms_of(const OpCall& call, LoopValue x, LoopValue weight) {
+  const LoopValue scale = scale_of(call, sum_of_products(x, x) / columns_of(x));
+  return round(x * scale, call.input(0).dtype) * weight;
+}
+
+void rms_body(const OpCall& call, Values in, Results out) {
+  out[0] = rms_of(call, in[0], in[1]);
+}
+void add_rms_body(const OpCall& call, Values in, Results out) {
+  out[0] = round(in[0] + in[1], call.input(0).dtype);
+  out[1] = rms_of(call, out[0], in[2]);
+}
+void layer_body(const OpCall& call, Values in, Results out) {
+  const LoopValue centred = in[0] - sum(in[0]) / columns_of(in[0]);
+  const LoopValue scale = scale_of(call, sum_of_products(centred, centred) / columns_of(in[0]));
+  out[0] = centred * scale * in[1];
+  if (in[2].builder != nullptr) out[0] = out[0] + in[2];
+}
+
 Outputs decompose_add(const OpCall& call) {
   Tensor sum = add(call.input(0), call.input(1), call.where);
   Tensor y = rms_norm(sum, call.input(2), call.real(0), call.where);
@@ -49,14 +78,16 @@ const OpSchema kRmsNorm{.name = "rms_norm",
                         .attr_names = kNormAttrs,
                         .row_wise = true,
                         .may_share = {0b1},
-                        .infer = infer_norm};
+                        .infer = infer_norm,
+                        .body = rms_body};
 const OpSchema kLayerNorm{.name = "layer_norm",
                           .kind = OpKind::reduction,
                           .input_names = kLayerInputs,
                           .attr_names = kNormAttrs,
                           .row_wise = true,
                           .may_share = {0b1},
-                          .infer = infer_norm};
+                          .infer = infer_norm,
+                          .body = layer_body};
 const OpSchema kAddRmsNorm{.name = "add_rms_norm",
                            .kind = OpKind::reduction,
                            .input_names = kAddRmsInputs,
@@ -64,7 +95,8 @@ const OpSchema kAddRmsNorm{.name = "add_rms_norm",
                            .row_wise = true,
                            .may_share = {0b11, 0b11},
                            .infer = infer_add,
-                           .decompose = decompose_add};
+                           .decompose = decompose_add,
+                           .body = add_rms_body};
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps, Where where) {
   return dispatch_one(OpCall(kRmsNorm, {&x, &weight}, {eps}, where));

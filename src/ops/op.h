@@ -14,6 +14,7 @@
 
 #include "core/launch.h"
 #include "core/tensor.h"
+#include "loop/builder.h"
 
 namespace reprise::ops {
 
@@ -103,6 +104,12 @@ struct OpSchema {
   void (*infer)(const OpCall& call, OutputSpecs& outputs) = nullptr;
   // The same in plainer ops: what a fused op means, bit by bit. Null: the op is primitive.
   Outputs (*decompose)(const OpCall& call) = nullptr;
+  // What a row of the outputs is, on values of loop programs: `inputs` by position (numbers of a row, or one of
+  // each column where the input has one dimension; no builder where it is absent), `outputs` by position, before
+  // they are rounded. The bits of the launch. It may ask `call` for attributes, dtypes and shapes. Null: it is no
+  // function over rows, or nobody fuses it. See loop_body.h.
+  void (*body)(const OpCall& call, std::span<const loop::Value> inputs,
+               std::span<loop::Value> outputs) = nullptr;
   // Its launch, on the device that it was made for: of an op that a KernelCompiler generated. Null: it stands
   // in the table of launches.
   const OpLaunch* generated = nullptr;

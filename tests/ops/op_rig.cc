@@ -10,8 +10,11 @@
 #include "core/recording_scope.h"
 #include "core/thread_team.h"
 #include "device/cpu/cpu_device.h"
+#include "kernels/cpu/loop.h"
 #include "kernels/cpu/pack.h"
+#include "ops/cpu/loop.h"
 #include "ops/launch_table.h"
+#include "ops/loop_body.h"
 
 namespace reprise::ops::testing {
 namespace {
@@ -44,7 +47,7 @@ class Run {
     call_.emplace(*op.schema, pointers, op.attrs);
   }
 
-  Result launch(const Shares& shares) {
+  Result launch(const Shares& shares, bool by_body = false) {
     OutputSpecs specs;
     op_.schema->infer(*call_, specs);
     std::vector<Tensor> outputs;
@@ -57,7 +60,10 @@ class Run {
                    : tensors_[static_cast<size_t>(from)]);
     }
     EagerDispatcher workspace(stream_, arena_);
-    launch_of(*op_.schema, DeviceKind::cpu).launch(*call_, stream_, outputs, workspace);
+    if (by_body)
+      launch_body(outputs);
+    else
+      launch_of(*op_.schema, DeviceKind::cpu).launch(*call_, stream_, outputs, workspace);
     expect_guards();
     Result result = result_of(outputs);
     for (size_t i = 0; i < op_.inputs.size(); ++i) {
@@ -110,6 +116,15 @@ class Run {
     return workers;
   }
 
+  void launch_body(std::span<const Tensor> outputs) {
+    kernels::cpu::LoopCode code;
+    code.program = program_of(*call_);
+    std::vector<const Tensor*> inputs;
+    for (int i = 0; i < call_->input_count; ++i)
+      if (call_->has(i)) inputs.push_back(&call_->input(i));
+    cpu::launch_code(code, op_.schema->name, stream_, inputs, outputs);
+  }
+
   Tensor place(const Operand& operand) {
     Tensor tensor = store_.allocate(DType::i8, {static_cast<int64_t>(operand.bytes.size() + kGuard)});
     tensor.dtype = operand.dtype;
@@ -153,6 +168,9 @@ class Run {
 
 Result run_launch(const OpCase& op, Isa isa, const Shares& shares) {
   return Run(op, isa).launch(shares);
+}
+Result run_body(const OpCase& op, Isa isa) {
+  return Run(op, isa).launch(kNoShares, true);
 }
 Bytes record_scalars(const OpCase& op, Isa isa) {
   return Run(op, isa).scalars();

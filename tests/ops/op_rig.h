@@ -46,6 +46,8 @@ struct Result {
 Result run_launch(const OpCase& op, Isa isa, const Shares& shares = kNoShares);
 // The scalars of its launches as a recording keeps them, one after the other. Nothing runs.
 Bytes record_scalars(const OpCase& op, Isa isa);
+// Its body, by the interpreter of loop programs.
+Result run_body(const OpCase& op, Isa isa);
 // The plainer ops that it says it is.
 Result run_decomposed(const OpCase& op, Isa isa);
 // Dtypes and shapes of the outputs; throws what the op throws.

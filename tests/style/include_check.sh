@@ -7,15 +7,16 @@ cd "$1"
 # and whoever may include the outer one may include its rooms.
 floors='
 core:        core
-kernels:     kernels core
+loop:        loop core
+kernels:     kernels core loop
 weights:     weights core
 tokenizer/jinja: tokenizer/jinja tokenizer/text_span.h tokenizer/utf8.h core
 tokenizer:   tokenizer core
 capture:     capture core
 device/cpu:  device/cpu core capture kernels
 distributed: distributed kernels core
-ops:         ops core distributed
-ops/cpu:     ops core device/cpu kernels/cpu
+ops:         ops core distributed loop
+ops/cpu:     ops core device/cpu kernels/cpu loop
 graph:       graph core ops capture
 graph/passes: graph core ops
 codegen:     codegen core ops graph
@@ -29,7 +30,7 @@ engine/replay:     engine/replay engine/engine_services.h engine/step engine/sch
 engine/verify:     engine/verify engine/engine_services.h engine/replay engine/step engine/kv engine/config core capture graph ops models
 engine/runner:     engine/runner engine/engine_services.h engine/verify engine/replay engine/step engine/scheduling engine/kv engine/config core ops models
 engine:      engine core models
-api:         api core device weights tokenizer capture distributed ops graph codegen models engine reprise
+api:         api core loop device weights tokenizer capture distributed ops graph codegen models engine reprise
 server:      *
 cli:         cli core device weights tokenizer capture ops graph models engine api reprise
 reprise:     reprise

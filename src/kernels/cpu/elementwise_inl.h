@@ -14,17 +14,13 @@ struct Mul {
   REPRISE_VEC_INLINE Vec apply(Vec a, Vec b) { return a * b; }
 };
 struct Silu {
-  REPRISE_VEC_INLINE Vec apply(Vec x) { return x / (set1(1.0f) + exp(negate(x))); }
+  REPRISE_VEC_INLINE Vec apply(Vec x) { return loop::functions::silu(x); }
 };
 struct Gelu {
-  REPRISE_VEC_INLINE Vec apply(Vec x) { return x * set1(0.5f) * (set1(1.0f) + erf(x * set1(0.707106781f))); }
+  REPRISE_VEC_INLINE Vec apply(Vec x) { return loop::functions::gelu(x); }
 };
 struct GeluTanh {
-  // (1 + tanh(u)) / 2 = 1 / (1 + exp(-2u)), u = sqrt(2 / pi) * (x + 0.044715 x^3)
-  REPRISE_VEC_INLINE Vec apply(Vec x) {
-    const Vec u = set1(0.797884561f) * fma(set1(0.044715f) * x * x, x, x);
-    return x / (set1(1.0f) + exp(set1(-2.0f) * u));
-  }
+  REPRISE_VEC_INLINE Vec apply(Vec x) { return loop::functions::gelu_tanh(x); }
 };
 
 template <typename E, typename Op>

@@ -6,6 +6,7 @@
 #include "kernels/cpu/elementwise.h"
 #include "kernels/cpu/gather.h"
 #include "kernels/cpu/kv_write.h"
+#include "kernels/cpu/loop.h"
 #include "kernels/cpu/norm.h"
 #include "kernels/cpu/rotary.h"
 #include "kernels/cpu/rotary_kv_write.h"

@@ -6,6 +6,7 @@
 #include "kernels/cpu/elementwise_inl.h"
 #include "kernels/cpu/gather_inl.h"
 #include "kernels/cpu/kv_write_inl.h"
+#include "kernels/cpu/loop_inl.h"
 #include "kernels/cpu/norm_inl.h"
 #include "kernels/cpu/rotary_inl.h"
 #include "kernels/cpu/rotary_kv_write_inl.h"
