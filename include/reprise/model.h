@@ -23,11 +23,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <source_location>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -198,7 +200,10 @@ class Layer {
   alignas(8) std::byte storage_[96];
 };
 
-// An op of your own: one function over rows.
+class Expr;
+
+// An op of your own: one function over rows. One that can be written as an expression of each element is better
+// an op of register_elementwise(), which level 2 compiles.
 struct CustomOp {
   std::string name = {};  // not that of another op
   // y = f(x), row by row, both [rows, columns], not overlapping. Gets any part of the rows, on any thread and
@@ -215,19 +220,85 @@ struct CustomOp {
   bool capturable = true;
 };
 
-// A registered op, called like a function: op(x) has the shape and the dtype of x.
+// A registered op, called like a function: its result has the shape and the dtype of the first argument.
 class Op {
  public:
-  Value operator()(const Value& x, Where where = Where::current()) const;
+  Value operator()(const Value& a, Where where = Where::current()) const;
+  Value operator()(const Value& a, const Value& b, Where where = Where::current()) const;
+  Value operator()(const Value& a, const Value& b, const Value& c, Where where = Where::current()) const;
+  Value operator()(const Value& a, const Value& b, const Value& c, const Value& d,
+                   Where where = Where::current()) const;
 
  private:
   friend Op register_op(CustomOp op);
+  friend Op register_expression(std::string name, int inputs, std::function<Expr(const Expr*)> expression);
   explicit Op(const void* schema) : schema_(schema) {}
+  Value call(std::initializer_list<const Value*> inputs, Where where) const;
   const void* schema_;
 };
 
 // Throws when the name is taken.
 Op register_op(CustomOp op);
+
+// One element in the expression of an op: f32, whatever the dtype of the activations. Each operation is exact or
+// rounded once, and the functions are the library's own: the same bits on every machine and at every level.
+// Denormals are zero.
+class Expr {
+ public:
+  Expr(float number) : number_(number) {}  // NOLINT: 30.0f * x
+
+  friend Expr operator+(Expr a, Expr b);
+  friend Expr operator-(Expr a, Expr b);
+  friend Expr operator*(Expr a, Expr b);
+  friend Expr operator/(Expr a, Expr b);
+  friend Expr operator-(Expr a);
+  friend Expr fma(Expr a, Expr b, Expr c);  // a * b + c, rounded once
+  friend Expr min(Expr a, Expr b);          // b where one is NaN
+  friend Expr max(Expr a, Expr b);
+  friend Expr abs(Expr a);
+  friend Expr sqrt(Expr a);
+  friend Expr exp(Expr a);
+  friend Expr tanh(Expr a);
+  friend Expr erf(Expr a);
+  friend Expr sigmoid(Expr a);
+  friend Expr where_less(Expr a, Expr b, Expr then, Expr otherwise);  // a < b ? then : otherwise
+
+ private:
+  friend struct ExprAccess;
+  uint64_t expression_ = 0;  // that it is of; 0: `number_` alone
+  int32_t id_ = -1;
+  float number_ = 0;
+};
+
+Op register_expression(std::string name, int inputs, std::function<Expr(const Expr*)> expression);
+
+// An op that is one expression of each element of 1 to 4 inputs:
+//   const reprise::Op softcap = reprise::register_elementwise(
+//       "softcap", [](reprise::Expr x) { return 30.0f * tanh(x / 30.0f); });
+// The first input is rows of activations; the others are of its shape and dtype, or have a number for each
+// column (WeightReader::vector). The result is rounded once. The expression is called when it is registered and
+// then once for each kind of input, never in a step; it may not depend on anything but its arguments. Interpreted
+// at levels 0 and 1, compiled and fused with its neighbours at level 2, with the same bits. Throws when the name
+// is taken, and what the expression throws.
+template <typename F>
+Op register_elementwise(std::string name, F expression) {
+  if constexpr (std::is_invocable_r_v<Expr, F, Expr>) {
+    return register_expression(std::move(name), 1,
+                               [expression](const Expr* in) -> Expr { return expression(in[0]); });
+  } else if constexpr (std::is_invocable_r_v<Expr, F, Expr, Expr>) {
+    return register_expression(std::move(name), 2,
+                               [expression](const Expr* in) -> Expr { return expression(in[0], in[1]); });
+  } else if constexpr (std::is_invocable_r_v<Expr, F, Expr, Expr, Expr>) {
+    return register_expression(
+        std::move(name), 3, [expression](const Expr* in) -> Expr { return expression(in[0], in[1], in[2]); });
+  } else {
+    static_assert(std::is_invocable_r_v<Expr, F, Expr, Expr, Expr, Expr>,
+                  "an elementwise op is a function of 1 to 4 Expr that returns an Expr");
+    return register_expression(std::move(name), 4, [expression](const Expr* in) -> Expr {
+      return expression(in[0], in[1], in[2], in[3]);
+    });
+  }
+}
 
 // The ops of the library. Activations are of the compute dtype, float32 or bfloat16; each op rounds once, at
 // its output.

@@ -1,7 +1,9 @@
 // Ops from outside the tree: a function over rows becomes an op like any other, with a schema in the registry
 // and a kernel that is launched through Stream::launch.
 #include <algorithm>
+#include <array>
 #include <deque>
+#include <span>
 
 #include "api/model_access.h"
 #include "core/error.h"
@@ -100,11 +102,34 @@ Op register_op(CustomOp op) {
   return Op(static_cast<const ops::OpSchema*>(&schema));
 }
 
-Value Op::operator()(const Value& x, Where where) const {
+Value Op::call(std::initializer_list<const Value*> inputs, Where where) const {
   const auto& schema = *static_cast<const ops::OpSchema*>(schema_);
-  if (!x)
-    throw Error("[{}] x is an empty value; give it the result of an op, an input or a weight", schema.name);
-  return ValueAccess::value(ops::dispatch_one(ops::OpCall(schema, {&ValueAccess::tensor(x)}, {}, where)));
+  if (inputs.size() != schema.input_names.size())
+    throw Error("[{}] {} inputs; it has {}", schema.name, inputs.size(), schema.input_names.size());
+  std::array<const Tensor*, 4> tensors{};
+  size_t count = 0;
+  for (const Value* input : inputs) {
+    if (!*input)
+      throw Error("[{}] {} is an empty value; give it the result of an op, an input or a weight", schema.name,
+                  schema.input_names[count]);
+    tensors[count++] = &ValueAccess::tensor(*input);
+  }
+  ops::OpCall call(schema, std::span(tensors).first(count), {});
+  call.where = where;
+  return ValueAccess::value(ops::dispatch_one(call));
+}
+
+Value Op::operator()(const Value& a, Where where) const {
+  return call({&a}, where);
+}
+Value Op::operator()(const Value& a, const Value& b, Where where) const {
+  return call({&a, &b}, where);
+}
+Value Op::operator()(const Value& a, const Value& b, const Value& c, Where where) const {
+  return call({&a, &b, &c}, where);
+}
+Value Op::operator()(const Value& a, const Value& b, const Value& c, const Value& d, Where where) const {
+  return call({&a, &b, &c, &d}, where);
 }
 
 }  // namespace reprise

@@ -94,7 +94,8 @@ OwnedServices make_services(const ModelSetup& setup, ThreadTeam& team) {
   OwnedServices owned{.device = std::make_unique<CpuDevice>(team, setup.isa), .compiler = nullptr};
   const engine::GraphConfig& graph = setup.engine.graph;
   const graph::CompilerFactory& factory = graph::find_compiler(owned.device->kind());
-  if (factory && (graph.graph_opt_level == 2 || graph.choose_level)) owned.compiler = factory(*owned.device);
+  if (factory && (graph.graph_opt_level == 2 || graph.choose_level))
+    owned.compiler = factory(*owned.device, {});
   return owned;
 }
 

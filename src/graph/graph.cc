@@ -83,7 +83,7 @@ ops::OpCall call_of(const Graph&, const Node& node, const std::vector<Tensor>& t
   return make_call(node, inputs);
 }
 
-ops::OutputSpecs infer(const Graph& graph, const Node& node) {
+void with_call(const Graph& graph, const Node& node, const std::function<void(const ops::OpCall&)>& use) {
   NoStorage storage;
   std::array<Tensor, ops::OpCall::kMaxInputs> tensors;
   std::array<const Tensor*, ops::OpCall::kMaxInputs> inputs{};
@@ -93,8 +93,12 @@ ops::OutputSpecs infer(const Graph& graph, const Node& node) {
     if (node.inputs[i] != kNone) tensors[i] = storage.tensor(graph.value(node.inputs[i]));
     inputs[i] = &tensors[i];
   }
+  use(make_call(node, inputs));
+}
+
+ops::OutputSpecs infer(const Graph& graph, const Node& node) {
   ops::OutputSpecs specs;
-  node.schema->infer(make_call(node, inputs), specs);
+  with_call(graph, node, [&](const ops::OpCall& call) { node.schema->infer(call, specs); });
   return specs;
 }
 

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -102,6 +103,9 @@ Uses uses_of(const Graph& graph);
 // The op call that `node` stands for, over tensors that the caller holds by ValueId (infer and launch take
 // it). Valid as long as `tensors` is.
 ops::OpCall call_of(const Graph& graph, const Node& node, const std::vector<Tensor>& tensors);
+
+// The same over tensors that have types and no bytes, for as long as `use` runs.
+void with_call(const Graph& graph, const Node& node, const std::function<void(const ops::OpCall&)>& use);
 
 // Dtypes and shapes of what the op computes, from the types of the node's inputs. Throws what its infer
 // throws.

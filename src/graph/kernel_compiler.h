@@ -2,8 +2,11 @@
 // that are linked in. Levels 0 and 1 don't need one.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -19,6 +22,25 @@ struct FusionGroup {
   std::vector<ValueId> outputs;  // what others read of them, in the order of definition
 };
 
+// What the user said about compiling.
+struct CompilerOptions {
+  std::string cache = {};     // directory of compiled kernels, "off", or empty: where the user's caches are
+  bool before_ready = false;  // wait for all kernels instead of exchanging them while serving
+};
+
+// What became of the kernels so far.
+struct CompilerReport {
+  std::string compiler = {};  // "llvm 19.1.7"; empty: none was needed, or none is there
+  int64_t kernels = 0;        // different ones
+  int64_t compiled = 0;
+  int64_t from_cache = 0;
+  int64_t rejected = 0;                              // cache entries that were damaged, and made again
+  std::map<std::string, int64_t> not_compiled = {};  // reason, kernels; these are interpreted
+  double ms = 0;                                     // of compiling
+  std::string cache_dir = {};                        // empty: off
+  std::string warning = {};                          // one line, or empty
+};
+
 // What it gives computes the group's outputs with the bits of its nodes run one by one; there is no tolerance.
 // Thread contract: one thread at a time.
 class KernelCompiler {
@@ -31,19 +53,27 @@ class KernelCompiler {
 
   // Whether the group can become one op. Asked for groups of one node and for every larger one on the way.
   virtual bool accepts(const Graph& graph, const FusionGroup& group) const = 0;
+  // Whether a group that it accepts, and that can't grow, is better as one op than as its nodes.
+  virtual bool gains(const Graph&, const FusionGroup&) const { return true; }
   // An op with the group's inputs and outputs, in their order, no attributes, and a launch of its own
   // (OpSchema::generated); one op may serve many groups. The compiler owns it and all that it names, its
   // kernels' names among them, and outlives every graph that holds it. Throws what a tool chain throws; the
   // group then runs node by node.
+  // Code that is made in the background takes its place by itself, with the same bits, at any moment.
   virtual const ops::OpSchema& compile(const Graph& graph, const FusionGroup& group) = 0;
+
+  // Called once, when all graphs are made. Throws Error, naming the package and the level to use, where code is
+  // missing that nothing here can make. With CompilerOptions::before_ready it returns when all code is there.
+  virtual void ready() {}
+  virtual CompilerReport report() const { return {}; }  // any thread
 };
 
-using CompilerFactory = std::function<std::unique_ptr<KernelCompiler>(const Device&)>;
+using CompilerFactory = std::function<std::unique_ptr<KernelCompiler>(const Device&, const CompilerOptions&)>;
 
 // A program that links a compiler says so before it loads a model; a second one for a kind replaces the first.
 // An empty factory takes it away. Not safe while another thread loads a model.
 void register_compiler(DeviceKind kind, CompilerFactory factory);
-// Empty where none is linked.
+// The one that a program brought; empty where it brought none.
 const CompilerFactory& find_compiler(DeviceKind kind);
 
 }  // namespace reprise::graph

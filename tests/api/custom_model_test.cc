@@ -310,6 +310,66 @@ TEST(CustomOp, APureOneRunsOnlyWhereItIsNeeded) {
       HasSubstr("'odd' is pure and not capturable"));
 }
 
+// Written as an expression, silu is the library's own, bit by bit, in every way to run.
+TEST(ElementwiseOp, ComputesTheBitsOfOurOwn) {
+  const Op silu = register_elementwise("test_silu", [](Expr x) { return x / (1.0f + exp(-x)); });
+  ModelFamily family = plain_llama("ExpressionLlama", {.activation = silu});
+  family.supports_graph_optimization = true;
+  const std::string model = registered(family);
+  for (const char* dtype : {"float32", "bfloat16"}) {
+    const auto expected = answers({.model = REPRISE_SOURCE_DIR "/models/tiny", .dtype = dtype});
+    for (const int level : {0, 1})
+      for (const char* replay : {"false", "true"})
+        expect_same_bits(answers({.model = model,
+                                  .dtype = dtype,
+                                  .graph_optimization_config = fmt::format(
+                                      R"({{"graph_opt_level": {}, "use_cudagraph": {}}})", level, replay)}),
+                         expected);
+  }
+}
+
+// Functions of several inputs, of which some have a number for each column.
+TEST(ElementwiseOp, TakesRowsAndNumbersOfColumns) {
+  const Op mix = register_elementwise("test_mix", [](Expr a, Expr b, Expr scale, Expr shift) {
+    return where_less(a, b, fma(a, scale, shift),
+                      max(min(a, 2.0f), -tanh(b) + sqrt(abs(scale)) * erf(b) / 3.0f));
+  });
+  std::vector<std::string> errors;
+  const Twist twist{.in_forward = [&](const ModelInputs& inputs, const Value& x) {
+    errors = {message_of([&] { mix(x, x, x); }), message_of([&] { mix(x, x, inputs["token_ids"], x); }),
+              message_of([&] { mix({}, x, x, x); })};
+    mix(x, x, x, x);
+  }};
+  LanguageModel::load({.model = registered(plain_llama("MixLlama", twist)), .max_model_len = 64});
+  EXPECT_THAT(errors, testing::ElementsAre(HasSubstr("[test_mix] 3 inputs; it has 4"),
+                                           HasSubstr("[test_mix] c is int32 [T]"),
+                                           HasSubstr("[test_mix] a is an empty value")));
+}
+
+TEST(ElementwiseOp, BadOnesAreRefusedWhenTheyAreRegistered) {
+  const auto of = [](const auto& expression) {
+    return message_of([&] { register_elementwise("test_bad", expression); });
+  };
+  EXPECT_THAT(of([](Expr) { return Expr(1.0f) + 2.0f; }), HasSubstr("a sum of numbers alone"));
+  std::vector<Expr> kept;
+  register_elementwise("test_keeps", [&](Expr x) {
+    kept.push_back(x);
+    return x;
+  });
+  EXPECT_THAT(of([&](Expr x) { return x + kept[0]; }), HasSubstr("of another one"));
+  EXPECT_THAT(of([](Expr x) -> Expr { throw std::runtime_error("no " + std::to_string(sizeof(x))); }),
+              HasSubstr("no "));
+  EXPECT_THAT(of([](Expr x) {
+                for (int i = 0; i < 5000; ++i) x = x + static_cast<float>(i);
+                return x;
+              }),
+              HasSubstr("more than 4096 operations"));
+  EXPECT_THAT(message_of([] { register_elementwise("add", [](Expr x) { return x; }); }),
+              HasSubstr("'add' already"));
+  EXPECT_THAT(message_of([] { register_elementwise("", [](Expr x) { return x; }); }), HasSubstr("no name"));
+  EXPECT_EQ(of([](Expr x) { return x * 2.0f; }), "nothing was thrown");
+}
+
 TEST(CustomOp, BadOnesAreRefused) {
   EXPECT_THAT(message_of([] { register_op({.name = "", .run = relu}); }), HasSubstr("name"));
   EXPECT_THAT(message_of([] { register_op({.name = "no_function"}); }), HasSubstr("no_function"));

@@ -204,7 +204,7 @@ TEST(LanguageModel, LevelTwoIsServedByACompilerThatIsLinked) {
   const LoadOptions options{.model = REPRISE_SOURCE_DIR "/models/tiny",
                             .graph_optimization_config = R"({"graph_opt_level": 2, "use_cudagraph": true})"};
   EXPECT_THAT(message_of([&] { LanguageModel::load(options); }), HasSubstr("this build has no compiler"));
-  graph::register_compiler(DeviceKind::cpu, [](const Device& device) {
+  graph::register_compiler(DeviceKind::cpu, [](const Device& device, const graph::CompilerOptions&) {
     auto compiler = std::make_unique<graph::DecomposingCompiler>(device);
     compiler->before_compile = [](const graph::Graph& graph, const graph::FusionGroup& group) {
       if (graph.node(group.nodes.back()).layer == "model.layers.1.mlp") throw std::runtime_error("no room");
