@@ -82,7 +82,7 @@ const LoadField kFields[] = {
      "directory of compiled kernels, or off; otherwise REPRISE_COMPILE_CACHE, or reprise/kernels in "
      "$XDG_CACHE_HOME or ~/.cache",
      [](Options& o, const Text& v) {
-       if (v.empty()) throw Error("is empty; name a directory, or off");
+       if (v.empty()) throw Error("is '', expected a directory, or off");
        o.compile_cache = v;
      }},
     {"compile_before_ready", LoadForm::flag, kGraph,

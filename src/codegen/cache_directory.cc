@@ -145,8 +145,8 @@ bool CacheDirectory::missing() const {
 
 std::string CacheDirectory::problem() const {
   if (path_.empty())
-    return "[--compile-cache] there is no place for compiled kernels, since neither XDG_CACHE_HOME nor HOME is "
-           "an absolute path; name a directory, or off";
+    return "[--compile-cache] there is no place for compiled kernels, since neither XDG_CACHE_HOME nor HOME "
+           "is an absolute path; name a directory, or off";
   if (!is_open())
     return fmt::format(
         "[--compile-cache] {} cannot be used: {}; name a directory that this user may write to, or off",
@@ -181,8 +181,8 @@ CacheDirectory::Entry CacheDirectory::read(const std::string& name, bool touch) 
     entry.refused = fmt::format("has {} bytes, more than an entry can have", info.st_size);
   if (!entry.refused.empty()) return entry;
   entry.bytes = read_bytes(file.get(), static_cast<size_t>(info.st_size));
-  if (touch)
-    static_cast<void>(::futimens(file.get(), nullptr));  // refused on a read-only disk, where nobody asks
+  // Refused on a read-only disk, where nothing is deleted either.
+  if (touch) static_cast<void>(::futimens(file.get(), nullptr));
   return entry;
 }
 

@@ -40,7 +40,6 @@ class CacheDirectory {
   void close();
   const std::string& path() const { return path_; }
   bool is_open() const { return fd_ >= 0; }
-  bool writable() const { return is_open() && writable_; }
   bool missing() const;  // not open because there is no such directory
   // Why its entries must not be run: another user may have put them there. Empty: they may.
   const std::string& distrust() const { return distrust_; }

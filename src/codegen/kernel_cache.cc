@@ -5,6 +5,7 @@
 #include <ctime>
 #include <functional>
 #include <system_error>
+#include <utility>
 
 #include "codegen/kernel_file.h"
 #include "core/error.h"
@@ -31,19 +32,17 @@ std::string first_line(std::string_view key) {
   return line;
 }
 
-CacheListing::Entry describe(CacheDirectory& directory, const CacheDirectory::File& file) {
-  CacheListing::Entry described{
-      .file = file.name, .bytes = file.bytes, .idle_s = 0, .key = "", .problem = ""};
+// nullopt where it was deleted meanwhile.
+std::optional<CacheListing::Entry> describe(CacheDirectory& directory, const CacheDirectory::File& file) {
+  CacheListing::Entry described{.file = file.name, .bytes = file.bytes};
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
   described.idle_s = std::max(0.0, static_cast<double>(now.tv_sec - file.used.tv_sec) +
                                        1e-9 * static_cast<double>(now.tv_nsec - file.used.tv_nsec));
   const CacheDirectory::Entry entry = directory.read(file.name, /*touch=*/false);
-  if (entry.state != CacheDirectory::Entry::State::read) {
-    described.problem = "cannot be read";
-    return described;
-  }
-  described.problem = entry.refused;
+  if (entry.state == CacheDirectory::Entry::State::absent) return std::nullopt;
+  described.problem =
+      entry.state == CacheDirectory::Entry::State::unreadable ? "cannot be read" : entry.refused;
   if (!described.problem.empty()) return described;
   try {
     described.key = first_line(parse_entry(entry.bytes, file.name).key);
@@ -146,8 +145,8 @@ bool KernelCache::store(std::string_view key, std::span<const std::byte> payload
     ++stats_.failed;
     if (warning_.empty())
       warning_ = fmt::format(
-          "[--compile-cache] cannot write to {}: {}, so kernels are compiled at every start; free space, name "
-          "another directory, or off",
+          "[--compile-cache] cannot write to {}: {}, so kernels are compiled at every start; free space, "
+          "name another directory, or off",
           directory_.path(), std::generic_category().message(error));
     return false;
   }
@@ -189,7 +188,8 @@ CacheListing list_cache(const std::string& setting) {
   if (!directory.is_open()) return listing;
   listing.warning = directory.problem();
   for (const CacheDirectory::File& file : directory.entries())
-    listing.entries.push_back(describe(directory, file));
+    if (std::optional<CacheListing::Entry> entry = describe(directory, file))
+      listing.entries.push_back(std::move(*entry));
   return listing;
 }
 
@@ -201,7 +201,8 @@ CacheRemoval clear_cache(const std::string& setting, uint64_t most_bytes) {
 
 CacheRemoval remove_damaged(const std::string& setting) {
   return remove_where(setting, [](CacheDirectory& directory, const CacheDirectory::File& file, uint64_t) {
-    return !describe(directory, file).problem.empty();
+    const std::optional<CacheListing::Entry> entry = describe(directory, file);
+    return entry && !entry->problem.empty();
   });
 }
 

@@ -67,9 +67,9 @@ struct CacheListing {
   struct Entry {
     std::string file;
     uint64_t bytes = 0;
-    double idle_s = 0;    // since it was last used
-    std::string key;      // its first line, without control characters; empty where it can't be read
-    std::string problem;  // why it would be rejected; empty: it would be loaded
+    double idle_s = 0;         // since it was last used
+    std::string key = {};      // its first line, without control characters; empty where it can't be read
+    std::string problem = {};  // why it would be rejected; empty: it would be loaded
   };
   std::string directory;
   std::string warning;         // as of KernelCache
@@ -78,7 +78,7 @@ struct CacheListing {
 CacheListing list_cache(const std::string& setting);
 
 struct CacheRemoval {
-  std::string directory;
+  std::string directory = {};
   int64_t removed = 0;
   uint64_t removed_bytes = 0;
   int64_t left = 0;

@@ -5,7 +5,7 @@
 //   about | for each pair: key, zeros up to a multiple of 16, payload | checksum 8
 //
 // Integers are little-endian. The checksum is SipHash-1-3, with a fixed key, of everything before it, so any
-// damage is found with a chance of 2^-64 to be missed; it does not protect from whoever may write the file.
+// damage is found, missed with a chance of 2^-64; it does not protect from whoever may write the file.
 // A payload lies at a multiple of 16 from the file's beginning. Keys ascend, so none is there twice.
 //
 // Everything here may be called from any thread.
@@ -40,9 +40,9 @@ struct KernelFile {
 std::vector<std::byte> kernel_file_bytes(KernelFileKind kind, std::string_view about,
                                          std::vector<KernelPair> pairs);
 
-// Throws Error, the end of a sentence that begins with the file's name ("is cut or damaged: ..."), on all that
-// kernel_file_bytes() does not write. No length is believed before it is compared with the bytes that are
-// there.
+// Throws Error, the end of a sentence that begins with the file's name ("is cut or damaged: ..."), on all
+// that kernel_file_bytes() does not write. No length is believed before it is compared with the bytes that
+// are there.
 KernelFile parse_kernel_file(KernelFileKind kind, std::span<const std::byte> bytes);
 
 // What the last 8 bytes hold, of all bytes before them.

@@ -79,7 +79,7 @@ run "$reprise" cache list --compile-cache "$cache"
 grep -q "^reprise: warning: .*may be written by others (mode 777).*chmod 700" "$work/err" || fail "no warning: $(cat "$work/err")"
 
 # The flags of the model.
-refused 2 "[--compile-cache] is empty; name a directory, or off" "$reprise" plan --model "$tiny" --compile-cache ''
+refused 2 "[--compile-cache] is '', expected a directory, or off" "$reprise" plan --model "$tiny" --compile-cache ''
 refused 2 "REPRISE_COMPILE_BEFORE_READY is 'yes', expected 1 or 0" env REPRISE_COMPILE_BEFORE_READY=yes "$reprise" plan --model "$tiny"
 run env REPRISE_COMPILE_BEFORE_READY=1 "$reprise" plan --model "$tiny" --compile-cache off
 [ "$rc" = 0 ] || fail "the flags of the model: $(cat "$work/err")"
