@@ -64,6 +64,11 @@ struct LoadOptions {
   std::string graph_verify = "off";            // off | startup | sample=N: compare replays with eager runs
   std::string graph_opt = {};                  // auto: measure the ways to run and keep the fastest
   bool capture_before_ready = false;           // false: captures happen between the first steps
+  // Level 2 (docs/compiler.md). The directory where compiled kernels are kept between starts, or "off"; empty:
+  // REPRISE_COMPILE_CACHE, or reprise/kernels in $XDG_CACHE_HOME or ~/.cache.
+  std::string compile_cache = {};
+  // Compile every kernel before the first request; absent: REPRISE_COMPILE_BEFORE_READY (1 or 0), or false.
+  std::optional<bool> compile_before_ready = {};
 };
 
 // How the tokens of one request are chosen. Defaults are the API's; the checkpoint's generation_config.json

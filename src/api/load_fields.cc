@@ -78,6 +78,16 @@ const LoadField kFields[] = {
     {"capture_before_ready", LoadForm::flag, kGraph,
      "capture every size before the first request, not between steps",
      [](Options& o, const Text& v) { o.capture_before_ready = parse_boolean(v); }},
+    {"compile_cache", LoadForm::text, kGraph,
+     "directory of compiled kernels, or off; otherwise REPRISE_COMPILE_CACHE, or reprise/kernels in "
+     "$XDG_CACHE_HOME or ~/.cache",
+     [](Options& o, const Text& v) {
+       if (v.empty()) throw Error("is '', expected a directory, or off");
+       o.compile_cache = v;
+     }},
+    {"compile_before_ready", LoadForm::flag, kGraph,
+     "compile every kernel before the first request, not beside the first steps",
+     [](Options& o, const Text& v) { o.compile_before_ready = parse_boolean(v); }},
 };
 
 }  // namespace

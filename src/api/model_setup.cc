@@ -1,6 +1,8 @@
 #include "api/model_setup.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <string_view>
 
 #include "core/error.h"
 #include "device/cpu/cpu_device.h"
@@ -66,6 +68,15 @@ void check_load_options(const LoadOptions& options) {
   weights::ModelConfig model;
   model.max_position_embeddings = 1;
   static_cast<void>(engine_config(options, model, {}).resolved());
+  static_cast<void>(compile_before_ready(options));
+}
+
+bool compile_before_ready(const LoadOptions& options) {
+  const char* variable = std::getenv("REPRISE_COMPILE_BEFORE_READY");
+  const std::string_view text = variable != nullptr ? variable : "";
+  if (!text.empty() && text != "0" && text != "1")
+    throw Error("[config] REPRISE_COMPILE_BEFORE_READY is '{}', expected 1 or 0; correct or unset it", text);
+  return options.compile_before_ready.value_or(text == "1");
 }
 
 ModelSetup set_up_model(const LoadOptions& options) {

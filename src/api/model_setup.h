@@ -38,6 +38,10 @@ struct ModelSetup {
 // graph settings that contradict each other. set_up_model() finds these too.
 void check_load_options(const LoadOptions& options);
 
+// Whether all kernels are compiled before the first request: what is given, or REPRISE_COMPILE_BEFORE_READY.
+// Throws Error on another value of it than 1, 0 and nothing.
+bool compile_before_ready(const LoadOptions& options);
+
 // Throws Error on a model, a flag or graph settings that can't run.
 ModelSetup set_up_model(const LoadOptions& options);
 

@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <string>
 
 #include "api/load_fields.h"
+#include "api/model_setup.h"
 #include "api/sampling_check.h"
 #include "core/error.h"
 #include "core/json.h"
@@ -166,10 +168,14 @@ TEST(LoadFields, ValuesAreCheckedWithTheirName) {
   EXPECT_EQ(set("max_model_len", "77", options), "");
   EXPECT_EQ(set("kv_cache_memory", "1.5GiB", options), "");
   EXPECT_EQ(set("use_cudagraph", "false", options), "");
+  EXPECT_EQ(set("compile_cache", "off", options), "");
+  EXPECT_EQ(set("compile_before_ready", "true", options), "");
   EXPECT_EQ(set("load_choices", "dummy", options), "");
   EXPECT_EQ(options.max_model_len, 77);
   EXPECT_EQ(options.kv_cache_memory, size_t{3} << 29);
   EXPECT_EQ(options.use_cudagraph, false);
+  EXPECT_EQ(options.compile_cache, "off");
+  EXPECT_EQ(options.compile_before_ready, true);
   EXPECT_TRUE(options.random_weights);
   for (const auto& [name, value] :
        std::vector<std::pair<std::string, std::string>>{{"threads", "-1"},
@@ -181,9 +187,29 @@ TEST(LoadFields, ValuesAreCheckedWithTheirName) {
                                                         {"block_size", "99999999999999999999"},
                                                         {"gpu_memory_utilization", "nan"},
                                                         {"use_cudagraph", "yes"},
+                                                        {"compile_before_ready", "1"},
+                                                        {"compile_cache", ""},
                                                         {"load_choices", "maybe"}})
     EXPECT_THAT(set(name, value, options),
                 AllOf(HasSubstr("[--" + name + "] is '" + value + "'"), HasSubstr("expected")));
+}
+
+TEST(LoadFields, CompileBeforeReadyIsWhatIsGivenOrTheVariable) {
+  static constexpr const char* kName = "REPRISE_COMPILE_BEFORE_READY";
+  unsetenv(kName);
+  EXPECT_FALSE(compile_before_ready({}));
+  EXPECT_TRUE(compile_before_ready({.compile_before_ready = true}));
+  for (const char* off : {"", "0"}) {
+    setenv(kName, off, 1);
+    EXPECT_FALSE(compile_before_ready({})) << off;
+  }
+  setenv(kName, "1", 1);
+  EXPECT_TRUE(compile_before_ready({}));
+  EXPECT_FALSE(compile_before_ready({.compile_before_ready = false}));
+  setenv(kName, "yes", 1);
+  EXPECT_THROW(compile_before_ready({}), Error);
+  EXPECT_THROW(check_load_options({.compile_before_ready = true}), Error);
+  unsetenv(kName);
 }
 
 }  // namespace

@@ -20,10 +20,11 @@ wrong_values() {
   esac
 }
 tested=0
-for command in generate chat tokenizer "bench latency" "bench throughput" "bench levels" plan check explain graph; do
+for command in generate chat tokenizer "bench latency" "bench throughput" "bench levels" plan check explain graph \
+  "cache list" "cache verify" "cache clear"; do
   while read -r flag type; do
     required=(--model "$tiny")
-    [ "$flag" = --model ] && required=()
+    [[ $flag = --model || $command = cache* ]] && required=()
     if [ -z "$type" ]; then
       run "$reprise" $command "${required[@]}" "$flag=maybe"
       one_error 2 "$command $flag=maybe"

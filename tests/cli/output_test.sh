@@ -13,6 +13,8 @@ commands=(
   "explain --model $tiny" "explain --model $tiny --json"
   "graph --model $tiny" "graph --model $tiny --format dot" "graph --model $tiny --format html"
   "collect-env" "collect-env --json"
+  "cache list --compile-cache $work/cache" "cache verify --compile-cache $work/cache"
+  "cache clear --compile-cache $work/cache" "cache clear --compile-cache $work/cache --json"
   "generate --model $tiny --prompt It --max-tokens 2" "generate --model $tiny --prompt It --max-tokens 2 --json"
   "chat --model $tiny --prompt It --max-tokens 2"
   "bench latency --model $tiny --input-len 8 --output-len 4 --repeat 1"

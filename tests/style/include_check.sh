@@ -32,7 +32,7 @@ engine/runner:     engine/runner engine/engine_services.h engine/verify engine/r
 engine:      engine core models
 api:         api core loop device weights tokenizer capture distributed ops graph codegen models engine reprise
 server:      *
-cli:         cli core device weights tokenizer capture ops graph models engine api reprise
+cli:         cli core device weights tokenizer capture ops graph codegen models engine api reprise
 reprise:     reprise
 '
 # Each line is FILE:LINE:#include "PATH"; the floor of a file is the folder after src/ (or include/).

@@ -57,12 +57,13 @@ task_tidy() {
   echo "tidy: clean"
 }
 
-# ThreadSanitizer where threads meet: the team and launches (core), replay (capture), the engine, the API; and the
-# tokenizer and its templates, which several threads share. Not TemplateWork: it times one thread, and the memchr of
-# ThreadSanitizer reads to the end of the text on each call, so that every search for a letter is quadratic there.
+# ThreadSanitizer where threads meet: the team and launches (core), replay (capture), the kernel cache (codegen), the
+# engine, the API; and the tokenizer and its templates, which several threads share. Not TemplateWork: it times one
+# thread, and the memchr of ThreadSanitizer reads to the end of the text on each call, so that every search for a letter
+# is quadratic there.
 task_tsan() {
   local folder folders=() failed=0
-  for folder in core capture device engine api tokenizer; do
+  for folder in core capture device codegen engine api tokenizer; do
     [ ! -f "tests/$folder/CMakeLists.txt" ] || folders+=("$folder")
   done
   build tsan $(printf 'tests/%s/all ' "${folders[@]}")
