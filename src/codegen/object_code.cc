@@ -19,6 +19,8 @@ namespace {
 
 // The largest page that x86-64 Linux has by default; also the largest alignment that a section may ask for.
 constexpr size_t kPage = 4096;
+// Before the first function: UndefinedBehaviorSanitizer (-fsanitize=function) reads words there before a call.
+constexpr size_t kLead = 64;
 constexpr size_t kMostSections = 4096;
 constexpr size_t kMostSymbols = 1 << 16;
 constexpr size_t kMostRelocations = 1 << 20;
@@ -130,10 +132,11 @@ class ObjectReader {
   }
 
   void place_sections() {
+    layout_.image_bytes = kLead;
     place(true);
+    if (layout_.sections.empty()) throw Error("machine code: the object has no code");
     layout_.code_bytes = layout_.image_bytes;
     place(false);
-    if (layout_.code_bytes == 0) throw Error("machine code: the object has no code");
   }
 
   void place(bool code) {

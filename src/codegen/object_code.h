@@ -25,7 +25,7 @@ namespace reprise::codegen {
 
 inline constexpr size_t kMostObjectBytes = size_t{64} << 20;  // of the file, and of the image
 
-// What check() read: where each part of an object goes in an image, which is the code from offset 0, then the
+// What check_object() read: where each part of an object goes in an image, which is the code, then the
 // constants from a new page on.
 struct ObjectLayout {
   struct Section {

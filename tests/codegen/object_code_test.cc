@@ -73,7 +73,11 @@ TEST(ObjectCode, FillsTheCodeWithTraps) {
   const ObjectLayout layout = check_object(as_object(object));
   std::vector<std::byte> image(layout.image_bytes);
   write_image(layout, as_object(object), image);
-  for (size_t i = 16; i < layout.code_bytes; ++i) ASSERT_EQ(image[i], std::byte{0xcc}) << i;
+  const size_t begin = layout.sections[0].image_offset, end = begin + layout.sections[0].bytes;
+  for (size_t i = 0; i < layout.code_bytes; ++i) {
+    if (i >= begin && i < end) continue;
+    ASSERT_EQ(image[i], std::byte{0xcc}) << i;
+  }
   EXPECT_EQ(image[layout.code_bytes + 4], std::byte{21});
 }
 
@@ -168,6 +172,12 @@ TEST(ObjectCode, RefusesSectionsThatGeneratedCodeDoesNotHave) {
                    section.sh_size = kMostObjectBytes;
                  }),
                  "the image is above the limit");
+}
+
+TEST(ObjectCode, RefusesAnObjectWithoutCode) {
+  SmallObject object = SmallObject::sample();
+  object.sections[SmallObject::kText].header.sh_flags = SHF_ALLOC;
+  expect_refused(object.text(), "the object has no code");
 }
 
 TEST(ObjectCode, RefusesOtherFiles) {

@@ -34,8 +34,8 @@ constexpr const char* kTriple = "x86_64-unknown-linux-gnu";
 // The flags that gcc gets for the kernels of a level (src/kernels/cpu/CMakeLists.txt), in LLVM's words. Tiles
 // are used by hand-written kernels alone.
 std::string features_of(Isa level) {
-  const std::string avx2 = "+avx2,+fma,+f16c";
-  const std::string avx512 = avx2 + ",+avx512f,+avx512bw,+avx512vl,+avx512dq";
+  std::string avx2 = "+avx2,+fma,+f16c";
+  std::string avx512 = avx2 + ",+avx512f,+avx512bw,+avx512vl,+avx512dq";
   switch (level) {
     case Isa::scalar:
       break;

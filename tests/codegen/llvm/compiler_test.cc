@@ -77,10 +77,8 @@ TEST(Compiler, RefusesAndServesOn) {
   EXPECT_FALSE(compiler.compile({Output::object, Isa::avx2, "", kTwice}, kLong).bytes.empty());
 }
 
-// A sum of vectors that LLVM cuts into pieces for minutes.
-TEST(Compiler, EndsAtTheDeadlineAndServesAgain) {
-  CompilerProcess compiler(real());
-  const std::string large = R"(
+// A sum of vectors that LLVM cuts into pieces, for minutes and in gigabytes.
+const std::string kLarge = R"(
 define void @f(ptr %p, ptr %q) {
   %a = load <1048576 x float>, ptr %p
   %b = load <1048576 x float>, ptr %q
@@ -88,10 +86,23 @@ define void @f(ptr %p, ptr %q) {
   store <1048576 x float> %r, ptr %p
   ret void
 })";
-  EXPECT_EQ(error_of(compiler, {Output::object, Isa::avx2, "", large}, 300ms),
+
+TEST(Compiler, EndsAtTheDeadlineAndServesAgain) {
+  CompilerProcess compiler(real());
+  EXPECT_EQ(error_of(compiler, {Output::object, Isa::avx2, "", kLarge}, 300ms),
             "reprise-compiler took longer than 300 ms and was ended");
   EXPECT_FALSE(compiler.compile({Output::object, Isa::avx2, "", kTwice}, kLong).bytes.empty());
 }
+
+#ifndef REPRISE_SANITIZED  // where memory is not limited
+TEST(Compiler, RunsOutOfItsMemoryAndServesAgain) {
+  CompilerProcess::Options options = real();
+  options.memory_bytes = size_t{320} << 20;
+  CompilerProcess compiler(options);
+  EXPECT_THAT(error_of(compiler, {Output::object, Isa::avx2, "", kLarge}, kLong), HasSubstr("out of memory"));
+  EXPECT_FALSE(compiler.compile({Output::object, Isa::avx2, "", kTwice}, kLong).bytes.empty());
+}
+#endif
 
 }  // namespace
 }  // namespace reprise::codegen
