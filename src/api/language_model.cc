@@ -114,6 +114,7 @@ LanguageModel LanguageModel::load(const LoadOptions& options) {
                                                     if (self->run != nullptr) self->run->on_event(event);
                                                   });
   warnings.insert(warnings.end(), impl->engine->problems().begin(), impl->engine->problems().end());
+  if (engine_options.graph.graph_opt_level == 2) impl->services.compiler->ready();
   const engine::MemoryReport memory = impl->engine->memory();
   impl->info = {
       .architecture = config.architecture,

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "codegen/loop_compiler.h"
 #include "core/error.h"
 #include "device/cpu/cpu_device.h"
 #include "device/cpu/isa_select.h"
@@ -91,22 +92,25 @@ ModelSetup set_up_model(const LoadOptions& options) {
     setup.defaults = weights::load_generation_defaults(
         std::filesystem::is_directory(setup.path) ? setup.path : setup.path.parent_path());
   setup.engine = engine_config(options, setup.config, setup.defaults);
-  setup.can = {.has_compiler = static_cast<bool>(graph::find_compiler(DeviceKind::cpu)),
+  setup.can = {.has_compiler = true,  // a program that brings none has ours
                .one_recording_fits = CpuDevice::kReplaysAnySize};
   setup.warnings = check_graph(setup.engine, setup.family, setup.can);
   for (const auto* found : {&setup.config.warnings, &setup.defaults.warnings})
     setup.warnings.insert(setup.warnings.end(), found->begin(), found->end());
+  setup.compiler = {.cache = options.compile_cache, .before_ready = compile_before_ready(options)};
   setup.dtype = compute_dtype(options.dtype, setup.config);
   setup.isa = cpu::choose_isa(setup.dtype, options.isa);
   return setup;
 }
 
-OwnedServices make_services(const ModelSetup& setup, ThreadTeam& team) {
+OwnedServices make_services(const ModelSetup& setup, ThreadTeam& team, Purpose purpose) {
   OwnedServices owned{.device = std::make_unique<CpuDevice>(team, setup.isa), .compiler = nullptr};
   const engine::GraphConfig& graph = setup.engine.graph;
-  const graph::CompilerFactory& factory = graph::find_compiler(owned.device->kind());
-  if (factory && (graph.graph_opt_level == 2 || graph.choose_level))
-    owned.compiler = factory(*owned.device, {});
+  const graph::CompilerFactory& own = graph::find_compiler(owned.device->kind());
+  graph::CompilerOptions options = setup.compiler;
+  options.makes_code = purpose == Purpose::run;
+  if (graph.graph_opt_level == 2 || graph.choose_level)
+    owned.compiler = own ? own(*owned.device, options) : codegen::make_loop_compiler(*owned.device, options);
   return owned;
 }
 

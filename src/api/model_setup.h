@@ -28,7 +28,8 @@ struct ModelSetup {
   weights::GenerationDefaults defaults;
   models::Family family;
   engine::EngineConfig engine;
-  engine::GraphCapabilities can;  // of the device that it will run on, and of the compiler that is linked
+  engine::GraphCapabilities can;  // of the device that it will run on, and of its compiler
+  graph::CompilerOptions compiler;
   DType dtype = DType::f32;
   Isa isa = Isa::scalar;
   std::vector<std::string> warnings;  // settings that are valid but without effect, or unlikely to be meant
@@ -46,6 +47,7 @@ bool compile_before_ready(const LoadOptions& options);
 ModelSetup set_up_model(const LoadOptions& options);
 
 // The device that the model is set up for, and the compiler if the settings can ask for one.
+enum class Purpose { run, look };  // look: nothing runs, so no code is made
 struct OwnedServices {
   std::unique_ptr<Device> device;
   std::unique_ptr<graph::KernelCompiler> compiler;  // null: none is linked, or none is asked for
@@ -53,6 +55,6 @@ struct OwnedServices {
   engine::EngineServices services() const { return {*device, compiler.get()}; }
 };
 // `team` outlives them. Throws what the compiler's factory throws.
-OwnedServices make_services(const ModelSetup& setup, ThreadTeam& team);
+OwnedServices make_services(const ModelSetup& setup, ThreadTeam& team, Purpose purpose = Purpose::run);
 
 }  // namespace reprise::api

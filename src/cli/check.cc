@@ -32,7 +32,7 @@ int run_check(const CheckFlags& flags) {
   engine::CaptureLint lint;
   if (setup.family.supports_graph_optimization) {
     ThreadTeam team(1);
-    const api::OwnedServices services = api::make_services(setup, team);
+    const api::OwnedServices services = api::make_services(setup, team, api::Purpose::look);
     const std::unique_ptr<const models::Model> model =
         models::model_skeleton(setup.config, setup.dtype, *services.device);
     lint = engine::lint_capture(*model, services.services(), config);

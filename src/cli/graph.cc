@@ -110,7 +110,7 @@ void write(const std::string& text, const std::string& path) {
 int run_report(const GraphFlags& flags, const api::ModelSetup& setup) {
   const engine::EngineConfig config = setup.engine.resolved();
   ThreadTeam team(1);
-  const api::OwnedServices services = api::make_services(setup, team);
+  const api::OwnedServices services = api::make_services(setup, team, api::Purpose::look);
   const std::unique_ptr<const models::Model> model =
       models::model_skeleton(setup.config, setup.dtype, *services.device);
   engine::DryStep step(*model, services.services(), config);

@@ -108,7 +108,7 @@ void print_table(const engine::MemoryPrediction& plan, const CaptureSizes& sizes
 int run_plan(const PlanFlags& flags) {
   const api::ModelSetup setup = set_up_to_look(flags.load);
   ThreadTeam team(flags.load.threads);
-  const api::OwnedServices owned = api::make_services(setup, team);
+  const api::OwnedServices owned = api::make_services(setup, team, api::Purpose::look);
   const engine::EngineServices services = owned.services();
   const size_t memory = flags.memory > 0 ? flags.memory : services.device.available_bytes();
   engine::MemoryPrediction plan;

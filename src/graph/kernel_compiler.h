@@ -26,6 +26,7 @@ struct FusionGroup {
 struct CompilerOptions {
   std::string cache = {};     // directory of compiled kernels, "off", or empty: where the user's caches are
   bool before_ready = false;  // wait for all kernels instead of exchanging them while serving
+  bool makes_code = true;     // false: only the ops are wanted, for looking at graphs and plans
 };
 
 // What became of the kernels so far.
@@ -65,6 +66,8 @@ class KernelCompiler {
   // Called once, when all graphs are made. Throws Error, naming the package and the level to use, where code is
   // missing that nothing here can make. With CompilerOptions::before_ready it returns when all code is there.
   virtual void ready() {}
+  // Returns when nothing is being compiled.
+  virtual void settle() {}
   virtual CompilerReport report() const { return {}; }  // any thread
 };
 

@@ -19,7 +19,8 @@ ops:         ops core distributed loop
 ops/cpu:     ops core device/cpu kernels/cpu loop
 graph:       graph core ops capture
 graph/passes: graph core ops
-codegen:     codegen core ops graph
+codegen:     codegen core ops graph loop
+codegen/llvm: codegen core loop
 models:      models core ops weights distributed
 engine/config:     engine/config core
 engine/kv:         engine/kv engine/config core models weights

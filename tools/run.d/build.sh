@@ -12,6 +12,7 @@ build() {
     release | asan-ubsan) [ "${CI:-}" != true ] || werror=ON ;;
   esac
   need "${kBuildPackages[@]}"
+  need_if_known "${kCompilerPackages[@]}"
   cmake --preset "$preset" -DREPRISE_WERROR=$werror >"$(log_of "$preset")" || { cat "$(log_of "$preset")" >&2; exit 1; }
   cmake --build "build/$preset" -j "$(nproc)" --target "$@" >&2
 }
@@ -57,10 +58,10 @@ task_tidy() {
   echo "tidy: clean"
 }
 
-# ThreadSanitizer where threads meet: the team and launches (core), replay (capture), the kernel cache (codegen), the
-# engine, the API; and the tokenizer and its templates, which several threads share. Not TemplateWork: it times one
-# thread, and the memchr of ThreadSanitizer reads to the end of the text on each call, so that every search for a letter
-# is quadratic there.
+# ThreadSanitizer where threads meet: the team and launches (core), replay (capture), the kernel cache and the compiler
+# process (codegen), the engine, the API; and the tokenizer and its templates, which several threads share. Not
+# TemplateWork: it times one thread, and the memchr of ThreadSanitizer reads to the end of the text on each call, so that
+# every search for a letter is quadratic there.
 task_tsan() {
   local folder folders=() failed=0
   for folder in core capture device codegen engine api tokenizer; do

@@ -59,9 +59,15 @@ AutoChoice choose_graph_config(const models::Model& model, const EngineServices&
     candidates.push_back(
         {graph, std::make_unique<Runner>(model, services, trial, std::numeric_limits<size_t>::max()),
          std::vector<std::vector<double>>(batches.size())});
-    while (candidates.back().runner->graph().capture_next()) {
+    GraphBackend& backend = candidates.back().runner->graph();
+    if (graph.graph_opt_level == 2 && backend.graphs().groups.empty()) {
+      candidates.pop_back();  // nothing to compile: it is level 1
+      continue;
+    }
+    while (backend.capture_next()) {
     }
   }
+  if (services.compiler != nullptr) services.compiler->settle();
   for (int round = 0; round <= kRounds; ++round)
     for (Candidate& candidate : candidates)
       for (size_t b = 0; b < batches.size(); ++b) {

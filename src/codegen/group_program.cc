@@ -1,0 +1,99 @@
+#include "codegen/group_program.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/error.h"
+#include "loop/builder.h"
+#include "ops/loop_body.h"
+
+namespace reprise::codegen {
+namespace {
+
+// What one node asks of the rows.
+struct Rows {
+  int64_t columns = 0;       // 0: it is no function over rows
+  bool any_columns = false;  // its elements stand alone, so rows may be cut anywhere
+  Shape shape;               // of its inputs and outputs
+};
+
+Rows rows_of(const graph::Graph& graph, const graph::Node& node) {
+  Rows rows;
+  graph::with_call(graph, node, [&](const ops::OpCall& call) {
+    rows.columns = ops::body_columns(call);
+    if (rows.columns == 0) return;
+    rows.shape = call.input(0).shape;
+    rows.any_columns = node.schema->kind == ops::OpKind::elementwise;
+    for (int i = 0; i < call.input_count; ++i)
+      rows.any_columns = rows.any_columns && !(call.has(i) && ops::is_per_column(call.input(i)));
+  });
+  return rows;
+}
+
+bool is_per_column(const graph::Value& value) {
+  return value.shape.rank() == 1 && value.shape[0].is_constant();
+}
+
+std::string name_of_group(const graph::Graph& graph, const graph::FusionGroup& group) {
+  constexpr size_t kMostCharacters = 48;
+  std::string name;
+  for (const graph::NodeId id : group.nodes) {
+    for (const char c : graph.node(id).schema->name)
+      name += (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ? c : '_';
+    if (name.size() >= kMostCharacters) break;
+    name += '.';
+  }
+  name.resize(std::min(name.size() - (name.ends_with('.') ? 1 : 0), kMostCharacters));
+  return name;
+}
+
+}  // namespace
+
+int64_t group_columns(const graph::Graph& graph, const graph::FusionGroup& group) {
+  if (group.inputs.size() + group.outputs.size() > static_cast<size_t>(loop::kMaxBuffers)) return 0;
+  Rows all;
+  for (const graph::NodeId id : group.nodes) {
+    const Rows rows = rows_of(graph, graph.node(id));
+    if (rows.columns == 0 ||
+        graph.node(id).outputs.size() != static_cast<size_t>(graph::computed_outputs(graph.node(id))))
+      return 0;
+    if (all.columns == 0) {
+      all = rows;
+      continue;
+    }
+    if (rows.shape != all.shape) return 0;
+    if (!rows.any_columns) {
+      if (!all.any_columns && rows.columns != all.columns) return 0;
+      all = rows;
+    }
+  }
+  return all.columns;
+}
+
+loop::Program program_of(const graph::Graph& graph, const graph::FusionGroup& group) {
+  loop::Builder builder(name_of_group(graph, group), group_columns(graph, group));
+  std::unordered_map<graph::ValueId, loop::Value> values;
+  for (size_t i = 0; i < group.inputs.size(); ++i) {
+    const graph::Value& value = graph.value(group.inputs[i]);
+    values[group.inputs[i]] = builder.read("in" + std::to_string(i), value.dtype,
+                                           is_per_column(value) ? loop::Place::column : loop::Place::row);
+  }
+  for (const graph::NodeId id : group.nodes) {
+    const graph::Node& node = graph.node(id);
+    std::vector<loop::Value> inputs;
+    for (const graph::ValueId input : node.inputs)
+      inputs.push_back(input == graph::kNone ? loop::Value{} : values.at(input));
+    std::vector<loop::Value> outputs(node.outputs.size());
+    graph::with_call(graph, node, [&](const ops::OpCall& call) { ops::write_body(call, inputs, outputs); });
+    for (size_t i = 0; i < outputs.size(); ++i) values[node.outputs[i]] = outputs[i];
+  }
+  for (size_t i = 0; i < group.outputs.size(); ++i)
+    builder.write("out" + std::to_string(i), graph.value(group.outputs[i]).dtype,
+                  values.at(group.outputs[i]));
+  return builder.finish();
+}
+
+}  // namespace reprise::codegen

@@ -1,0 +1,241 @@
+#include "codegen/loop_compiler.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "codegen/build_id.h"
+#include "codegen/group_program.h"
+#include "codegen/object_code.h"
+#include "core/error.h"
+#include "loop/text.h"
+#include "ops/cpu/loop.h"
+#include "ops/launch_table.h"
+
+namespace reprise::codegen {
+
+// A kernel as an op: its inputs and outputs are those of the group.
+struct LoopKernel : ops::OpSchema {
+  kernels::cpu::LoopCode code;
+  std::optional<ObjectCode> object;  // set once, before code.generated
+  std::string key;                   // of the cache
+  std::vector<std::string> own_input_names;
+  std::vector<std::string_view> input_views;
+  std::vector<DType> outputs;
+  int row_input = 0;  // whose shape the outputs have
+  ops::OpLaunch own_launch;
+
+  static const LoopKernel& of(const ops::OpCall& call) { return static_cast<const LoopKernel&>(call.schema); }
+  static void infer_outputs(const ops::OpCall& call, ops::OutputSpecs& outputs) {
+    for (const DType dtype : of(call).outputs) outputs.add(dtype, call.input(of(call).row_input).shape);
+  }
+  static void run(const ops::OpCall& call, Stream& stream, std::span<const Tensor> outputs,
+                  ops::WorkspaceAllocator&) {
+    ops::cpu::launch_code(of(call).code, of(call).name, stream,
+                          {call.inputs.data(), static_cast<size_t>(call.input_count)}, outputs);
+  }
+};
+
+namespace {
+
+constexpr std::string_view kOptions = "chunks 2";
+
+// All that the code depends on. The first line is for people.
+std::string key_of(const loop::Program& program, std::string_view text, Isa level) {
+  return fmt::format("{} {}\nbuild {}\n{}\n{}", program.name, name_of(level), build_id(), kOptions, text);
+}
+
+void lower_priority() {
+  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), 19);  // of this thread alone, on Linux
+}
+
+std::unique_ptr<LoopKernel> make_kernel(const graph::Graph& graph, const graph::FusionGroup& group,
+                                        loop::Program program) {
+  auto kernel = std::make_unique<LoopKernel>();
+  kernel->code.program = std::move(program);
+  const loop::Program& of = kernel->code.program;
+  const auto inputs = static_cast<int>(group.inputs.size());
+  for (int i = 0; i < inputs; ++i)
+    kernel->own_input_names.push_back(of.operands[static_cast<size_t>(i)].name);
+  kernel->input_views.assign(kernel->own_input_names.begin(), kernel->own_input_names.end());
+  for (size_t i = 0; i < group.outputs.size(); ++i) {
+    kernel->outputs.push_back(graph.value(group.outputs[i]).dtype);
+    for (int in = 0; in < inputs; ++in)
+      if (of.may_share(inputs + static_cast<int>(i), in))
+        kernel->may_share[i] |= static_cast<uint16_t>(1u << in);
+  }
+  while (of.operands[static_cast<size_t>(kernel->row_input)].place != loop::Place::row) ++kernel->row_input;
+  kernel->own_launch = {.launch = LoopKernel::run};
+  kernel->name = of.name;
+  kernel->kind = of.items_of_row() > 1 ? ops::OpKind::elementwise : ops::OpKind::reduction;
+  kernel->input_names = kernel->input_views;
+  kernel->row_wise = true;
+  kernel->infer = LoopKernel::infer_outputs;
+  kernel->generated = &kernel->own_launch;
+  return kernel;
+}
+
+}  // namespace
+
+LoopCompiler::LoopCompiler(Isa level, const graph::CompilerOptions& options)
+    : level_(level),
+      options_(options),
+      cache_({.directory = options.makes_code ? options.cache : std::string("off")}) {}
+
+LoopCompiler::~LoopCompiler() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+    queue_.clear();
+  }
+  changed_.notify_all();
+  if (worker_.joinable()) worker_.join();
+}
+
+std::string_view LoopCompiler::level() const {
+  return name_of(level_);
+}
+
+// There are no instructions for a * b + c at the lowest level, so no code is made for it.
+bool LoopCompiler::accepts(const graph::Graph& graph, const graph::FusionGroup& group) const {
+  return level_ != Isa::scalar && group_columns(graph, group) > 0;
+}
+
+// One op alone has a kernel already, unless it is interpreted.
+bool LoopCompiler::gains(const graph::Graph& graph, const graph::FusionGroup& group) const {
+  if (group.nodes.size() > 1) return true;
+  const ops::OpLaunch* const launch = ops::find_launch(*graph.node(group.nodes[0]).schema, DeviceKind::cpu);
+  return launch != nullptr && launch->launch == ops::cpu::launch_body;
+}
+
+const ops::OpSchema& LoopCompiler::compile(const graph::Graph& graph, const graph::FusionGroup& group) {
+  loop::Program program = program_of(graph, group);
+  const std::string text = loop::print(program);
+  const auto found = kernels_.find(text);
+  if (found != kernels_.end()) return *found->second;
+  LoopKernel& kernel = *kernels_.emplace(text, make_kernel(graph, group, std::move(program))).first->second;
+  kernel.key = key_of(kernel.code.program, text, level_);
+  const bool loaded = load_from_cache(kernel);
+  const std::lock_guard lock(mutex_);
+  ++report_.kernels;
+  if (!options_.makes_code) return kernel;
+  if (loaded)
+    ++report_.from_cache;
+  else
+    enqueue(kernel);
+  return kernel;
+}
+
+bool LoopCompiler::load_from_cache(LoopKernel& kernel) {
+  const std::optional<std::vector<std::byte>> object = cache_.load(kernel.key);
+  std::string why;
+  return object && take(kernel, *object, why);
+}
+
+bool LoopCompiler::take(LoopKernel& kernel, std::span<const std::byte> object, std::string& why) {
+  try {
+    kernel.object = ObjectCode::load(object);
+    kernel.code.generated.store(reinterpret_cast<KernelFunction>(kernel.object->function("kernel")),
+                                std::memory_order_release);
+    return true;
+  } catch (const Error& error) {
+    why = error.what();
+    return false;
+  }
+}
+
+void LoopCompiler::enqueue(LoopKernel& kernel) {
+  queue_.push_back(&kernel);
+  if (!worker_.joinable()) worker_ = std::thread([this] { work(); });
+  changed_.notify_all();
+}
+
+void LoopCompiler::work() {
+  lower_priority();
+  std::string name, error;
+  try {
+    name = process_.name();
+  } catch (const Error& failure) {
+    error = failure.what();
+  }
+  std::unique_lock lock(mutex_);
+  started_ = true;
+  report_.compiler = name;
+  start_error_ = error;
+  changed_.notify_all();
+  for (;;) {
+    changed_.wait(lock, [&] { return ending_ || !queue_.empty(); });
+    if (ending_) return;
+    LoopKernel& kernel = *queue_.front();
+    queue_.pop_front();
+    busy_ = true;
+    lock.unlock();
+    make(kernel);
+    lock.lock();
+    busy_ = false;
+    changed_.notify_all();
+  }
+}
+
+void LoopCompiler::make(LoopKernel& kernel) {
+  try {
+    const Compiled compiled = process_.compile(
+        {.level = level_, .options = std::string(kOptions), .program = loop::print(kernel.code.program)});
+    std::string why;
+    if (!take(kernel, compiled.bytes, why)) throw Error("{}", why);
+    cache_.store(kernel.key, compiled.bytes);
+    const std::lock_guard lock(mutex_);
+    ++report_.compiled;
+    report_.ms += std::chrono::duration<double, std::milli>(compiled.took).count();
+  } catch (const Error& error) {
+    give_up(kernel, error.what());
+  }
+}
+
+void LoopCompiler::give_up(const LoopKernel& kernel, std::string reason) {
+  const std::lock_guard lock(mutex_);
+  ++report_.not_compiled[reason];
+  if (report_.warning.empty())
+    report_.warning = fmt::format("kernel {} is interpreted, because it could not be compiled: {}",
+                                  kernel.code.program.name, reason);
+}
+
+void LoopCompiler::ready() {
+  std::unique_lock lock(mutex_);
+  if (!worker_.joinable()) return;
+  changed_.wait(lock, [&] { return started_; });
+  if (!start_error_.empty())
+    throw Error(
+        "[graph_opt_level] 2 needs {} kernels to be compiled, and no compiler can: {}; or use level 1",
+        report_.kernels - report_.from_cache, start_error_);
+  lock.unlock();
+  if (options_.before_ready) settle();
+}
+
+void LoopCompiler::settle() {
+  std::unique_lock lock(mutex_);
+  if (worker_.joinable()) changed_.wait(lock, [&] { return started_ && queue_.empty() && !busy_; });
+}
+
+graph::CompilerReport LoopCompiler::report() const {
+  const std::lock_guard lock(mutex_);
+  graph::CompilerReport report = report_;
+  report.rejected = cache_.stats().rejected;
+  report.cache_dir = cache_.directory();
+  if (report.warning.empty()) report.warning = cache_.warning();
+  return report;
+}
+
+std::unique_ptr<graph::KernelCompiler> make_loop_compiler(const Device& device,
+                                                          const graph::CompilerOptions& options) {
+  const std::optional<Isa> level = parse_isa(device.level());
+  REPRISE_CHECK(device.kind() == DeviceKind::cpu && level, "loops are compiled for CPUs");
+  return std::make_unique<LoopCompiler>(*level, options);
+}
+
+}  // namespace reprise::codegen
