@@ -336,6 +336,12 @@ TEST_F(KernelCacheTest, TheLeastRecentlyUsedGoFirst) {
     ASSERT_LE(bytes, 10 * entry);
     ASSERT_GE(bytes, 8 * one) << "more is deleted than needed";
   }
+  // Neither where the clock was set back, so that all others look younger.
+  for (const std::string& name : names_in(cache_path())) set_age(cache_path() + "/" + name, -5000);
+  for (const char* key : {"late0", "late1", "late2"}) {
+    ASSERT_TRUE(cache.store(key, payload_of(key, one)));
+    EXPECT_EQ(cache.load(key), payload_of(key, one)) << key;
+  }
   // One that would fill it alone is not stored, and takes nobody's place.
   const size_t before = names_in(cache_path()).size();
   EXPECT_FALSE(cache.store("huge", payload_of("huge", 11 * entry)));
@@ -353,6 +359,7 @@ TEST_F(KernelCacheTest, WhatACrashLeftBehindIsSwept) {
   for (const std::string& name : {left, young}) put_file(cache_path() + "/" + name, {});
   for (const std::string& name : others) set_age(cache_path() + "/" + name, 100000);
   set_age(cache_path() + "/" + left, 700);
+  set_age(cache_path() + "/" + young, 300);
   KernelCache cache(settings());
   EXPECT_TRUE(cache.load("one"));
   EXPECT_TRUE(
