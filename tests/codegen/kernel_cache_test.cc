@@ -336,6 +336,12 @@ TEST_F(KernelCacheTest, TheLeastRecentlyUsedGoFirst) {
     ASSERT_LE(bytes, 10 * entry);
     ASSERT_GE(bytes, 8 * one) << "more is deleted than needed";
   }
+  // Neither where the clock was set back, so that all others look younger.
+  for (const std::string& name : names_in(cache_path())) set_age(cache_path() + "/" + name, -5000);
+  for (const char* key : {"late0", "late1", "late2"}) {
+    ASSERT_TRUE(cache.store(key, payload_of(key, one)));
+    EXPECT_EQ(cache.load(key), payload_of(key, one)) << key;
+  }
   // One that would fill it alone is not stored, and takes nobody's place.
   const size_t before = names_in(cache_path()).size();
   EXPECT_FALSE(cache.store("huge", payload_of("huge", 11 * entry)));
@@ -353,6 +359,7 @@ TEST_F(KernelCacheTest, WhatACrashLeftBehindIsSwept) {
   for (const std::string& name : {left, young}) put_file(cache_path() + "/" + name, {});
   for (const std::string& name : others) set_age(cache_path() + "/" + name, 100000);
   set_age(cache_path() + "/" + left, 700);
+  set_age(cache_path() + "/" + young, 300);
   KernelCache cache(settings());
   EXPECT_TRUE(cache.load("one"));
   EXPECT_TRUE(
@@ -441,8 +448,9 @@ TEST_F(KernelCacheTest, AnotherProcessMayClearItMeanwhile) {
     fcntl(ends[0], F_SETFL, O_NONBLOCK);
     int64_t removed = 0;
     char byte;
-    while (read(ends[0], &byte, 1) < 0)
-      removed += clear_cache(cache_path()).removed;  // until the parent ends it
+    do {
+      removed += clear_cache(cache_path()).removed;
+    } while (read(ends[0], &byte, 1) < 0);  // until the parent closes its end
     return removed > 1 ? 0 : 1;
   });
   close(ends[0]);
@@ -457,15 +465,22 @@ TEST_F(KernelCacheTest, AnotherProcessMayClearItMeanwhile) {
 TEST_F(KernelCacheTest, AKilledWriterLeavesNothingWrong) {
   uint32_t random = 7;
   for (int kill_number = 0; kill_number < 20; ++kill_number) {
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
     const pid_t child = start([&] {
       KernelCache cache(settings());
       for (int i = 0;; ++i) {
         const std::string key = "key" + std::to_string(i % 10);
         if (!cache.store(key, payload_of(key, 200000))) return 1;
+        if (i == 0 && write(ends[1], "", 1) != 1) return 2;
       }
     });
+    close(ends[1]);
+    char byte;
+    ASSERT_EQ(read(ends[0], &byte, 1), 1);  // something is stored
+    close(ends[0]);
     random = random * 1664525 + 1013904223;
-    usleep(2000 + (random >> 16) % 20000);
+    usleep((random >> 16) % 20000);
     ASSERT_EQ(kill(child, SIGKILL), 0);
     ASSERT_EQ(code_of(child), -1);  // and not by a failed store
     KernelCache cache(settings());
@@ -481,7 +496,7 @@ TEST_F(KernelCacheTest, AKilledWriterLeavesNothingWrong) {
   ASSERT_TRUE(cache.store("last", {}));
   for (const std::string& name : names_in(cache_path())) EXPECT_THAT(name, Not(HasSubstr("part")));
   for (const CacheListing::Entry& entry : list_cache(cache_path()).entries) EXPECT_EQ(entry.problem, "");
-  EXPECT_GT(names_in(cache_path()).size(), 5u);
+  EXPECT_GE(names_in(cache_path()).size(), 2u);
 }
 
 TEST_F(KernelCacheTest, ListsChecksAndClears) {
