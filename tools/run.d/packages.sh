@@ -39,6 +39,10 @@ need() {
 # need_if_known PACKAGE...: as need, but goes on without them where apt doesn't know one of them.
 need_if_known() {
   [ -z "${REPRISE_SKIP_APT:-}" ] || return 0
-  if apt-cache show "$@" >/dev/null 2>&1; then need "$@"
-  else say "going on without $*: this system's packages lack one of them"; fi
+  local package
+  for package in "$@"; do
+    apt-cache show "$package" >/dev/null 2>&1 ||
+      { say "going on without $*: this system's packages lack $package"; return 0; }
+  done
+  need "$@"
 }
