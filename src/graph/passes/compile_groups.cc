@@ -33,9 +33,7 @@ class Grouping {
       while (grow(group)) {
       }
       // What was compiled before is a node of its own; alone in a group there is nothing more to gain.
-      if (graph_.node(group.nodes.front()).schema->generated == nullptr &&
-          context_.compiler->gains(graph_, group))
-        compile(group);
+      if (graph_.node(group.nodes.front()).schema->generated == nullptr) compile(group);
     }
     return rewrite_.finish();
   }
