@@ -196,7 +196,7 @@ void add_graph(Command& program) {
       "--format", flags->format, {"text", "dot", "html", "trace", "kernels", "loop", "llvm", "asm"},
       "text; trace loads the weights and runs; kernels: the groups of level 2; loop, llvm and asm: "
       "one of them, by --kernel");
-  command.text("--kernel", flags->kernel, "a name that --format kernels shows", "NAME");
+  command.text("--kernel", flags->kernel, "a name that --format kernels shows");
   command.text("-o,--output", flags->output, "left out: standard output", "FILE");
   command.integer("--batch", flags->batch, 1, INT32_MAX, "sequences of the step that is traced (1)");
   command.check([flags] {
