@@ -130,7 +130,17 @@ void check_select(const llvm::SelectInst& select) {
            "a choice between floats by comparing floats that is no min or max; choose between integers");
 }
 
+// The level's own rounding to bf16, which leaves 16 bits each and is turned into integers at once.
+bool is_rounding(const llvm::Value* value) {
+  const auto* call = llvm::dyn_cast<llvm::IntrinsicInst>(value);
+  return call && call->getIntrinsicID() == llvm::Intrinsic::x86_avx512bf16_cvtneps2bf16_512;
+}
+
 void check_type(const llvm::Instruction& instruction, const llvm::Type* type) {
+  if (is_rounding(&instruction)) return;
+  if (const auto* cast = llvm::dyn_cast<llvm::BitCastInst>(&instruction);
+      cast && cast->getType()->isIntOrIntVectorTy() && is_rounding(cast->getOperand(0)))
+    return;
   const llvm::Type* element = type->getScalarType();
   if (element->isFloatingPointTy() && !element->isFloatTy() && !element->isDoubleTy())
     refuse(instruction, "a type that is computed with by other means than its own");
