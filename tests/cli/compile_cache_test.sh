@@ -129,10 +129,4 @@ else
   chmod 700 "$cache"
 fi
 
-# A compiler that dies costs speed alone, and each kernel is counted under its reason.
-printf '#!/bin/sh\nexit 3\n' >"$work/compiler"
-run "${generate[@]}" "${two[@]}" --compile-cache off
-one_error 1 "a compiler that ends at once"
-grep -q 'ended with exit code 3' "$work/err" || fail "not said: $(cat "$work/err")"
-
 finish
