@@ -15,6 +15,7 @@
 #include "core/error.h"
 #include "loop/text.h"
 #include "ops/cpu/loop.h"
+#include "ops/launch_table.h"
 
 namespace reprise::codegen {
 
