@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "codegen/build_id.h"
+#include "codegen/compiler_protocol.h"
 #include "codegen/group_program.h"
 #include "codegen/object_code.h"
 #include "core/error.h"
@@ -47,7 +48,8 @@ constexpr std::string_view kOptions = "chunks 2";
 
 // All that the code depends on. The first line is for people.
 std::string key_of(const loop::Program& program, std::string_view text, Isa level) {
-  return fmt::format("{} {}\nbuild {}\n{}\n{}", program.name, name_of(level), build_id(), kOptions, text);
+  return fmt::format("{} {}\nbuild {}\n{}\n{}", program.name, name_of(level), build_id(),
+                     with_fault(kOptions), text);
 }
 
 void lower_priority() {
@@ -185,7 +187,7 @@ void LoopCompiler::work() {
 void LoopCompiler::make(LoopKernel& kernel) {
   try {
     const Compiled compiled = process_.compile(
-        {.level = level_, .options = std::string(kOptions), .program = loop::print(kernel.code.program)});
+        {.level = level_, .options = with_fault(kOptions), .program = loop::print(kernel.code.program)});
     std::string why;
     if (!take(kernel, compiled.bytes, why)) throw Error("{}", why);
     cache_.store(kernel.key, compiled.bytes);
