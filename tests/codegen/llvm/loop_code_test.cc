@@ -6,13 +6,16 @@
 #include <memory>
 #include <string>
 
+#include "codegen/group_program.h"
 #include "codegen/llvm/emit.h"
 #include "codegen/llvm/machine_code.h"
 #include "codegen/object_code.h"
 #include "core/error.h"
 #include "core/fault.h"
 #include "device/cpu/isa_select.h"
+#include "graph/text.h"
 #include "loop/text.h"
+#include "tests/codegen/random_group.h"
 #include "tests/loop/random_program.h"
 #include "tests/loop/run_program.h"
 
@@ -101,6 +104,35 @@ TEST_P(LoopCode, RandomProgramsHaveTheInterpretersBits) {
   const uint64_t count = seeds_of_a_part();
   for (uint64_t seed = static_cast<uint64_t>(GetParam()) * count, end = seed + count; seed < end; ++seed)
     ASSERT_EQ(difference_of(seed, scratch), "");
+}
+
+// "", or what is different from the ops of a random group one by one.
+std::string difference_of_group(uint64_t seed, loop::Scratch& scratch) {
+  Choices choices(seed);
+  const RandomGroup group = random_group(choices);
+  kernels::cpu::LoopCode code;
+  code.program = program_of(group.graph, group.group);
+  const Isa level = levels()[seed % levels().size()];
+  const ObjectCode object = compiled(code.program, level, "chunks 2");
+  const auto generated = reinterpret_cast<KernelFunction>(object.function("kernel"));
+  const int64_t rows = group.tokens * group.width / code.program.columns;
+  for (const bool special : {false, true}) {
+    Buffers expected(code.program, rows, choices, special), result(expected);
+    run_one_by_one(group, expected, level);
+    run_program(generated, code, result.pointers(), rows, scratch, &choices);
+    if (const std::string difference = result.difference(code.program, expected, rows); !difference.empty())
+      return fmt::format("{}, seed {}, {}, {} tokens\n{}{}", difference, seed, name_of(level), group.tokens,
+                         graph::print(group.graph), loop::print(code.program));
+  }
+  return "";
+}
+
+TEST_P(LoopCode, RandomGroupsHaveTheBitsOfTheirOpsOneByOne) {
+  if (levels().empty()) GTEST_SKIP() << "no level that code is made for";
+  loop::Scratch scratch;
+  const uint64_t count = seeds_of_a_part() / 2;
+  for (uint64_t seed = static_cast<uint64_t>(GetParam()) * count, end = seed + count; seed < end; ++seed)
+    ASSERT_EQ(difference_of_group(seed, scratch), "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, LoopCode, testing::Range(0, kParts));
