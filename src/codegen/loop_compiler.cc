@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -222,6 +223,14 @@ void LoopCompiler::ready() {
 void LoopCompiler::settle() {
   std::unique_lock lock(mutex_);
   if (worker_.joinable()) changed_.wait(lock, [&] { return started_ && queue_.empty() && !busy_; });
+}
+
+void LoopCompiler::run_code(size_t number, bool code) {
+  LoopKernel& kernel = *std::next(kernels_.begin(), static_cast<std::ptrdiff_t>(number))->second;
+  if (!kernel.object) return;
+  kernel.code.generated.store(
+      code ? reinterpret_cast<KernelFunction>(kernel.object->function("kernel")) : nullptr,
+      std::memory_order_release);
 }
 
 graph::CompilerReport LoopCompiler::report() const {

@@ -37,6 +37,10 @@ class LoopCompiler final : public graph::KernelCompiler {
   void settle() override;
   graph::CompilerReport report() const override;
 
+  // For tests of the exchange: kernel `number` (0 to report().kernels - 1, all graphs being made) runs its code, if it
+  // is there, or is interpreted. Any thread.
+  void run_code(size_t number, bool code);
+
  private:
   bool take(LoopKernel& kernel, std::span<const std::byte> object, std::string& why);
   bool load_from_cache(LoopKernel& kernel);
