@@ -239,6 +239,8 @@ class Emitter {
     }
   }
 
+  llvm::Value* number(int64_t value) { return ir_.getInt64(static_cast<uint64_t>(value)); }
+
   // ---- a section of lanes
   void run_lanes(const loop::Section& section, llvm::Value* first, llvm::Value* last, llvm::Value* is_last) {
     std::vector<llvm::Value*> sums;
@@ -248,23 +250,27 @@ class Emitter {
         sum_ids.push_back(i);
         sums.push_back(ir_.CreateVectorSplat(kLanes, constant(nothing_of(i), nullptr)));
       }
-    // Several chunks at a time, whose instructions the processor can overlap; then the rest one by one.
-    llvm::Value* done = first;
-    for (const int chunks : {chunks_, 1}) {
-      llvm::Value* const span = ir_.CreateSub(last, done);
-      llvm::Value* const whole =
-          ir_.CreateSub(span, ir_.CreateSRem(span, ir_.getInt64(static_cast<uint64_t>(chunks * kLanes))));
-      llvm::Value* const end = ir_.CreateAdd(done, whole);
-      sums = loop(
-          done, end, int64_t{chunks} * kLanes, sums,
-          [&](llvm::Value* column, std::vector<llvm::Value*> turn) {
-            std::vector<Chunk> at;
-            for (int c = 0; c < chunks; ++c)
-              at.push_back({ir_.CreateAdd(column, ir_.getInt64(static_cast<uint64_t>(c * kLanes))), kLanes});
-            return run_chunks(section, at, std::move(turn));
-          });
-      done = end;
-      if (chunks == 1) break;
+    // Several chunks at a time, whose instructions the processor can overlap, then what is left of them: of a whole
+    // row that is known, of a block it is a loop.
+    const int64_t step = int64_t{chunks_} * kLanes;
+    const auto turn = [&](int chunks) {
+      return [this, &section, chunks](llvm::Value* column, std::vector<llvm::Value*> so_far) {
+        std::vector<Chunk> at;
+        for (int c = 0; c < chunks; ++c)
+          at.push_back({ir_.CreateAdd(column, ir_.getInt64(static_cast<uint64_t>(c * kLanes))), kLanes});
+        return run_chunks(section, at, std::move(so_far));
+      };
+    };
+    if (is_last == nullptr) {
+      const int64_t whole = program_.columns / step * step;
+      if (whole > 0) sums = loop(first, number(whole), step, sums, turn(chunks_));
+      if (const auto left = static_cast<int>((program_.columns - whole) / kLanes); left > 0)
+        sums = turn(left)(number(whole), std::move(sums));
+    } else {
+      llvm::Value* const span = ir_.CreateSub(last, first);
+      llvm::Value* const end = ir_.CreateAdd(first, ir_.CreateSub(span, ir_.CreateSRem(span, number(step))));
+      loop(first, end, step, {}, turn(chunks_));
+      loop(end, last, kLanes, {}, turn(1));
     }
     if (const auto tail = static_cast<int>(program_.columns % kLanes); tail > 0)
       sums = run_tail(section, tail, is_last, std::move(sums));
