@@ -84,7 +84,7 @@ class Layer {
       buffers_.push_back(writes(weights_.back()));
       bytes_ += static_cast<int64_t>(bytes);
     }
-    dims_ = cut_matmul(scalars_, workers);
+    dims_ = cut_matmul(scalars_, isa, dtype, workers);
   }
 
   void run(Stream& stream) const { stream.launch(kernel_, dims_, buffers_, scalars_); }

@@ -45,7 +45,8 @@ struct LoopKernel : ops::OpSchema {
 
 namespace {
 
-constexpr std::string_view kOptions = "chunks 2";
+// Four vectors at a time were fastest or as fast as any at every level (a chain of 11 ops, hot and cold).
+constexpr std::string_view kOptions = "chunks 4";
 
 // All that the code depends on. The first line is for people.
 std::string key_of(const loop::Program& program, std::string_view text, Isa level) {
@@ -104,16 +105,11 @@ std::string_view LoopCompiler::level() const {
   return name_of(level_);
 }
 
-// There are no instructions for a * b + c at the lowest level, so no code is made for it.
+// There are no instructions for a * b + c at the lowest level, so no code is made for it. Ops alone are accepted too:
+// generated code takes 0.6 to 0.75 of the time of the kernels add_rms_norm and silu_mul in bf16, because it rounds
+// without looking for NaN, and 0.5 to 1.0 in f32 (avx2 and avx512, 64 to 3,072 columns, 1 to 512 rows).
 bool LoopCompiler::accepts(const graph::Graph& graph, const graph::FusionGroup& group) const {
   return level_ != Isa::scalar && group_columns(graph, group) > 0;
-}
-
-// One op alone has a kernel already, unless it is interpreted.
-bool LoopCompiler::gains(const graph::Graph& graph, const graph::FusionGroup& group) const {
-  if (group.nodes.size() > 1) return true;
-  const ops::OpLaunch* const launch = ops::find_launch(*graph.node(group.nodes[0]).schema, DeviceKind::cpu);
-  return launch != nullptr && launch->launch == ops::cpu::launch_body;
 }
 
 const ops::OpSchema& LoopCompiler::compile(const graph::Graph& graph, const graph::FusionGroup& group) {

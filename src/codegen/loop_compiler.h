@@ -31,7 +31,6 @@ class LoopCompiler final : public graph::KernelCompiler {
   DeviceKind device() const override { return DeviceKind::cpu; }
   std::string_view level() const override;
   bool accepts(const graph::Graph& graph, const graph::FusionGroup& group) const override;
-  bool gains(const graph::Graph& graph, const graph::FusionGroup& group) const override;
   const ops::OpSchema& compile(const graph::Graph& graph, const graph::FusionGroup& group) override;
   void ready() override;
   void settle() override;

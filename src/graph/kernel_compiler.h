@@ -54,8 +54,6 @@ class KernelCompiler {
 
   // Whether the group can become one op. Asked for groups of one node and for every larger one on the way.
   virtual bool accepts(const Graph& graph, const FusionGroup& group) const = 0;
-  // Whether a group that it accepts, and that can't grow, is better as one op than as its nodes.
-  virtual bool gains(const Graph&, const FusionGroup&) const { return true; }
   // An op with the group's inputs and outputs, in their order, no attributes, and a launch of its own
   // (OpSchema::generated); one op may serve many groups. The compiler owns it and all that it names, its
   // kernels' names among them, and outlives every graph that holds it. Throws what a tool chain throws; the

@@ -107,11 +107,18 @@ class Scheduler {
     return false;
   }
 
-  // A value of lanes that later loops need lies in memory of the worker.
+  // A value of lanes that later loops need lies in an output that holds exactly it, or in memory of the worker.
   void keep(size_t i, int rank) {
+    for (const Instruction& store : from_.instructions) {
+      if (store.code != Code::store || store.args[0] != static_cast<int32_t>(i)) continue;
+      const DType dtype = from_.operands[static_cast<size_t>(store.operand)].dtype;
+      if (dtype != DType::f32 && of(i).code != Code::round) continue;
+      local_of_.emplace_back(i, store.operand);
+      return;
+    }
     local_of_.emplace_back(i, static_cast<int32_t>(to_.operands.size()));
     to_.operands.push_back(
-        {.name = "local" + std::to_string(local_of_.size()), .place = Place::local, .written = true});
+        {.name = "local" + std::to_string(to_.operands.size()), .place = Place::local, .written = true});
     emit({.code = Code::store, .operand = local_of_.back().second, .args = {at(i, rank), -1, -1, -1}});
   }
 
@@ -150,7 +157,7 @@ class Scheduler {
   std::vector<int> rank_;
   std::vector<std::pair<size_t, int>> rank_of_loop_;  // reductions, and the loop each stands in
   std::vector<std::pair<size_t, Written>> written_;
-  std::vector<std::pair<size_t, int32_t>> local_of_;
+  std::vector<std::pair<size_t, int32_t>> local_of_;  // kept values, and the operand where
 };
 
 }  // namespace

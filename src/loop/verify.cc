@@ -133,7 +133,7 @@ class Verifier {
     if (instruction.code == Code::store) {
       if (!operand.written || stored_[index]) fail("'{}' is read only, or stored before", operand.name);
       stored_[index] = true;
-      if (operand.place == Place::local) stored_in_.push_back({instruction.operand, section_->begin});
+      stored_in_.push_back({instruction.operand, section_->begin});
     } else if (operand.written) {
       const bool earlier = std::any_of(stored_in_.begin(), stored_in_.end(), [&](const auto& stored) {
         return stored.first == instruction.operand && stored.second < section_->begin;
@@ -182,7 +182,7 @@ class Verifier {
   const Section* section_ = nullptr;
   int32_t at_ = 0;
   std::vector<bool> stored_;
-  std::vector<std::pair<int32_t, int32_t>> stored_in_;  // locals, and the begin of the section
+  std::vector<std::pair<int32_t, int32_t>> stored_in_;  // operands, and the begin of the section
 };
 
 }  // namespace
@@ -210,7 +210,7 @@ bool Program::may_share(int out, int in) const {
     return false;
   size_t stored = 0, read = 0;  // the store, the last load
   for (size_t i = 0; i < instructions.size(); ++i) {
-    if (instructions[i].operand == out) stored = i;
+    if (instructions[i].operand == out && instructions[i].code == Code::store) stored = i;
     if (instructions[i].operand == in) read = i;
   }
   return read < stored;

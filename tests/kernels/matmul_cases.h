@@ -105,7 +105,7 @@ inline std::vector<Matrix> multiply(const Level& level, DType dtype, DType out, 
   }
 
   const StepSizes sizes{.tokens = x.rows, .seqs = 0};
-  const int64_t items = cut_matmul(scalars, workers).work_items(sizes);
+  const int64_t items = cut_matmul(scalars, level.isa, dtype, workers).work_items(sizes);
   Aligned scratch(KernelContext::kScratchBytes);
   std::memset(scratch.data, 0xff,
               KernelContext::kScratchBytes);  // NaN: what is read without being written shows

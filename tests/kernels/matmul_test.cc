@@ -178,7 +178,7 @@ TEST(MatmulRows, MayBeCut) {
 // 512 rows by 1,024 outputs: 32 panels, which keep no more workers busy.
 TEST(MatmulRows, AreWorkForALargeTeam) {
   MatmulScalars scalars{.rows = kTokens, .k = 2048, .n = {1024}};
-  const LaunchDims dims = cut_matmul(scalars, 64);
+  const LaunchDims dims = cut_matmul(scalars, Isa::amx, DType::bf16, 64);
   EXPECT_GE(dims.work_items({.tokens = 512, .seqs = 1}), 4 * 64);
   EXPECT_EQ(dims.grain, 1);
   EXPECT_EQ(dims.work_items({.tokens = 1, .seqs = 1}), 32);
@@ -186,8 +186,39 @@ TEST(MatmulRows, AreWorkForALargeTeam) {
   EXPECT_EQ(dims.rows_per_block, scalars.rows_per_block);
 
   MatmulScalars small{.rows = kTokens, .k = 2048, .n = {1024}};
-  EXPECT_EQ(cut_matmul(small, 2).work_items({.tokens = 512, .seqs = 1}), 32);
+  EXPECT_EQ(cut_matmul(small, Isa::amx, DType::bf16, 2).work_items({.tokens = 512, .seqs = 1}), 32);
   EXPECT_EQ(small.rows_per_block, 0);
+}
+
+// The 32 panels of a decode step stay 32 items; 512 rows are four blocks where x is widened.
+TEST(MatmulRows, AreCutWhereXIsWidened) {
+  const auto items = [](Isa isa, DType dtype, int64_t k, int workers, int64_t rows) {
+    MatmulScalars scalars{.rows = kTokens, .k = k, .n = {1024}};
+    return cut_matmul(scalars, isa, dtype, workers).work_items({.tokens = rows, .seqs = 1});
+  };
+  for (Isa isa : {Isa::avx2, Isa::avx512}) {
+    EXPECT_EQ(items(isa, DType::bf16, 2048, 2, 1), 32);
+    EXPECT_EQ(items(isa, DType::bf16, 2048, 2, 128), 32);
+    EXPECT_EQ(items(isa, DType::bf16, 2048, 2, 512), 4 * 32);
+    EXPECT_EQ(items(isa, DType::bf16, 2048, 1, 512), 32);
+    EXPECT_EQ(items(isa, DType::bf16, 8192, 2, 512), 32);
+    EXPECT_EQ(items(isa, DType::f32, 2048, 2, 512), 32);
+  }
+  EXPECT_EQ(items(Isa::avx512_bf16, DType::bf16, 2048, 2, 512), 32);
+}
+
+TEST(MatmulRows, WidenedInBlocksAreTheSameBits) {
+  const FlushDenormals flush;
+  const std::vector<Segment> segments = {random_segment(DType::bf16, 270, 72, true, 40)};
+  for (Isa isa : reprise::cpu::available_isas()) {
+    if (isa != Isa::avx2 && isa != Isa::avx512) continue;
+    for (int64_t rows : {129, 300, 512}) {
+      const Matrix x = Matrix::random(DType::bf16, rows, 72, 42);
+      const auto whole = multiply({isa}, DType::bf16, DType::bf16, x, segments);
+      const auto cut = multiply({isa}, DType::bf16, DType::bf16, x, segments, {1, 4, 9, 17}, 2);
+      EXPECT_TRUE(same_bits(whole[0], cut[0])) << rows << " rows at " << name_of(isa);
+    }
+  }
 }
 
 std::vector<Case> all_cases() {

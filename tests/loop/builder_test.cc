@@ -39,7 +39,7 @@ TEST(LoopBuilder, ReductionsDivideLoops) {
             "loop centred columns 40\n"
             "x float32 row\n"
             "y float32 row written\n"
-            "local1 float32 local written\n"
+            "local2 float32 local written\n"
             "lanes\n"
             "%0 = load x\n"
             "%1 = sum %0\n"
@@ -50,16 +50,39 @@ TEST(LoopBuilder, ReductionsDivideLoops) {
             "%4 = load x\n"
             "%5 = subtract %4 %3\n"
             "%6 = sum_of_products %5 %5\n"
-            "store local1 %5\n"
+            "store local2 %5\n"
             "numbers\n"
             "%8 = sqrt %6\n"
             "lanes\n"
-            "%9 = load local1\n"
+            "%9 = load local2\n"
             "%10 = divide %9 %8\n"
             "store y %10\n");
   EXPECT_EQ(program.buffers(), 2);
   EXPECT_EQ(program.items_of_row(), 1);
   EXPECT_TRUE(program.may_share(1, 0));
+}
+
+// What an output holds exactly is read from there.
+TEST(LoopBuilder, AnOutputServesAsMemory) {
+  Builder builder("normed", 40);
+  const Value x = builder.read("x", DType::bf16, Place::row), s = round(x + x, DType::bf16);
+  builder.write("s", DType::bf16, s);
+  builder.write("y", DType::bf16, s * sum(s));
+  EXPECT_EQ(print(builder.finish()),
+            "loop normed columns 40\n"
+            "x bfloat16 row\n"
+            "s bfloat16 row written\n"
+            "y bfloat16 row written\n"
+            "lanes\n"
+            "%0 = load x\n"
+            "%1 = add %0 %0\n"
+            "%2 = round %1 bfloat16\n"
+            "%3 = sum %2\n"
+            "store s %2\n"
+            "lanes\n"
+            "%5 = load s\n"
+            "%6 = multiply %5 %3\n"
+            "store y %6\n");
 }
 
 TEST(LoopBuilder, RowsWithoutReductionsAreCut) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -60,19 +61,19 @@ class ProgramWriter {
       program_.operands.push_back({.name = "l" + std::to_string(l), .place = Place::local, .written = true});
     loadable_.assign(program_.operands.size(), false);
     stored_.assign(program_.operands.size(), false);
-    sign_is_known_.assign(program_.operands.size(), false);
+    holds_numbers_.assign(program_.operands.size(), false);
     for (size_t i = 0; i < program_.operands.size(); ++i)
-      if (!program_.operands[i].written) loadable_[i] = sign_is_known_[i] = true;
+      if (!program_.operands[i].written) loadable_[i] = true;
   }
 
   bool is_used(int32_t id) const { return used_[static_cast<size_t>(id)]; }
 
-  int32_t emit(const Instruction& instruction, bool sign_is_known = false) {
+  int32_t emit(const Instruction& instruction, bool is_number = false) {
     for (const int32_t arg : instruction.args)
       if (arg >= 0) used_[static_cast<size_t>(arg)] = true;
     used_.push_back(false);
     program_.instructions.push_back(instruction);
-    known_.push_back(sign_is_known);
+    is_number_.push_back(is_number);
     return next() - 1;
   }
   void open(bool lanes) { program_.sections.push_back({lanes, next(), next()}); }
@@ -82,7 +83,8 @@ class ProgramWriter {
   }
 
   int32_t write_constant() {
-    return emit({.code = Code::constant, .number = random_number(choices_, choices_.one_in(4))}, true);
+    const float number = random_number(choices_, choices_.one_in(4));
+    return emit({.code = Code::constant, .number = number}, !std::isnan(number));
   }
 
   // What nobody uses yet, so that results tell of all there is; else the latest ones rather than early ones, so
@@ -121,44 +123,36 @@ class ProgramWriter {
     instruction.args[lead] = std::find(first.begin(), first.end(), instruction.args[lead]) != first.end()
                                  ? instruction.args[lead]
                                  : one_of(first);
-    return emit_with_known_sign(instruction, first, others);
+    return emit_with_plain_sign(instruction, first);
   }
 
-  bool is_known(int32_t id) const { return known_[static_cast<size_t>(id)]; }
+  bool is_number(int32_t id) const { return is_number_[static_cast<size_t>(id)]; }
 
-  int32_t emit_with_known_sign(Instruction instruction, const std::vector<int32_t>& first,
-                               const std::vector<int32_t>& others) {
+  int32_t emit_with_plain_sign(Instruction instruction, const std::vector<int32_t>& first) {
     const auto& args = instruction.args;
     // A product goes into a sum or difference, where a compiler would contract them.
     if ((instruction.code == Code::add || instruction.code == Code::subtract) && choices_.one_in(2))
       instruction.args[0] = emit({.code = Code::multiply, .args = {args[0], args[1], -1, -1}});
     switch (instruction.code) {
       case Code::copysign:
-        if (!is_known(args[1])) {
-          // Another one whose sign is known, or another operation.
-          const std::vector<int32_t>* from[] = {&first, &others};
-          int32_t sign = -1;
-          for (const std::vector<int32_t>* values : from)
-            for (const int32_t id : *values)
-              if (is_known(id)) sign = id;
-          const bool lanes_stay = std::find(first.begin(), first.end(), args[0]) != first.end() ||
-                                  std::find(first.begin(), first.end(), sign) != first.end();
-          if (sign < 0 || !lanes_stay) {
-            instruction.code = Code::maximum;
-            return emit(instruction, is_known(args[0]) && is_known(args[1]));
-          }
-          instruction.args[1] = sign;
+        if (!is_number(args[1])) {
+          // With a number behind it, a minimum is no NaN.
+          const int32_t number =
+              emit({.code = Code::constant, .number = random_number(choices_, false)}, true);
+          const bool may_stand = std::find(first.begin(), first.end(), args[1]) != first.end();
+          instruction.args[1] =
+              may_stand ? emit({.code = Code::minimum, .args = {args[1], number, -1, -1}}, true) : number;
         }
-        return emit(instruction, true);
+        return emit(instruction, is_number(args[0]));
       case Code::negate:
       case Code::abs:
       case Code::round:
-        return emit(instruction, is_known(args[0]));
+        return emit(instruction, is_number(args[0]));
       case Code::minimum:
       case Code::maximum:
-        return emit(instruction, is_known(args[0]) && is_known(args[1]));
+        return emit(instruction, is_number(args[1]));
       case Code::select_less:
-        return emit(instruction, is_known(args[2]) && is_known(args[3]));
+        return emit(instruction, is_number(args[2]) && is_number(args[3]));
       default:
         return emit(instruction, false);
     }
@@ -214,7 +208,7 @@ class ProgramWriter {
     numbers.insert(numbers.end(), reductions.begin(), reductions.end());
     numbers_ = numbers;
     for (size_t i = 0; i < stored_here.size(); ++i)
-      if (stored_here[i] && program_.operands[i].place == Place::local) loadable_[i] = true;
+      if (stored_here[i]) loadable_[i] = true;
   }
 
   int32_t load_one() {
@@ -223,7 +217,7 @@ class ProgramWriter {
       if (loadable_[i]) from.push_back(static_cast<int32_t>(i));
     if (from.empty()) return -1;
     const int32_t operand = from[choices_.below(static_cast<uint32_t>(from.size()))];
-    return emit({.code = Code::load, .operand = operand}, sign_is_known_[static_cast<size_t>(operand)]);
+    return emit({.code = Code::load, .operand = operand}, holds_numbers_[static_cast<size_t>(operand)]);
   }
 
   void store_one(const std::vector<int32_t>& lanes, std::vector<int32_t>& numbers,
@@ -240,14 +234,14 @@ class ProgramWriter {
     const int32_t value = one_of(number ? numbers : lanes);
     emit({.code = Code::store, .operand = static_cast<int32_t>(operand), .args = {value, -1, -1, -1}});
     stored_[operand] = stored_here[operand] = true;
-    sign_is_known_[operand] = is_known(value);
+    holds_numbers_[operand] = is_number(value);
   }
 
   Choices& choices_;
   Program program_;
   std::vector<bool> used_;           // by instruction
-  std::vector<bool> known_;          // by instruction: the sign of a NaN that it may be
-  std::vector<bool> sign_is_known_;  // the same of what lies in an operand
+  std::vector<bool> is_number_;      // by instruction: never NaN
+  std::vector<bool> holds_numbers_;  // the same of what lies in an operand
   std::vector<bool> loadable_, stored_;
   std::vector<int32_t> numbers_;  // of the sections so far
   uint32_t functions_ = 0;

@@ -33,7 +33,7 @@ class Choices {
 };
 
 // All codes, 1 to 15 buffers, locals, chains and trees, up to five sections, of which reductions join some.
-// copysign takes its sign from no NaN that arithmetic made: that sign is left open.
+// copysign takes its sign from no NaN: that sign is left open.
 Program random_program(Choices& choices);
 
 // A number of moderate size; mostly, where `special`: NaN, infinity, -0, denormal, huge, tiny, or any bits.

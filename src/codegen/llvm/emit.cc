@@ -3,6 +3,7 @@
 #include <llvm/IR/IRBuilder.h>
 #include <llvm/IR/IntrinsicsX86.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <charconv>
@@ -44,7 +45,11 @@ class Emitter {
         f32_(ir_.getFloatTy()),
         lanes_(llvm::FixedVectorType::get(f32_, kLanes)),
         chunks_(chunks_of(options.text)),
-        values_(program.instructions.size()) {}
+        values_(program.instructions.size()),
+        rounds_(std::any_of(program.operands.begin(), program.operands.end(),
+                            [](const loop::Operand& operand) { return operand.dtype == DType::bf16; }) ||
+                std::any_of(program.instructions.begin(), program.instructions.end(),
+                            [](const loop::Instruction& one) { return one.code == loop::Code::round; })) {}
 
   std::unique_ptr<llvm::Module> run() {
     auto* const type =
@@ -81,13 +86,17 @@ class Emitter {
   llvm::Value* intrinsic(llvm::Intrinsic::ID id, std::initializer_list<llvm::Value*> args) {
     return ir_.CreateIntrinsic((*args.begin())->getType(), id, args);
   }
-  // Bits of a bf16 in the upper half, anything in the lower: to nearest even, NaN stays NaN.
-  llvm::Value* rounded_bits(llvm::Value* value) {
-    if (level_ == Isa::avx512_bf16 && !is_vector(value))
-      return ir_.CreateExtractElement(rounded_bits(ir_.CreateVectorSplat(kLanes, value)), uint64_t{0});
+  // Bits of a bf16 in the upper half, anything in the lower: to nearest even. NaN stays NaN without being looked
+  // for, because the lower half of each NaN is 0 here: that of a widened bf16 is, so is that of a NaN which the
+  // processor makes, arithmetic hands on what it got, and what is read as f32 is made such a one (load()).
+  // `computed`: by arithmetic, so that it is no denormal.
+  llvm::Value* rounded_bits(llvm::Value* value, bool computed) {
+    if (level_ == Isa::avx512_bf16 && !is_vector(value) && !computed)
+      return ir_.CreateExtractElement(rounded_bits(ir_.CreateVectorSplat(kLanes, value), computed),
+                                      uint64_t{0});
     llvm::Value* const raw = bits(value);
-    if (level_ == Isa::avx512_bf16) {
-      // As the level's own kernels do it, which tells for denormals that no arithmetic made.
+    if (level_ == Isa::avx512_bf16 && !computed) {
+      // As the level's own kernels do it: the instruction makes denormals 0. For others it is slower.
       auto* const words = llvm::FixedVectorType::get(ir_.getInt16Ty(), kLanes);
       llvm::Value* const halves =
           ir_.CreateIntrinsic(llvm::FixedVectorType::get(ir_.getBFloatTy(), kLanes),
@@ -97,9 +106,7 @@ class Emitter {
     }
     const auto number = [&](uint32_t n) { return llvm::ConstantInt::get(raw->getType(), n); };
     llvm::Value* const odd = ir_.CreateAnd(ir_.CreateLShr(raw, number(16)), number(1));
-    llvm::Value* const rounded = ir_.CreateAdd(ir_.CreateAdd(raw, number(0x7fff)), odd);
-    llvm::Value* const quiet = ir_.CreateOr(raw, number(0x400000));
-    return ir_.CreateSelect(ir_.CreateFCmpUNO(value, value), quiet, rounded);
+    return ir_.CreateAdd(ir_.CreateAdd(raw, number(0x7fff)), odd);
   }
   // minps and maxps, by name: a compare and a select become a itself where code generation sees that a and b are
   // equal, and then a denormal does not become 0.
@@ -132,8 +139,12 @@ class Emitter {
     return ir_.CreateIntrinsic(a->getType(), largest ? id::x86_avx_max_ps_256 : id::x86_avx_min_ps_256,
                                {a, b});
   }
-  llvm::Value* rounded(llvm::Value* value) {
-    llvm::Value* const raw = rounded_bits(value);
+  llvm::Value* with_plain_nan(llvm::Value* value) {
+    llvm::Value* const nan = mask(0x7fc00000u, value);
+    return floats(ir_.CreateSelect(ir_.CreateFCmpUNO(value, value), nan, bits(value)));
+  }
+  llvm::Value* rounded(llvm::Value* value, bool computed) {
+    llvm::Value* const raw = rounded_bits(value, computed);
     return floats(ir_.CreateAnd(raw, llvm::ConstantInt::get(raw->getType(), 0xffff0000u)));
   }
 
@@ -156,7 +167,7 @@ class Emitter {
   }
 
   static int chunks_of(std::string_view options) {
-    int chunks = 2;
+    int chunks = 4;
     constexpr std::string_view kKey = "chunks ";
     if (!options.empty()) {
       const auto [end, error] =
@@ -182,7 +193,8 @@ class Emitter {
   void finish_constants() {
     std::vector<llvm::Constant*> numbers = {llvm::ConstantFP::get(f32_, 0.0)};  // never empty
     for (const uint32_t one : numbers_)
-      numbers.push_back(llvm::ConstantFP::get(f32_, llvm::APFloat(std::bit_cast<float>(one))));
+      numbers.push_back(
+          llvm::ConstantFP::get(f32_, llvm::APFloat(llvm::APFloat::IEEEsingle(), llvm::APInt(32, one))));
     auto* const type = llvm::ArrayType::get(f32_, numbers.size());
     llvm::GlobalVariable* const table = add_table(llvm::ConstantArray::get(type, numbers), type);
     table_->replaceAllUsesWith(table);
@@ -275,6 +287,8 @@ class Emitter {
     }
   }
 
+  llvm::Value* number(int64_t value) { return ir_.getInt64(static_cast<uint64_t>(value)); }
+
   // ---- a section of lanes
   void run_lanes(const loop::Section& section, llvm::Value* first, llvm::Value* last, llvm::Value* is_last) {
     std::vector<llvm::Value*> sums;
@@ -284,23 +298,27 @@ class Emitter {
         sum_ids.push_back(i);
         sums.push_back(ir_.CreateVectorSplat(kLanes, constant(nothing_of(i), nullptr)));
       }
-    // Several chunks at a time, whose instructions the processor can overlap; then the rest one by one.
-    llvm::Value* done = first;
-    for (const int chunks : {chunks_, 1}) {
-      llvm::Value* const span = ir_.CreateSub(last, done);
-      llvm::Value* const whole =
-          ir_.CreateSub(span, ir_.CreateSRem(span, ir_.getInt64(static_cast<uint64_t>(chunks * kLanes))));
-      llvm::Value* const end = ir_.CreateAdd(done, whole);
-      sums = loop(
-          done, end, int64_t{chunks} * kLanes, sums,
-          [&](llvm::Value* column, std::vector<llvm::Value*> turn) {
-            std::vector<Chunk> at;
-            for (int c = 0; c < chunks; ++c)
-              at.push_back({ir_.CreateAdd(column, ir_.getInt64(static_cast<uint64_t>(c * kLanes))), kLanes});
-            return run_chunks(section, at, std::move(turn));
-          });
-      done = end;
-      if (chunks == 1) break;
+    // Several chunks at a time, whose instructions the processor can overlap, then what is left of them: of a whole
+    // row that is known, of a block it is a loop.
+    const int64_t step = int64_t{chunks_} * kLanes;
+    const auto turn = [&](int chunks) {
+      return [this, &section, chunks](llvm::Value* column, std::vector<llvm::Value*> so_far) {
+        std::vector<Chunk> at;
+        for (int c = 0; c < chunks; ++c)
+          at.push_back({ir_.CreateAdd(column, ir_.getInt64(static_cast<uint64_t>(c * kLanes))), kLanes});
+        return run_chunks(section, at, std::move(so_far));
+      };
+    };
+    if (is_last == nullptr) {
+      const int64_t whole = program_.columns / step * step;
+      if (whole > 0) sums = loop(first, number(whole), step, sums, turn(chunks_));
+      if (const auto left = static_cast<int>((program_.columns - whole) / kLanes); left > 0)
+        sums = turn(left)(number(whole), std::move(sums));
+    } else {
+      llvm::Value* const span = ir_.CreateSub(last, first);
+      llvm::Value* const end = ir_.CreateAdd(first, ir_.CreateSub(span, ir_.CreateSRem(span, number(step))));
+      loop(first, end, step, {}, turn(chunks_));
+      loop(end, last, kLanes, {}, turn(1));
     }
     if (const int tail = tail_columns(); tail > 0) sums = run_tail(section, tail, is_last, std::move(sums));
     for (size_t s = 0; s < sums.size(); ++s)
@@ -351,7 +369,7 @@ class Emitter {
         if (instruction.code == loop::Code::load)
           results.push_back(load(instruction, at[c]));
         else if (instruction.code == loop::Code::store)
-          store(instruction, at[c], arg(instruction, 0, c, true));
+          store(instruction, at[c], arg(instruction, 0, c, true), is_computed(instruction.args[0]));
         else
           results.push_back(compute(instruction, c, true));
       }
@@ -368,7 +386,8 @@ class Emitter {
     const auto id = static_cast<size_t>(instruction.args[a]);
     const loop::Instruction& from = program_.instructions[id];
     if (from.code == loop::Code::constant) {
-      llvm::Value* const number = constant(std::bit_cast<uint32_t>(from.number), nullptr);
+      const uint32_t raw = from.number != from.number ? 0x7fc00000u : std::bit_cast<uint32_t>(from.number);
+      llvm::Value* const number = constant(raw, nullptr);
       return vector ? ir_.CreateVectorSplat(kLanes, number) : number;
     }
     const std::vector<llvm::Value*>& values = values_[id];
@@ -443,15 +462,35 @@ class Emitter {
                                   ? static_cast<llvm::Value*>(ir_.CreateAlignedLoad(type, from, align))
                                   : ir_.CreateMaskedLoad(type, from, align, first_lanes(chunk.lanes),
                                                          llvm::Constant::getNullValue(type));
-    if (!is_bf16(instruction)) return read;
+    if (!is_bf16(instruction)) {
+      const loop::Operand& operand = program_.operands[static_cast<size_t>(instruction.operand)];
+      return rounds_ && operand.place != loop::Place::local ? with_plain_nan(read) : read;
+    }
     auto* const words = llvm::FixedVectorType::get(ir_.getInt32Ty(), kLanes);
     return floats(ir_.CreateShl(ir_.CreateZExt(read, words), llvm::ConstantInt::get(words, 16)));
   }
-  void store(const loop::Instruction& instruction, const Chunk& chunk, llvm::Value* value) {
+  // Whether the result is of arithmetic, which leaves no denormal; others hand on what they got.
+  bool is_computed(int32_t id) const {
+    switch (of_program(id).code) {
+      case loop::Code::add:
+      case loop::Code::subtract:
+      case loop::Code::multiply:
+      case loop::Code::divide:
+      case loop::Code::fma:
+      case loop::Code::sqrt:
+      case loop::Code::exp:
+      case loop::Code::erf:
+        return true;
+      default:
+        return false;
+    }
+  }
+  void store(const loop::Instruction& instruction, const Chunk& chunk, llvm::Value* value, bool computed) {
     llvm::Type* element = f32_;
     if (is_bf16(instruction)) {
       element = ir_.getInt16Ty();
-      llvm::Value* const raw = fault_is_on(Fault::emit_drops_rounding, 1) ? bits(value) : rounded_bits(value);
+      llvm::Value* const raw =
+          fault_is_on(Fault::emit_drops_rounding, 1) ? bits(value) : rounded_bits(value, computed);
       value = ir_.CreateTrunc(ir_.CreateLShr(raw, llvm::ConstantInt::get(raw->getType(), 16)),
                               llvm::FixedVectorType::get(element, kLanes));
     }
@@ -479,6 +518,7 @@ class Emitter {
   llvm::FixedVectorType* lanes_;
   int chunks_;
   std::vector<std::vector<llvm::Value*>> values_;  // by instruction: one a chunk, or a number
+  bool rounds_;                                    // to bf16, somewhere
   llvm::Function* function_ = nullptr;
   llvm::GlobalVariable* table_ = nullptr;
   std::vector<uint32_t> numbers_;
@@ -596,7 +636,8 @@ llvm::Value* Emitter::compute(const loop::Instruction& instruction, size_t c, bo
     case Code::tanh:
       return functions::tanh(x).value;
     case Code::round:
-      return fault_is_on(Fault::emit_drops_rounding, 0) ? x.value : rounded(x.value);
+      return fault_is_on(Fault::emit_drops_rounding, 0) ? x.value
+                                                        : rounded(x.value, is_computed(instruction.args[0]));
     default:
       throw Error("[emit {}] {} has no value of its own", program_.name,
                   loop::info_of(instruction.code).name);

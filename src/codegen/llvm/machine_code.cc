@@ -119,20 +119,17 @@ void check_select(const llvm::SelectInst& select) {
     refuse(select, "a choice between floats by comparing floats; choose between integers");
 }
 
-bool is_call_of(const llvm::Value* value, llvm::Intrinsic::ID id) {
+// The level's own rounding to bf16, which leaves 16 bits each and is turned into integers at once.
+bool is_rounding(const llvm::Value* value) {
   const auto* call = llvm::dyn_cast<llvm::IntrinsicInst>(value);
-  return call && call->getIntrinsicID() == id;
-}
-
-// Rounding to bf16 by the instruction for it, whose result is looked at as integers.
-bool is_rounding_to_bf16(const llvm::Instruction& instruction) {
-  constexpr llvm::Intrinsic::ID kRounding = llvm::Intrinsic::x86_avx512bf16_cvtneps2bf16_512;
-  if (const auto* cast = llvm::dyn_cast<llvm::BitCastInst>(&instruction))
-    return is_call_of(cast->getOperand(0), kRounding) && cast->getType()->getScalarType()->isIntegerTy();
-  return is_call_of(&instruction, kRounding);
+  return call && call->getIntrinsicID() == llvm::Intrinsic::x86_avx512bf16_cvtneps2bf16_512;
 }
 
 void check_type(const llvm::Instruction& instruction, const llvm::Type* type) {
+  if (is_rounding(&instruction)) return;
+  if (const auto* cast = llvm::dyn_cast<llvm::BitCastInst>(&instruction);
+      cast && cast->getType()->isIntOrIntVectorTy() && is_rounding(cast->getOperand(0)))
+    return;
   const llvm::Type* element = type->getScalarType();
   if (element->isFloatingPointTy() && !element->isFloatTy() && !element->isDoubleTy())
     refuse(instruction, "a type that is computed with by other means than its own");
@@ -182,10 +179,8 @@ void check_instruction(const llvm::Instruction& instruction) {
   // Also `contract` alone.
   if (llvm::isa<llvm::FPMathOperator>(instruction) && instruction.getFastMathFlags().any())
     refuse(instruction, "a fast-math flag");
-  if (!is_rounding_to_bf16(instruction)) {
-    check_type(instruction, instruction.getType());
-    for (const llvm::Use& operand : instruction.operands()) check_type(instruction, operand->getType());
-  }
+  check_type(instruction, instruction.getType());
+  for (const llvm::Use& operand : instruction.operands()) check_type(instruction, operand->getType());
   if (is_arithmetic(instruction)) check_arithmetic(instruction);
   using Op = llvm::Instruction;
   switch (instruction.getOpcode()) {

@@ -14,6 +14,11 @@ constexpr int64_t kChunkRows = 512;
 constexpr int64_t kItemsPerWorker = 4;
 constexpr int64_t kLeastRows = 32;
 
+// Rows of a block where x is widened, and the largest k: above it reading the weights once more costs more
+// than widening.
+constexpr int64_t kWidenedRows = 128;
+constexpr int64_t kMostWidenedK = 4096;
+
 constexpr int64_t divide_up(int64_t value, int64_t by) {
   return (value + by - 1) / by;
 }
@@ -97,12 +102,15 @@ int64_t matmul_panels(int64_t n) {
   return (n + kPanel - 1) / kPanel;
 }
 
-LaunchDims cut_matmul(MatmulScalars& scalars, int workers) {
+LaunchDims cut_matmul(MatmulScalars& scalars, Isa isa, DType dtype, int workers) {
   const int64_t panels = panels_of(scalars);
   LaunchDims dims{.items = panels, .grain = std::clamp<int64_t>(panels / (64 * workers), 1, 4)};
   const int64_t blocks = divide_up(kItemsPerWorker * workers, panels);  // of a chunk
-  if (workers == 1 || blocks == 1) return dims;
+  const bool widens =
+      dtype == DType::bf16 && (isa == Isa::avx2 || isa == Isa::avx512) && scalars.k <= kMostWidenedK;
+  if (workers == 1 || (blocks == 1 && !widens)) return dims;
   scalars.rows_per_block = std::max(kLeastRows, kChunkRows / blocks / kLeastRows * kLeastRows);
+  if (widens) scalars.rows_per_block = std::min(scalars.rows_per_block, kWidenedRows);
   dims.rows = scalars.rows;
   dims.rows_per_block = scalars.rows_per_block;
   return dims;

@@ -46,8 +46,9 @@ const Kernel& matmul_kernel(Isa isa, DType dtype);
 int64_t matmul_panels(int64_t n);
 
 // Cuts a matmul into work items for a team of `workers`: sets rows_per_block and returns the dims. Rows are
-// cut where the panels alone are too few, into blocks whose size depends on n and the team alone, so a
-// recording serves every M. The last claims are small, so that the workers finish together.
-LaunchDims cut_matmul(MatmulScalars& scalars, int workers);
+// cut where the panels alone are too few, into blocks whose size never depends on M, so a
+// recording serves every M. The last claims are small, so that the workers finish together. A kernel that
+// widens x does so for each claim: there rows are cut as well, so that a small claim widens few of them.
+LaunchDims cut_matmul(MatmulScalars& scalars, Isa isa, DType dtype, int workers);
 
 }  // namespace reprise::kernels::cpu

@@ -33,8 +33,9 @@ void launch_matmul(const OpCall& call, Stream& stream, std::span<const Tensor> o
     buffers[2 + 3 * i] = reads(call.optional(2 + 2 * static_cast<int>(i)));
     buffers[3 + 3 * i] = writes(outputs[i]);
   }
-  const LaunchDims dims = kernels::cpu::cut_matmul(scalars, cpu_of(stream).team().size());
-  stream.launch(kernels::cpu::matmul_kernel(cpu_of(stream).isa(), x.dtype), dims,
+  const Isa isa = cpu_of(stream).isa();
+  const LaunchDims dims = kernels::cpu::cut_matmul(scalars, isa, x.dtype, cpu_of(stream).team().size());
+  stream.launch(kernels::cpu::matmul_kernel(isa, x.dtype), dims,
                 std::span<const BufferArg>(buffers.data(), 1 + 3 * segments), scalars);
 }
 

@@ -45,7 +45,7 @@ std::string difference_of(uint64_t seed, loop::Scratch& scratch) {
   kernels::cpu::LoopCode code;
   code.program = loop::random_program(choices);
   const loop::Program& program = code.program;
-  constexpr std::string_view kVariants[] = {"chunks 2", "chunks 1", "chunks 4"};
+  constexpr std::string_view kVariants[] = {"chunks 4", "chunks 1", "chunks 2"};
   const std::string_view variant = kVariants[seed % 3];
   const Isa level = levels()[seed / 3 % levels().size()];
   const ObjectCode object = compiled(program, level, variant);
@@ -88,9 +88,9 @@ TEST(LoopCodeFaults, EachIsFound) {
 constexpr int kParts = 8;
 uint64_t seeds_of_a_part() {
 #ifdef REPRISE_SANITIZED
-  constexpr uint64_t kUsual = 480;
+  constexpr uint64_t kUsual = 320;
 #else
-  constexpr uint64_t kUsual = 4800;
+  constexpr uint64_t kUsual = 3200;
 #endif
   const char* const all = std::getenv("REPRISE_LOOP_SEEDS");
   return (all == nullptr ? kUsual : std::strtoull(all, nullptr, 10)) / kParts;
@@ -113,7 +113,7 @@ std::string difference_of_group(uint64_t seed, loop::Scratch& scratch) {
   kernels::cpu::LoopCode code;
   code.program = program_of(group.graph, group.group);
   const Isa level = levels()[seed % levels().size()];
-  const ObjectCode object = compiled(code.program, level, "chunks 2");
+  const ObjectCode object = compiled(code.program, level, "chunks 4");
   const auto generated = reinterpret_cast<KernelFunction>(object.function("kernel"));
   const int64_t rows = group.tokens * group.width / code.program.columns;
   for (const bool special : {false, true}) {
