@@ -69,6 +69,10 @@ struct LoadOptions {
   std::string compile_cache = {};
   // Compile every kernel before the first request; absent: REPRISE_COMPILE_BEFORE_READY (1 or 0), or false.
   std::optional<bool> compile_before_ready = {};
+  // A file that `reprise compile` wrote for this model: where it has all kernels, nothing is compiled and no cache is
+  // opened. Refused before the weights are read where it is damaged or for another model, ISA level or version.
+  std::string compiled = {};
+  bool compile_debug = false;  // perf shows compiled kernels by name
 };
 
 // How the tokens of one request are chosen. Defaults are the API's; the checkpoint's generation_config.json
@@ -222,6 +226,22 @@ struct ModelInfo {
   std::vector<std::string> warnings;  // settings that are not wrong, but may not do what was meant
 };
 
+// Level 2: what became of the groups of ops that run as one kernel (docs/compiler.md). The kernels of groups that are
+// alike are one. Compiled in the background, so the numbers grow while steps run.
+struct CompileReport {
+  std::string compiler;    // "llvm 19.1.7"; empty: none was needed, or none is there
+  int64_t groups = 0;      // of a step
+  int64_t kernels = 0;     // different ones: compiled + from_cache + not compiled + those that are waited for
+  int64_t compiled = 0;    // since the model was loaded
+  int64_t from_cache = 0;  // found in the cache or in LoadOptions::compiled
+  int64_t rejected = 0;    // entries of the cache that were damaged; their kernels are compiled again
+  std::vector<std::pair<std::string, int64_t>> not_compiled;  // reason, kernels: these are interpreted
+  double ms = 0;                                              // spent in compiling
+  std::string cache_dir;                                      // empty: off, or it was not needed
+  std::vector<std::string>
+      warnings;  // the first kernel that was not compiled and why; why the cache isn't used
+};
+
 // What graph optimisation did since the model was loaded: how steps ran and why, what was captured, and what
 // --graph-verify found.
 struct GraphReport {
@@ -242,10 +262,8 @@ struct GraphReport {
     std::string op, layer, why;
   };
   std::vector<Split> splits;
-  int64_t groups_compiled = 0;  // level 2: groups of ops that run as a generated kernel
-  int64_t groups_failed = 0;    // that the compiler failed on; their ops run as at level 1
-  std::string compile_failure;  // the first, with op and layer
-  int64_t steps_verified = 0;   // compared with the model's own code while serving
+  CompileReport compile;
+  int64_t steps_verified = 0;  // compared with the model's own code while serving
   int64_t steps_differing = 0;
   std::string difference;  // the last: the first op and layer that differ
 

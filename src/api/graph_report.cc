@@ -3,8 +3,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "engine/replay/graph_backend.h"
 #include "engine/verify/step_verifier.h"
 
@@ -19,7 +21,46 @@ std::vector<std::pair<std::string, int64_t>> not_replayed(const engine::StepCoun
   return reasons;
 }
 
-GraphReport graph_report(const engine::Engine& engine) {
+CompileReport compile_report(const graph::CompilerReport& compiler, std::span<const graph::GroupRun> groups) {
+  CompileReport report{.compiler = compiler.compiler,
+                       .groups = 0,
+                       .kernels = compiler.kernels,
+                       .compiled = compiler.compiled,
+                       .from_cache = compiler.from_cache,
+                       .rejected = compiler.rejected,
+                       .not_compiled = {compiler.not_compiled.begin(), compiler.not_compiled.end()},
+                       .ms = compiler.ms,
+                       .cache_dir = compiler.cache_dir,
+                       .warnings = {}};
+  int64_t failed = 0;
+  for (const graph::GroupRun& group : groups) {
+    ++(group.failure.empty() ? report.groups : failed);
+    if (!group.failure.empty() && failed == 1)
+      report.warnings.push_back(fmt::format("{} of {} run op by op, because no kernel could be made: {}",
+                                            fmt::join(group.ops, " + "), group.layer, group.failure));
+  }
+  if (failed > 0) report.not_compiled.emplace_back("group_failed", failed);
+  for (const std::string& warning : {compiler.failure, compiler.cache_warning})
+    if (!warning.empty()) report.warnings.push_back(warning);
+  return report;
+}
+
+Json compile_json(const CompileReport& report) {
+  const auto text_or_null = [](const std::string& text) { return text.empty() ? Json() : Json(text); };
+  Json not_compiled = Json::object();
+  for (const auto& [reason, count] : report.not_compiled) not_compiled[reason] = count;
+  return {{"compiler", text_or_null(report.compiler)},
+          {"groups", report.groups},
+          {"kernels", report.kernels},
+          {"compiled", report.compiled},
+          {"from_cache", report.from_cache},
+          {"rejected", report.rejected},
+          {"not_compiled", std::move(not_compiled)},
+          {"ms", report.ms},
+          {"cache_dir", text_or_null(report.cache_dir)}};
+}
+
+GraphReport graph_report(const engine::Engine& engine, const graph::KernelCompiler* compiler) {
   const engine::StepCounts steps = engine.stats().steps;
   const engine::GraphStats graph = engine.graph().stats();
   const engine::VerifyStats& verified = engine.verified();
@@ -37,24 +78,38 @@ GraphReport graph_report(const engine::Engine& engine) {
                      .warmup_s = graph.warmup_s,
                      .launches = graph.launches,
                      .splits = {},
-                     .groups_compiled = 0,
-                     .groups_failed = 0,
-                     .compile_failure = {},
+                     .compile = {},
                      .steps_verified = verified.checked,
                      .steps_differing = verified.differing,
                      .difference = verified.last};
   for (const engine::Split& split : engine.graph().splits())
     report.splits.push_back({split.op, split.layer, split.why});
-  for (const graph::GroupRun& group : engine.graph().graphs().groups) {
-    ++(group.failure.empty() ? report.groups_compiled : report.groups_failed);
-    if (!group.failure.empty() && report.compile_failure.empty())
-      report.compile_failure =
-          fmt::format("{} of {}: {}", fmt::join(group.ops, " + "), group.layer, group.failure);
-  }
+  if (compiler != nullptr)
+    report.compile = compile_report(compiler->report(), engine.graph().graphs().groups);
   return report;
 }
 
 }  // namespace api
+
+namespace {
+
+std::string compile_text(const CompileReport& compile) {
+  std::string out;
+  if (compile.kernels + compile.groups > 0)
+    out += fmt::format(
+        "graph: {} groups of ops run as {} kernels: {} compiled in {:.0f} ms{}, {} from the cache\n",
+        compile.groups, compile.kernels, compile.compiled, compile.ms,
+        compile.compiler.empty() ? "" : " by " + compile.compiler, compile.from_cache);
+  if (compile.rejected > 0)
+    out += fmt::format("graph: {} damaged entries of the cache in {} were made again\n", compile.rejected,
+                       compile.cache_dir);
+  for (const auto& [reason, count] : compile.not_compiled)
+    out += fmt::format("graph: {} not compiled: {}\n", count, reason);
+  for (const std::string& warning : compile.warnings) out += fmt::format("graph: {}\n", warning);
+  return out;
+}
+
+}  // namespace
 
 std::string GraphReport::text() const {
   const auto share = [](int64_t part, int64_t whole) {
@@ -81,10 +136,7 @@ std::string GraphReport::text() const {
     out += fmt::format(": {}\n", split->why);
     split = other;
   }
-  if (groups_compiled + groups_failed > 0)
-    out += fmt::format("graph: {} groups of ops run as generated kernels, {} as single ops\n",
-                       groups_compiled, groups_failed);
-  if (!compile_failure.empty()) out += fmt::format("graph: not compiled: {}\n", compile_failure);
+  out += compile_text(compile);
   if (steps_verified > 0)
     out += fmt::format("graph: {} steps compared with the model's own code, {} differ\n", steps_verified,
                        steps_differing);

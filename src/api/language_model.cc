@@ -95,6 +95,7 @@ LanguageModel LanguageModel::load(const LoadOptions& options) {
   add_end_ids(impl->text, config.vocab_size, engine_options.eos_token_ids);
   impl->team = std::make_unique<ThreadTeam>(options.threads);
   impl->services = api::make_services(setup, *impl->team);
+  api::require_kernels(setup, impl->services);
 
   std::unique_ptr<weights::Checkpoint> checkpoint;
   if (!options.random_weights) checkpoint = weights::Checkpoint::open(setup.path);
@@ -114,7 +115,11 @@ LanguageModel LanguageModel::load(const LoadOptions& options) {
                                                     if (self->run != nullptr) self->run->on_event(event);
                                                   });
   warnings.insert(warnings.end(), impl->engine->problems().begin(), impl->engine->problems().end());
-  if (engine_options.graph.graph_opt_level == 2) impl->services.compiler->ready();
+  if (engine_options.graph.graph_opt_level == 2) {
+    impl->services.compiler->ready();
+    const auto compile = api::graph_report(*impl->engine, impl->services.compiler.get()).compile;
+    warnings.insert(warnings.end(), compile.warnings.begin(), compile.warnings.end());
+  }
   const engine::MemoryReport memory = impl->engine->memory();
   impl->info = {
       .architecture = config.architecture,
@@ -215,7 +220,14 @@ ModelInfo LanguageModel::info() const {
 }
 
 GraphReport LanguageModel::graph_report() const {
-  return api::graph_report(*impl_->engine);
+  const bool compiles = impl_->engine->config().graph.graph_opt_level == 2;
+  GraphReport report = api::graph_report(*impl_->engine, compiles ? impl_->services.compiler.get() : nullptr);
+  // What was said when the model was loaded is not said again.
+  std::erase_if(report.compile.warnings, [&](const std::string& warning) {
+    const std::vector<std::string>& said = impl_->info.warnings;
+    return std::find(said.begin(), said.end(), warning) != said.end();
+  });
+  return report;
 }
 
 void LanguageModel::start_trace() {

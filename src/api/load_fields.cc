@@ -88,6 +88,14 @@ const LoadField kFields[] = {
     {"compile_before_ready", LoadForm::flag, kGraph,
      "compile every kernel before the first request, not beside the first steps",
      [](Options& o, const Text& v) { o.compile_before_ready = parse_boolean(v); }},
+    {"compiled", LoadForm::text, kGraph,
+     "file of compiled kernels that `reprise compile` wrote for this model; where it has all, nothing is compiled",
+     [](Options& o, const Text& v) {
+       if (v.empty()) throw Error("is '', expected a file that `reprise compile` wrote");
+       o.compiled = v;
+     }},
+    {"compile_debug", LoadForm::flag, kGraph, "perf shows compiled kernels by name",
+     [](Options& o, const Text& v) { o.compile_debug = parse_boolean(v); }},
 };
 
 }  // namespace

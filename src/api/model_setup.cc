@@ -2,13 +2,18 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 #include <string_view>
+#include <utility>
 
+#include "api/compiled_file.h"
 #include "codegen/loop_compiler.h"
 #include "core/error.h"
 #include "device/cpu/cpu_device.h"
 #include "device/cpu/isa_select.h"
 #include "engine/config/graph_config.h"
+#include "engine/verify/dry_step.h"
+#include "models/load_model.h"
 #include "weights/gguf.h"
 
 namespace reprise::api {
@@ -97,7 +102,12 @@ ModelSetup set_up_model(const LoadOptions& options) {
   setup.warnings = check_graph(setup.engine, setup.family, setup.can);
   for (const auto* found : {&setup.config.warnings, &setup.defaults.warnings})
     setup.warnings.insert(setup.warnings.end(), found->begin(), found->end());
-  setup.compiler = {.cache = options.compile_cache, .before_ready = compile_before_ready(options)};
+  setup.compiler = {.cache = options.compile_cache,
+                    .before_ready = compile_before_ready(options),
+                    .debug = options.compile_debug};
+  setup.compiled = options.compiled;
+  if (!setup.compiled.empty() && setup.engine.graph.graph_opt_level < 2 && !setup.engine.graph.choose_level)
+    setup.warnings.push_back("--compiled is without effect below \"graph_opt_level\": 2");
   setup.dtype = compute_dtype(options.dtype, setup.config);
   setup.isa = cpu::choose_isa(setup.dtype, options.isa);
   return setup;
@@ -109,9 +119,23 @@ OwnedServices make_services(const ModelSetup& setup, ThreadTeam& team, Purpose p
   const graph::CompilerFactory& own = graph::find_compiler(owned.device->kind());
   graph::CompilerOptions options = setup.compiler;
   options.makes_code = purpose == Purpose::run;
-  if (graph.graph_opt_level == 2 || graph.choose_level)
-    owned.compiler = own ? own(*owned.device, options) : codegen::make_loop_compiler(*owned.device, options);
+  if (graph.graph_opt_level < 2 && !graph.choose_level) return owned;
+  if (own) {
+    owned.compiler = own(*owned.device, options);
+    return owned;
+  }
+  std::optional<codegen::Artefact> artefact;
+  if (!setup.compiled.empty()) artefact = open_artefact(setup);
+  owned.compiler = codegen::make_loop_compiler(*owned.device, options, std::move(artefact));
   return owned;
+}
+
+void require_kernels(const ModelSetup& setup, const OwnedServices& owned) {
+  if (setup.engine.graph.graph_opt_level < 2 || owned.compiler->can_compile()) return;
+  const std::unique_ptr<const models::Model> model =
+      models::model_skeleton(setup.config, setup.dtype, *owned.device);
+  engine::DryStep(*model, owned.services(), setup.engine.resolved()).trace(/*level=*/2);
+  owned.compiler->ready();
 }
 
 }  // namespace reprise::api

@@ -30,6 +30,7 @@ struct ModelSetup {
   engine::EngineConfig engine;
   engine::GraphCapabilities can;  // of the device that it will run on, and of its compiler
   graph::CompilerOptions compiler;
+  std::string compiled;  // path of an artefact; empty: none
   DType dtype = DType::f32;
   Isa isa = Isa::scalar;
   std::vector<std::string> warnings;  // settings that are valid but without effect, or unlikely to be meant
@@ -54,7 +55,12 @@ struct OwnedServices {
 
   engine::EngineServices services() const { return {*device, compiler.get()}; }
 };
-// `team` outlives them. Throws what the compiler's factory throws.
+// `team` outlives them. Throws what the compiler's factory throws, and Error on an artefact that is damaged or for
+// something else.
 OwnedServices make_services(const ModelSetup& setup, ThreadTeam& team, Purpose purpose = Purpose::run);
+
+// Where level 2 is asked for and nothing here can compile: looks for each kernel in the artefact and the cache, without
+// weights. Throws Error where one is missing.
+void require_kernels(const ModelSetup& setup, const OwnedServices& owned);
 
 }  // namespace reprise::api

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "api/graph_report.h"
 #include "cli/bench_batch.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
@@ -91,6 +92,7 @@ int run_latency(BenchFlags flags) {
                        {"model", model_json(model)},
                        {"ready_s", model.info().load_s},
                        {"results", results},
+                       {"compile", api::compile_json(model.graph_report().compile)},
                        {"peak_rss_bytes", peak}};
   report_graphs(model, flags.load);
   TextOutput& out = TextOutput::standard();
@@ -142,6 +144,7 @@ int run_throughput(BenchFlags flags) {
                        {"requests_per_s", spread(requests)},
                        {"tokens_per_s", spread(tokens)},
                        {"output_tokens_per_s", spread(output_tokens)},
+                       {"compile", api::compile_json(model.graph_report().compile)},
                        {"peak_rss_bytes", peak_rss_bytes()}};
   if (flags.json)
     TextOutput::standard().print("{}\n", to_json_text(report));
@@ -185,7 +188,8 @@ void add_bench(Command& program) {
   const auto of_throughput = add_kind(throughput, run_throughput);
   throughput.integer("--num-prompts", of_throughput->num_prompts, 1, kMostPrompts, "prompts in all (64)");
   Command& levels = command.add_command(
-      "levels", "eager, static and replayed steps side by side, in turn: what graph optimization gains here");
+      "levels",
+      "eager, static, compiled and replayed steps side by side, in turn: what graph optimization gains here");
   const auto of_levels = add_kind(levels, run_levels);
   levels.integers("--batch-size", of_levels->batch_sizes, 1, kMostSeqs, "such as 1,4,16,64 (1)");
 }

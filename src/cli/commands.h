@@ -13,6 +13,7 @@ void add_plan(Command& program);
 void add_check(Command& program);
 void add_explain(Command& program);
 void add_graph(Command& program);
+void add_compile(Command& program);
 void add_cache(Command& program);
 void add_collect_env(Command& program);
 

@@ -7,9 +7,14 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "core/text_output.h"
+#include "core/thread_team.h"
 #include "engine/replay/choose_path.h"
+#include "engine/verify/dry_step.h"
+#include "models/load_model.h"
 
 #include <fmt/core.h>
+
+#include <map>
 
 namespace reprise::cli {
 namespace {
@@ -42,6 +47,20 @@ engine::StepShape shape_of(const ExplainFlags& flags, const engine::EngineConfig
   return shape;
 }
 
+// The kernels of a static step at level 2 and how often each is launched.
+std::map<std::string, int64_t> kernels_of(const api::ModelSetup& setup) {
+  ThreadTeam team(1);
+  const api::OwnedServices services = api::make_services(setup, team, api::Purpose::look);
+  const std::unique_ptr<const models::Model> model =
+      models::model_skeleton(setup.config, setup.dtype, *services.device);
+  std::map<std::string, int64_t> kernels;
+  engine::DryStep step(*model, services.services(), setup.engine.resolved());
+  for (const engine::StepGraphs graphs = step.trace(/*level=*/2);
+       const graph::GroupRun& group : graphs.groups)
+    if (!group.kernel.empty()) ++kernels[group.kernel];
+  return kernels;
+}
+
 int run_explain(const ExplainFlags& flags) {
   const api::ModelSetup setup = set_up_to_look(flags.load);
   const engine::EngineConfig config = setup.engine.resolved();
@@ -54,11 +73,16 @@ int run_explain(const ExplainFlags& flags) {
   const std::string reason =
       fmt::format("{}: {}", path.replayed() ? "replayed" : engine::code_of(path.reason),
                   engine::explain(graph, shape, path));
-  const Json report = {{"path", engine::name_of(path.mode)},
-                       {"captured_size", path.captured_size},
-                       {"padding", path.padding},
-                       {"reason", reason}};
-  TextOutput::standard().print("{}\n", flags.json ? to_json_text(report) : reason);
+  std::map<std::string, int64_t> kernels;
+  if (graph.config.graph_opt_level == 2 && path.mode != engine::RunMode::eager) kernels = kernels_of(setup);
+  std::string text = reason;
+  for (const auto& [name, count] : kernels) text += fmt::format("\n{:>6} x {}", count, name);
+  Json report = {{"path", engine::name_of(path.mode)},
+                 {"captured_size", path.captured_size},
+                 {"padding", path.padding},
+                 {"reason", reason}};
+  if (!kernels.empty()) report["kernels"] = kernels;
+  TextOutput::standard().print("{}\n", flags.json ? to_json_text(report) : text);
   return 0;
 }
 

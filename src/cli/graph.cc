@@ -1,5 +1,5 @@
 // `reprise graph`: the static graph of a step after the passes, or after one of them, as text, DOT or an HTML
-// page; and a Chrome trace of one decode step.
+// page; the kernels of level 2; and a Chrome trace of one decode step.
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -11,6 +11,7 @@
 #include "api/model_setup.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/kernel_look.h"
 #include "cli/model_flags.h"
 #include "core/device.h"
 #include "core/error.h"
@@ -32,8 +33,11 @@ struct GraphFlags {
   LoadOptions load;
   std::string pass;
   std::string format = "text";
+  std::string kernel;
   std::string output;
   int64_t batch = 1;
+
+  bool of_one_kernel() const { return format == "loop" || format == "llvm" || format == "asm"; }
 };
 
 constexpr std::string_view kTraced = "traced";
@@ -78,7 +82,7 @@ void print_launches(engine::DryStep& step, const engine::StepGraphs& graphs, int
     }
   }
   std::fprintf(stderr, "%-28s %8s %8s\n", fmt::format("launches of layer {}", layer).c_str(), "level 0",
-               "level 1");
+               graphs.groups.empty() ? "level 1" : "level 2");
   for (const auto& [part, counts] : parts)
     std::fprintf(stderr, "  %-26s %8zu %8zu\n", part.c_str(), counts[0], counts[1]);
   std::fprintf(stderr, "%-28s %8zu %8zu\n%-28s %8zu %8zu\n", "a layer", of_layer[0], of_layer[1], "a step",
@@ -167,6 +171,12 @@ int run_trace(const GraphFlags& flags, const api::ModelSetup& setup) {
 }
 
 int run_graph(const GraphFlags& flags) {
+  if (flags.format == "kernels" || flags.of_one_kernel()) {
+    const KernelLook look(flags.load);
+    write(flags.of_one_kernel() ? kernel_text(look, flags.format, flags.kernel) : kernels_text(look),
+          flags.output);
+    return 0;
+  }
   const api::ModelSetup setup = set_up_to_look(flags.load);
   if (flags.format == "trace") return run_trace(flags, setup);
   engine::require_graph_support({.graph_opt_level = 1}, setup.config.architecture,
@@ -182,13 +192,19 @@ void add_graph(Command& program) {
   auto flags = std::make_shared<GraphFlags>();
   add_model_flags(command, flags->load);
   command.choice("--pass", flags->pass, pass_names(), "show it after this pass; traced: before all");
-  command.choice("--format", flags->format, {"text", "dot", "html", "trace"},
-                 "text; trace loads the weights and runs");
+  command.choice(
+      "--format", flags->format, {"text", "dot", "html", "trace", "kernels", "loop", "llvm", "asm"},
+      "text; trace loads the weights and runs; kernels: the groups of level 2; loop, llvm and asm: "
+      "one of them, by --kernel");
+  command.text("--kernel", flags->kernel, "a name that --format kernels shows");
   command.text("-o,--output", flags->output, "left out: standard output", "FILE");
   command.integer("--batch", flags->batch, 1, INT32_MAX, "sequences of the step that is traced (1)");
   command.check([flags] {
     if (flags->format == "trace" && flags->output.empty())
       throw Error("[graph] --format trace writes a file; name it with -o");
+    if (flags->of_one_kernel() == flags->kernel.empty())
+      throw Error(
+          "[graph] --kernel and --format loop, llvm or asm go together; --format kernels lists names");
   });
   command.action([flags] { return run_graph(*flags); });
 }

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "graph/kernel_compiler.h"
 
 extern char** environ;
 
@@ -45,9 +46,7 @@ std::string find_program(const std::string& wanted) {
       "the program reprise-compiler was not found: it belongs beside reprise or in ../libexec/reprise; "
       "or set REPRISE_COMPILER to its path");
 #else
-  throw Error(
-      "this build has no reprise-compiler: build reprise where llvm-19-dev, zlib1g-dev and libzstd-dev are "
-      "installed, or set REPRISE_COMPILER to the path of one");
+  throw Error("this build has no reprise-compiler; set REPRISE_COMPILER to the path of one");
 #endif
 }
 
@@ -108,6 +107,19 @@ std::string describe_status(int status) {
 
 }  // namespace
 
+std::string_view code_of(CompileFailure failure) {
+  constexpr std::string_view kCodes[] = {"refused", "deadline", "compiler_died", graph::kNoCompiler};
+  return kCodes[static_cast<size_t>(failure)];
+}
+
+bool CompilerProcess::is_there() {
+  try {
+    return access(find_program({}).c_str(), X_OK) == 0;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 CompilerProcess::CompilerProcess(Options options) : options_(std::move(options)) {}
 
 CompilerProcess::~CompilerProcess() {
@@ -135,9 +147,9 @@ std::string CompilerProcess::reap() noexcept {
   return known ? describe_status(status) : "ended";
 }
 
-void CompilerProcess::fail(const std::string& message) {
+void CompilerProcess::fail(CompileFailure failure, const std::string& message) {
   stop();
-  throw Error(message);
+  throw CompileError(failure, message);
 }
 
 // The child closed its end: nearly always because it ended, which may take it another moment to complete.
@@ -149,11 +161,13 @@ void CompilerProcess::fail_ended() {
        ++i)
     std::this_thread::sleep_for(1ms);
   const std::string how = info.si_pid == 0 ? "closed its end of the connection" : reap();
-  fail(fmt::format("reprise-compiler {}", how));
+  fail(CompileFailure::compiler_died, fmt::format("reprise-compiler {}", how));
 }
 
 void CompilerProcess::start() {
-  if (!available()) throw Error("{} (given up after {} attempts)", start_error_, failed_starts_);
+  if (!available())
+    throw CompileError(CompileFailure::no_compiler,
+                       fmt::format("{} (given up after {} attempts)", start_error_, failed_starts_));
   try {
     start_or_throw();
     greet();
@@ -162,7 +176,7 @@ void CompilerProcess::start() {
     stop();
     ++failed_starts_;
     start_error_ = fmt::format("no kernels can be compiled: {}", error.what());
-    throw Error(start_error_);
+    throw CompileError(CompileFailure::no_compiler, start_error_);
   }
 }
 
@@ -239,7 +253,9 @@ Compiled CompilerProcess::compile(const CompileRequest& request, std::chrono::mi
   const std::string_view level = name_of(request.level);
   const size_t bytes = sizeof(CompileHeader) + level.size() + request.options.size() + request.program.size();
   if (bytes > kMostRequestBytes)
-    throw Error("a kernel of {} bytes of text is above the compiler's limit of {}", bytes, kMostRequestBytes);
+    throw CompileError(CompileFailure::refused,
+                       fmt::format("a kernel of {} bytes of text is above the compiler's limit of {}", bytes,
+                                   kMostRequestBytes));
   const CompileHeader header = {.output = request.output,
                                 .deadline_ms = static_cast<uint32_t>(deadline.count()),
                                 .level_bytes = static_cast<uint32_t>(level.size()),
@@ -278,15 +294,17 @@ std::string CompilerProcess::ask(FrameKind kind, std::span<const std::string_vie
   const bool known =
       got.kind == FrameKind::done || got.kind == FrameKind::failed || got.kind == FrameKind::ending;
   if (got.magic != kFrameMagic || !known || got.number != number_)
-    fail("reprise-compiler answered what is no answer; it was ended");
+    fail(CompileFailure::compiler_died, "reprise-compiler answered what is no answer; it was ended");
   if (got.bytes > kMostAnswerBytes)
-    fail(fmt::format("reprise-compiler answered {} bytes, above the limit of {}; it was ended", got.bytes,
+    fail(CompileFailure::compiler_died,
+         fmt::format("reprise-compiler answered {} bytes, above the limit of {}; it was ended", got.bytes,
                      kMostAnswerBytes));
   answer.clear();
   exchange(question, sent, answer, got.bytes, deadline, allowed);
   // With a part of the question still to be sent, the next one would be read as that part.
   if (got.kind == FrameKind::ending || sent < question.size()) stop();
-  if (got.kind != FrameKind::done) throw Error(answer);
+  if (got.kind == FrameKind::failed) throw CompileError(CompileFailure::refused, answer);
+  if (got.kind == FrameKind::ending) throw CompileError(CompileFailure::compiler_died, answer);
   return answer;
 }
 
@@ -298,12 +316,14 @@ void CompilerProcess::exchange(std::string_view question, size_t& sent, std::str
   while (answer.size() < wanted) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
     if (left <= 0)
-      fail(fmt::format("reprise-compiler took longer than {} ms and was ended", allowed.count()));
+      fail(CompileFailure::deadline,
+           fmt::format("reprise-compiler took longer than {} ms and was ended", allowed.count()));
     pollfd event = {.fd = socket_, .events = POLLIN, .revents = 0};
     if (sent < question.size()) event.events |= POLLOUT;
     const int ready = poll(&event, 1, static_cast<int>(std::min<int64_t>(left, 60'000)));
     if (ready < 0 && errno != EINTR)
-      fail(fmt::format("waiting for reprise-compiler: {}", std::strerror(errno)));
+      fail(CompileFailure::compiler_died,
+           fmt::format("waiting for reprise-compiler: {}", std::strerror(errno)));
     if (ready <= 0) continue;
     if (event.revents & POLLIN) {
       const size_t before = answer.size();

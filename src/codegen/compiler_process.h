@@ -14,9 +14,11 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "codegen/compiler_protocol.h"
+#include "core/error.h"
 #include "core/isa.h"
 
 namespace reprise::codegen {
@@ -26,6 +28,20 @@ struct CompileRequest {
   Isa level = Isa::avx2;  // which the CPU here need not have; not scalar
   std::string options;    // what the emitter takes beside the program
   std::string program;
+};
+
+// Why a kernel was not compiled.
+enum class CompileFailure {
+  refused,        // the compiler says that it can't compile this program
+  deadline,       // it took too long
+  compiler_died,  // it ended, or answered what is no answer
+  no_compiler,    // none can be started
+};
+std::string_view code_of(CompileFailure failure);  // "compiler_died"
+
+struct CompileError : Error {
+  CompileError(CompileFailure why, const std::string& message) : Error(message), failure(why) {}
+  CompileFailure failure;
 };
 
 struct Compiled {
@@ -53,7 +69,10 @@ class CompilerProcess {
   CompilerProcess(const CompilerProcess&) = delete;
   CompilerProcess& operator=(const CompilerProcess&) = delete;
 
-  // Starts a child where none runs; the deadline counts from then on. Throws Error:
+  // Whether there is a program to start, without starting it: also false for what can't be started.
+  static bool is_there();
+
+  // Starts a child where none runs; the deadline counts from then on. Throws CompileError:
   //  - the program was refused: the compiler's own words; the child serves on
   //  - the deadline passed, or the child ended, or answered nonsense: it is gone when this returns, and the
   //    next request starts another
@@ -82,7 +101,7 @@ class CompilerProcess {
   void exchange(std::string_view question, size_t& sent, std::string& answer, size_t wanted,
                 Clock::time_point deadline, std::chrono::milliseconds allowed);
   [[noreturn]] void fail_ended();
-  [[noreturn]] void fail(const std::string& message);
+  [[noreturn]] void fail(CompileFailure failure, const std::string& message);
   std::string reap() noexcept;
 
   Options options_;

@@ -52,25 +52,47 @@ std::string name_of_group(const graph::Graph& graph, const graph::FusionGroup& g
 
 }  // namespace
 
-int64_t group_columns(const graph::Graph& graph, const graph::FusionGroup& group) {
-  if (group.inputs.size() + group.outputs.size() > static_cast<size_t>(loop::kMaxBuffers)) return 0;
+namespace {
+
+// Columns of the group's rows, or why there are none.
+struct GroupRows {
+  int64_t columns = 0;
+  std::string why = {};
+};
+
+GroupRows rows_of_group(const graph::Graph& graph, const graph::FusionGroup& group) {
+  const size_t buffers = group.inputs.size() + group.outputs.size();
+  if (buffers > static_cast<size_t>(loop::kMaxBuffers))
+    return {.why = fmt::format("{} buffers are more than the {} of a launch", buffers, loop::kMaxBuffers)};
   Rows all;
   for (const graph::NodeId id : group.nodes) {
-    const Rows rows = rows_of(graph, graph.node(id));
-    if (rows.columns == 0 ||
-        graph.node(id).outputs.size() != static_cast<size_t>(graph::computed_outputs(graph.node(id))))
-      return 0;
+    const graph::Node& node = graph.node(id);
+    const Rows rows = rows_of(graph, node);
+    if (rows.columns == 0 || node.outputs.size() != static_cast<size_t>(graph::computed_outputs(node)))
+      return {.why = fmt::format("{} is no function over rows", node.schema->name)};
     if (all.columns == 0) {
       all = rows;
       continue;
     }
-    if (rows.shape != all.shape) return 0;
+    if (rows.shape != all.shape)
+      return {.why = fmt::format("rows of {} beside {}", to_string(rows.shape), to_string(all.shape))};
     if (!rows.any_columns) {
-      if (!all.any_columns && rows.columns != all.columns) return 0;
+      if (!all.any_columns && rows.columns != all.columns)
+        return {.why = fmt::format("rows of {} columns beside {}", rows.columns, all.columns)};
       all = rows;
     }
   }
-  return all.columns;
+  return {.columns = all.columns};
+}
+
+}  // namespace
+
+int64_t group_columns(const graph::Graph& graph, const graph::FusionGroup& group) {
+  return rows_of_group(graph, group).columns;
+}
+
+std::string why_not_rows(const graph::Graph& graph, const graph::FusionGroup& group) {
+  return rows_of_group(graph, group).why;
 }
 
 loop::Program program_of(const graph::Graph& graph, const graph::FusionGroup& group) {

@@ -86,10 +86,8 @@ std::unique_ptr<LoopKernel> make_kernel(const graph::Graph& graph, const graph::
 
 }  // namespace
 
-LoopCompiler::LoopCompiler(Isa level, const graph::CompilerOptions& options)
-    : level_(level),
-      options_(options),
-      cache_({.directory = options.makes_code ? options.cache : std::string("off")}) {}
+LoopCompiler::LoopCompiler(Isa level, const graph::CompilerOptions& options, std::optional<Artefact> artefact)
+    : level_(level), options_(options), artefact_(std::move(artefact)) {}
 
 LoopCompiler::~LoopCompiler() {
   {
@@ -112,6 +110,10 @@ bool LoopCompiler::accepts(const graph::Graph& graph, const graph::FusionGroup& 
   return level_ != Isa::scalar && group_columns(graph, group) > 0;
 }
 
+std::string LoopCompiler::why_not(const graph::Graph& graph, const graph::FusionGroup& group) const {
+  return level_ == Isa::scalar ? "no code is made for the level scalar" : why_not_rows(graph, group);
+}
+
 const ops::OpSchema& LoopCompiler::compile(const graph::Graph& graph, const graph::FusionGroup& group) {
   loop::Program program = program_of(graph, group);
   const std::string text = loop::print(program);
@@ -119,7 +121,7 @@ const ops::OpSchema& LoopCompiler::compile(const graph::Graph& graph, const grap
   if (found != kernels_.end()) return *found->second;
   LoopKernel& kernel = *kernels_.emplace(text, make_kernel(graph, group, std::move(program))).first->second;
   kernel.key = key_of(kernel.code.program, text, level_);
-  const bool loaded = load_from_cache(kernel);
+  const bool loaded = options_.makes_code && load(kernel);
   const std::lock_guard lock(mutex_);
   ++report_.kernels;
   if (!options_.makes_code) return kernel;
@@ -130,10 +132,30 @@ const ops::OpSchema& LoopCompiler::compile(const graph::Graph& graph, const grap
   return kernel;
 }
 
-bool LoopCompiler::load_from_cache(LoopKernel& kernel) {
-  const std::optional<std::vector<std::byte>> object = cache_.load(kernel.key);
+bool LoopCompiler::load(LoopKernel& kernel) {
   std::string why;
+  if (artefact_)
+    if (const auto object = artefact_->find(kernel.key); object && take(kernel, *object, why)) return true;
+  const std::optional<std::vector<std::byte>> object = cache().load(kernel.key);
   return object && take(kernel, *object, why);
+}
+
+KernelCache& LoopCompiler::cache() {
+  const std::lock_guard lock(mutex_);
+  if (!cache_) cache_ = std::make_unique<KernelCache>(KernelCache::Settings{.directory = options_.cache});
+  return *cache_;
+}
+
+CompileRequest LoopCompiler::request_of(const LoopKernel& kernel) const {
+  return {.level = level_, .options = with_fault(kOptions), .program = loop::print(kernel.code.program)};
+}
+
+std::vector<LoopCompiler::Kernel> LoopCompiler::kernels() const {
+  std::vector<Kernel> kernels;
+  for (const auto& [text, kernel] : kernels_)
+    kernels.push_back({kernel->code.program.name, kernel->key, request_of(*kernel)});
+  std::ranges::stable_sort(kernels, {}, &Kernel::name);
+  return kernels;
 }
 
 bool LoopCompiler::take(LoopKernel& kernel, std::span<const std::byte> object, std::string& why) {
@@ -141,6 +163,7 @@ bool LoopCompiler::take(LoopKernel& kernel, std::span<const std::byte> object, s
     kernel.object = ObjectCode::load(object);
     kernel.code.generated.store(reinterpret_cast<KernelFunction>(kernel.object->function("kernel")),
                                 std::memory_order_release);
+    if (options_.debug) kernel.object->note_for_perf(kernel.code.program.name);
     return true;
   } catch (const Error& error) {
     why = error.what();
@@ -183,25 +206,28 @@ void LoopCompiler::work() {
 
 void LoopCompiler::make(LoopKernel& kernel) {
   try {
-    const Compiled compiled = process_.compile(
-        {.level = level_, .options = with_fault(kOptions), .program = loop::print(kernel.code.program)});
+    const Compiled compiled = process_.compile(request_of(kernel));
     std::string why;
-    if (!take(kernel, compiled.bytes, why)) throw Error("{}", why);
-    cache_.store(kernel.key, compiled.bytes);
+    if (!take(kernel, compiled.bytes, why)) return give_up(kernel, "not_loadable", why);
+    cache().store(kernel.key, compiled.bytes);
     const std::lock_guard lock(mutex_);
     ++report_.compiled;
     report_.ms += std::chrono::duration<double, std::milli>(compiled.took).count();
-  } catch (const Error& error) {
-    give_up(kernel, error.what());
+  } catch (const CompileError& error) {
+    give_up(kernel, code_of(error.failure), error.what());
   }
 }
 
-void LoopCompiler::give_up(const LoopKernel& kernel, std::string reason) {
+void LoopCompiler::give_up(const LoopKernel& kernel, std::string_view code, std::string_view reason) {
   const std::lock_guard lock(mutex_);
-  ++report_.not_compiled[reason];
-  if (report_.warning.empty())
-    report_.warning = fmt::format("kernel {} is interpreted, because it could not be compiled: {}",
+  ++report_.not_compiled[std::string(code)];
+  if (report_.failure.empty())
+    report_.failure = fmt::format("kernel {} is interpreted, because it could not be compiled: {}",
                                   kernel.code.program.name, reason);
+}
+
+bool LoopCompiler::can_compile() const {
+  return CompilerProcess::is_there();
 }
 
 void LoopCompiler::ready() {
@@ -210,7 +236,8 @@ void LoopCompiler::ready() {
   changed_.wait(lock, [&] { return started_; });
   if (!start_error_.empty())
     throw Error(
-        "[graph_opt_level] 2 needs {} kernels to be compiled, and no compiler can: {}; or use level 1",
+        "[graph_opt_level] 2 needs {} kernels to be compiled, and {}; reprise-compiler needs the package libllvm19, "
+        "to be built llvm-19-dev; or use graph_opt_level 1, or --compiled",
         report_.kernels - report_.from_cache, start_error_);
   lock.unlock();
   if (options_.before_ready) settle();
@@ -232,17 +259,19 @@ void LoopCompiler::run_code(size_t number, bool code) {
 graph::CompilerReport LoopCompiler::report() const {
   const std::lock_guard lock(mutex_);
   graph::CompilerReport report = report_;
-  report.rejected = cache_.stats().rejected;
-  report.cache_dir = cache_.directory();
-  if (report.warning.empty()) report.warning = cache_.warning();
+  if (!cache_) return report;
+  report.rejected = cache_->stats().rejected;
+  report.cache_dir = cache_->directory();
+  report.cache_warning = cache_->warning();
   return report;
 }
 
 std::unique_ptr<graph::KernelCompiler> make_loop_compiler(const Device& device,
-                                                          const graph::CompilerOptions& options) {
+                                                          const graph::CompilerOptions& options,
+                                                          std::optional<Artefact> artefact) {
   const std::optional<Isa> level = parse_isa(device.level());
   REPRISE_CHECK(device.kind() == DeviceKind::cpu && level, "loops are compiled for CPUs");
-  return std::make_unique<LoopCompiler>(*level, options);
+  return std::make_unique<LoopCompiler>(*level, options, std::move(artefact));
 }
 
 }  // namespace reprise::codegen

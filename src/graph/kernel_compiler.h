@@ -27,19 +27,25 @@ struct CompilerOptions {
   std::string cache = {};     // directory of compiled kernels, "off", or empty: where the user's caches are
   bool before_ready = false;  // wait for all kernels instead of exchanging them while serving
   bool makes_code = true;     // false: only the ops are wanted, for looking at graphs and plans
+  bool debug = false;         // profilers see the kernels' names
 };
+
+// The key of CompilerReport::not_compiled where no compiler could be started.
+inline constexpr std::string_view kNoCompiler = "no_compiler";
 
 // What became of the kernels so far.
 struct CompilerReport {
   std::string compiler = {};  // "llvm 19.1.7"; empty: none was needed, or none is there
   int64_t kernels = 0;        // different ones
   int64_t compiled = 0;
-  int64_t from_cache = 0;
-  int64_t rejected = 0;                              // cache entries that were damaged, and made again
-  std::map<std::string, int64_t> not_compiled = {};  // reason, kernels; these are interpreted
-  double ms = 0;                                     // of compiling
-  std::string cache_dir = {};                        // empty: off
-  std::string warning = {};                          // one line, or empty
+  int64_t from_cache = 0;  // or from an artefact
+  int64_t rejected = 0;    // cache entries that were damaged, and made again
+  std::map<std::string, int64_t> not_compiled =
+      {};                          // reason, such as kNoCompiler; kernels, which are interpreted
+  double ms = 0;                   // of compiling
+  std::string cache_dir = {};      // empty: off, or nothing was looked for in it
+  std::string failure = {};        // of the first kernel that was not compiled, in words
+  std::string cache_warning = {};  // why the cache is not used, or not in full; may appear later
 };
 
 // What it gives computes the group's outputs with the bits of its nodes run one by one; there is no tolerance.
@@ -54,6 +60,8 @@ class KernelCompiler {
 
   // Whether the group can become one op. Asked for groups of one node and for every larger one on the way.
   virtual bool accepts(const Graph& graph, const FusionGroup& group) const = 0;
+  // Why it does not accept the group, in a few words, for reports; empty: it does, or does not say.
+  virtual std::string why_not(const Graph&, const FusionGroup&) const { return {}; }
   // An op with the group's inputs and outputs, in their order, no attributes, and a launch of its own
   // (OpSchema::generated); one op may serve many groups. The compiler owns it and all that it names, its
   // kernels' names among them, and outlives every graph that holds it. Throws what a tool chain throws; the
@@ -61,7 +69,9 @@ class KernelCompiler {
   // Code that is made in the background takes its place by itself, with the same bits, at any moment.
   virtual const ops::OpSchema& compile(const Graph& graph, const FusionGroup& group) = 0;
 
-  // Called once, when all graphs are made. Throws Error, naming the package and the level to use, where code is
+  // False: it can only hand out what was compiled before, so that code may be missing.
+  virtual bool can_compile() const { return true; }
+  // Called when all graphs are made. Throws Error, naming the package and the level to use, where code is
   // missing that nothing here can make. With CompilerOptions::before_ready it returns when all code is there.
   virtual void ready() {}
   // Returns when nothing is being compiled.

@@ -20,11 +20,12 @@ wrong_values() {
   esac
 }
 tested=0
-for command in generate chat tokenizer "bench latency" "bench throughput" "bench levels" plan check explain graph \
+for command in generate chat tokenizer "bench latency" "bench throughput" "bench levels" plan check explain graph compile \
   "cache list" "cache verify" "cache clear"; do
   while read -r flag type; do
     required=(--model "$tiny")
     [[ $flag = --model || $command = cache* ]] && required=()
+    [ "$command" = compile ] && [ "$flag" != --output ] && required+=(-o "$work/kernels")
     if [ -z "$type" ]; then
       run "$reprise" $command "${required[@]}" "$flag=maybe"
       one_error 2 "$command $flag=maybe"

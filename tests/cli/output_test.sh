@@ -12,6 +12,7 @@ commands=(
   "check --model $tiny" "check --model $tiny --json"
   "explain --model $tiny" "explain --model $tiny --json"
   "graph --model $tiny" "graph --model $tiny --format dot" "graph --model $tiny --format html"
+  "graph --model $tiny --format kernels" "compile --model $tiny -o $work/kernels"
   "collect-env" "collect-env --json"
   "cache list --compile-cache $work/cache" "cache verify --compile-cache $work/cache"
   "cache clear --compile-cache $work/cache" "cache clear --compile-cache $work/cache --json"
@@ -64,7 +65,7 @@ for command in "${commands[@]}"; do
 done
 
 # Files that can't be written are known before any work.
-for flags in "graph -o" "graph --format trace -o" "generate --prompt It --max-tokens 1 --trace" \
+for flags in "graph -o" "graph --format trace -o" "graph --format kernels -o" "compile -o" "generate --prompt It --max-tokens 1 --trace" \
   "bench latency --input-len 8 --output-len 4 --repeat 1 --trace"; do
   for path in "$work/no/such/folder/f" "$work"; do
     name=${flags##* }

@@ -91,7 +91,6 @@ error 2 '--use-cudagraph contradicts "use_cudagraph": false' $(graph) --graph-op
 error 2 '--use-cudagraph=false contradicts "use_cudagraph": true' $(graph) --graph-optimization-config '{"use_cudagraph": true}' --use-cudagraph=false
 error 1 'all above --max-num-seqs (8)' $(graph) --graph-optimization-config '{"use_cudagraph": true, "cudagraph_capture_sizes": [9, 16]}'
 error 2 'expected an object' $(graph) --graph-optimization-config '[1, 2]'
-error 1 'no compiler' $(graph) --graph-optimization-config '{"graph_opt_level": 2}'
 error 2 'startup' $(graph) --graph-verify sometimes
 error 2 'auto chooses the level' $(graph) --graph-opt auto --graph-optimization-config '{"graph_opt_level": 0}'
 error 2 'FLAGS_max_partition_size=128' env FLAGS_max_partition_size=128 $(graph) --max-partition-size 64
@@ -112,7 +111,6 @@ says '"fits":true' "$reprise" plan --model "$shape" --memory "${needed}MiB" --ma
 says '"fits":false' "$reprise" plan --model "$shape" --memory "$((needed - 1))MiB" --max-model-len 8192 --json
 says 'predicted' "$reprise" plan --model "$tiny" --actual --use-cudagraph
 error 1 'to make it fit: ' "$reprise" generate --model "$tiny" --prompt x --gpu-memory-utilization 0.000001
-error 1 'no compiler' "$reprise" plan --model "$shape" --graph-optimization-config '{"graph_opt_level": 2}'
 error 2 'expected bytes' "$reprise" plan --model "$shape" --memory lots
 error 0 'memory            predicted       actual' $(graph) --use-cudagraph
 error 0 'graph: 1 steps not replayed: prefill_not_captured' $(graph) --use-cudagraph --capture-before-ready

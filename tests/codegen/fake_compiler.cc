@@ -1,5 +1,5 @@
-// A child that speaks the compiler's protocol and does what the program text (or, at the start,
-// $REPRISE_FAKE_START) tells it to: hang, crash, lie.
+// A child that speaks the compiler's protocol and does what the program text (or $REPRISE_FAKE_PROGRAM in its place
+// and, at the start, $REPRISE_FAKE_START) tells it to: hang, crash, lie.
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -136,7 +136,8 @@ int main() {
     const std::string payload = receive(header.bytes);
     CompileHeader compile;
     std::memcpy(&compile, payload.data(), sizeof(compile));
-    const std::string program = payload.substr(payload.size() - compile.program_bytes);
+    std::string program = payload.substr(payload.size() - compile.program_bytes);
+    if (const char* instead = std::getenv("REPRISE_FAKE_PROGRAM")) program = instead;
     do_as_told(program, header.number,
                std::to_string(static_cast<uint32_t>(compile.output)) + payload.substr(sizeof(compile)));
   }

@@ -89,7 +89,8 @@ StepGraphs build_step_graphs(const models::Model& model, const models::ForwardIn
   graph::PassContext context{.folder = options.folder,
                              .max_model_len = options.max_model_len,
                              .compiler = options.compiler,
-                             .groups = &graphs.groups};
+                             .groups = &graphs.groups,
+                             .explain = options.explain};
   start = std::chrono::steady_clock::now();
   graphs.passes = graph::run_passes(graphs.step, context, options.passes);
   graphs.pass_us = microseconds_since(start);

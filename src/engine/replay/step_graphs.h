@@ -30,6 +30,7 @@ struct StepGraphOptions {
   graph::ConstantFolder* folder = nullptr;
   graph::KernelCompiler* compiler = nullptr;  // level 2
   graph::PassOptions passes = {};
+  bool explain = false;  // StepGraphs::groups say all that reports say about them
 };
 
 // What the host fills before a step and what survives it: the tensors as they are now. `found` is

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <limits>
 #include <memory>
+#include <string>
 
 #include "core/error.h"
 #include "engine/runner/runner.h"
@@ -67,7 +68,16 @@ AutoChoice choose_graph_config(const models::Model& model, const EngineServices&
     while (backend.capture_next()) {
     }
   }
-  if (services.compiler != nullptr) services.compiler->settle();
+  AutoChoice choice;
+  if (services.compiler != nullptr) {
+    services.compiler->settle();
+    // What is interpreted is no use, and a start at level 2 would be refused.
+    const graph::CompilerReport report = services.compiler->report();
+    if (report.not_compiled.contains(std::string(graph::kNoCompiler))) {
+      std::erase_if(candidates, [](const Candidate& c) { return c.config.graph_opt_level == 2; });
+      choice.table.push_back("compiled: left out, because " + report.failure);
+    }
+  }
   for (int round = 0; round <= kRounds; ++round)
     for (Candidate& candidate : candidates)
       for (size_t b = 0; b < batches.size(); ++b) {
@@ -75,7 +85,6 @@ AutoChoice choose_graph_config(const models::Model& model, const EngineServices&
         if (round > 0) candidate.us[b].push_back(us);  // the first one warms up
       }
 
-  AutoChoice choice;
   double least = std::numeric_limits<double>::infinity();
   for (const Candidate& candidate : candidates) {
     double product = 1;

@@ -22,6 +22,7 @@ CaptureLint lint_capture(const models::Model& model, const EngineServices& servi
     lint.untraceable = error.what();
     return lint;
   }
+  lint.groups = graphs.groups;
   try {
     require_same_code(graphs.traced, *again);
   } catch (const CaptureError& error) {

@@ -9,6 +9,7 @@
 #include "engine/config/engine_config.h"
 #include "engine/engine_services.h"
 #include "engine/replay/captured_step.h"
+#include "graph/passes/pass.h"
 
 namespace reprise::models {
 class Model;
@@ -21,6 +22,7 @@ struct CaptureLint {
   std::string difference = {};   // the first between two captures, op and layer named; "" where there is none
   std::vector<Split> splits = {};  // nodes that run eagerly, because they can't be captured or by split mode
   size_t launches = 0;             // of a decode step as recorded
+  std::vector<graph::GroupRun> groups = {};  // of a step, at level 2
 };
 
 // At the level and with the splits of `config`, which is resolved. `model` may be a skeleton; nothing of it

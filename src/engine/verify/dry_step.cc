@@ -15,13 +15,14 @@ DryStep::DryStep(const models::Model& model, const EngineServices& services, con
       inputs_(services.device.memory(), limits_, cache_.view()),
       folder_(stream_, kDry) {}
 
-StepGraphs DryStep::trace(int level, const graph::PassOptions& passes) {
+StepGraphs DryStep::trace(int level, const graph::PassOptions& passes, bool explain) {
   return build_step_graphs(model_, inputs_.forward(), samples_.tensors(),
                            {.level = level,
                             .max_model_len = max_model_len_,
                             .folder = &folder_,
                             .compiler = level == 2 ? &compiler_for(services_) : nullptr,
-                            .passes = passes});
+                            .passes = passes,
+                            .explain = explain});
 }
 
 graph::MemoryPlan DryStep::lay_out(const graph::Graph& graph, const StepSizes& largest) {

@@ -22,7 +22,8 @@ class DryStep {
   DryStep(const models::Model& model, const EngineServices& services, const EngineConfig& config);
 
   // Throws CaptureError where the model's code can't be traced.
-  StepGraphs trace(int level, const graph::PassOptions& passes = {});
+  // `explain`: its groups say all that reports say about them.
+  StepGraphs trace(int level, const graph::PassOptions& passes = {}, bool explain = false);
   graph::MemoryPlan lay_out(const graph::Graph& graph, const StepSizes& largest);
   StepSizes decode_sizes() const { return class_of({.tokens = 1}, limits_); }
   StepSizes largest_sizes() const { return class_of({.tokens = limits_.tokens}, limits_); }

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "core/error.h"
 #include "graph/kernel_compiler.h"
 #include "graph/passes/passes.h"
 #include "graph/passes/rewrite.h"
@@ -33,9 +34,7 @@ class Grouping {
       while (grow(group)) {
       }
       // What was compiled before is a node of its own; alone in a group there is nothing more to gain.
-      if (graph_.node(group.nodes.front()).schema->generated == nullptr &&
-          context_.compiler->gains(graph_, group))
-        compile(group);
+      if (graph_.node(group.nodes.front()).schema->generated == nullptr) compile(group);
     }
     return rewrite_.finish();
   }
@@ -88,6 +87,7 @@ class Grouping {
   void compile(const FusionGroup& group) {
     GroupRun run{.layer = graph_.node(group.nodes.back()).layer, .ops = {}, .kernel = {}, .failure = {}};
     for (const NodeId node : group.nodes) run.ops.emplace_back(graph_.node(node).schema->name);
+    if (context_.explain) explain(group, run);
     try {
       const ops::OpSchema& schema = context_.compiler->compile(graph_, group);
       run.kernel = schema.name;
@@ -97,6 +97,59 @@ class Grouping {
       run.failure = error.what();
     }
     if (context_.groups != nullptr) context_.groups->push_back(std::move(run));
+  }
+
+  void explain(const FusionGroup& group, GroupRun& run) const {
+    std::vector<NodeId> around;
+    const auto note = [&](NodeId node) {
+      if (node != kNone && rewrite_.alive(node) && !contains(group.nodes, node) && !contains(around, node))
+        around.push_back(node);
+    };
+    for (const NodeId id : group.nodes) {
+      const Node& node = graph_.node(id);
+      if (!node.source.empty() && std::ranges::find(run.sources, node.source) == run.sources.end())
+        run.sources.push_back(node.source);
+      const FusionGroup alone = group_of({id});
+      run.bytes_of_parts = run.bytes_of_parts + row_bytes(alone.inputs) + row_bytes(node.outputs);
+    }
+    run.bytes = row_bytes(group.inputs) + row_bytes(group.outputs);
+    for (const ValueId input : group.inputs) note(graph_.value(input).producer);
+    const size_t makers = around.size();
+    for (const ValueId output : group.outputs)
+      for (const NodeId user : rewrite_.users(output)) note(user);
+    for (size_t i = 0; i < around.size(); ++i)
+      run.neighbours.push_back({.op = std::string(graph_.node(around[i]).schema->name),
+                                .why_not = why_not(group, around[i]),
+                                .reads = i >= makers});
+  }
+
+  // Of values with a row for each token or sequence; what is read once a launch counts nothing.
+  Dim row_bytes(const std::vector<ValueId>& values) const {
+    Dim bytes;
+    for (const ValueId id : values) {
+      const Value& value = graph_.value(id);
+      const Dim elements = value.shape.elements();
+      if (!elements.is_constant()) bytes = bytes + elements * static_cast<int64_t>(size_of(value.dtype));
+    }
+    return bytes;
+  }
+
+  // Why the neighbour is not in the group.
+  std::string why_not(const FusionGroup& group, NodeId neighbour) const {
+    const Node& node = graph_.node(neighbour);
+    if (has_effects(node)) return "it writes to a state";
+    if (node.schema->generated != nullptr) return "it is in a group of its own";
+    std::vector<NodeId> nodes = group.nodes;
+    nodes.insert(std::upper_bound(nodes.begin(), nodes.end(), neighbour), neighbour);
+    const FusionGroup larger = group_of(std::move(nodes));
+    if (std::string why = context_.compiler->why_not(graph_, larger); !why.empty()) return why;
+    if (larger.inputs.size() > ops::OpCall::kMaxInputs || larger.outputs.size() > ops::Outputs::kMax)
+      return fmt::format("{} inputs and {} outputs are more than an op has", larger.inputs.size(),
+                         larger.outputs.size());
+    if (!rewrite_.may_run_at(larger.nodes.back(), larger.nodes))
+      return "what runs in between needs what the group computes, or makes what it needs";
+    if (!context_.compiler->accepts(graph_, larger)) return "the compiler does not take it";
+    return "groups grow from what makes a value to what reads it";
   }
 
   Graph& graph_;

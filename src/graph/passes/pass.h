@@ -32,6 +32,16 @@ struct GroupRun {
   std::vector<std::string> ops;  // of its nodes, in order
   std::string kernel;            // the op that replaced them; empty: they run node by node
   std::string failure;           // why, then
+
+  // For reports (PassContext::explain).
+  struct Neighbour {  // a node that reads what the group writes, or makes what it reads
+    std::string op, why_not;
+    bool reads = false;
+  };
+  std::vector<std::string> sources = {};  // of its nodes, each once
+  Dim bytes = {};                         // of rows that the group reads and writes
+  Dim bytes_of_parts = {};                // that its nodes would, one by one
+  std::vector<Neighbour> neighbours = {};
 };
 
 struct PassContext {
@@ -40,6 +50,7 @@ struct PassContext {
   size_t max_table_bytes = size_t{64} << 20;  // of constants that a pass may add in all
   KernelCompiler* compiler = nullptr;         // null: nothing is compiled (levels 0 and 1)
   std::vector<GroupRun>* groups = nullptr;    // where the compiled groups are noted, if not null
+  bool explain = false;                       // with all that reports say about them
 };
 
 struct Pass {

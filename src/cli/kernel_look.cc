@@ -1,0 +1,140 @@
+#include "cli/kernel_look.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <optional>
+
+#include "cli/model_flags.h"
+#include "codegen/compiler_process.h"
+#include "core/error.h"
+#include "device/cpu/cpu_device.h"
+#include "engine/verify/dry_step.h"
+#include "models/load_model.h"
+
+namespace reprise::cli {
+namespace {
+
+api::ModelSetup set_up(LoadOptions options) {
+  const std::optional<Isa> level = parse_isa(options.isa);
+  if (level) options.isa = "auto";
+  options.compiled.clear();  // nothing is taken from it
+  api::ModelSetup setup = set_up_to_look(options);
+  if (level) setup.isa = *level;
+  if (setup.isa == Isa::scalar)
+    throw Error("[--isa] no code is made for the level scalar; choose avx2 or above");
+  setup.engine.graph.graph_opt_level = 2;
+  engine::require_graph_support(setup.engine.graph, setup.config.architecture,
+                                setup.family.supports_graph_optimization);
+  return setup;
+}
+
+std::vector<graph::GroupRun> groups_of(const api::ModelSetup& setup, ThreadTeam& team,
+                                       codegen::LoopCompiler& compiler) {
+  CpuDevice device(team, setup.isa);
+  const std::unique_ptr<const models::Model> model =
+      models::model_skeleton(setup.config, setup.dtype, device);
+  return engine::DryStep(*model, {device, &compiler}, setup.engine.resolved())
+      .trace(/*level=*/2, {}, /*explain=*/true)
+      .groups;
+}
+
+// Layers that differ in their number alone, "model.layers.{0-3,7}.mlp".
+std::string folded(const std::vector<std::string>& layers) {
+  constexpr std::string_view kNumbered = "layers.";
+  std::map<std::pair<std::string, std::string>, std::vector<int>> numbers;  // what is before and after
+  std::vector<std::string> out;
+  for (const std::string& layer : layers) {
+    const size_t at = layer.find(kNumbered);
+    int number = 0;
+    const char* const begin = layer.data() + (at == std::string::npos ? layer.size() : at + kNumbered.size());
+    const auto [end, error] = std::from_chars(begin, layer.data() + layer.size(), number);
+    if (error == std::errc())
+      numbers[{std::string(layer.data(), begin), std::string(end)}].push_back(number);
+    else
+      out.push_back(layer.empty() ? "(no layer)" : layer);
+  }
+  for (const auto& [around, list] : numbers) {
+    std::vector<std::string> ranges;
+    for (size_t i = 0; i < list.size();) {
+      size_t last = i;
+      while (last + 1 < list.size() && list[last + 1] <= list[last] + 1) ++last;
+      ranges.push_back(list[i] == list[last] ? std::to_string(list[i])
+                                             : fmt::format("{}-{}", list[i], list[last]));
+      i = last + 1;
+    }
+    const bool one = list.front() == list.back();
+    out.push_back(fmt::format("{}{}{}{}{}", around.first, one ? "" : "{", fmt::join(ranges, ","),
+                              one ? "" : "}", around.second));
+  }
+  return fmt::format("{}", fmt::join(out, ", "));
+}
+
+// What is said of a group, but where it is.
+std::string group_text(const graph::GroupRun& group) {
+  std::string text = fmt::format("  ops     {}\n", fmt::join(group.ops, " + "));
+  text += fmt::format("  source  {}\n", fmt::join(group.sources, ", "));
+  const int64_t bytes = group.bytes.eval({.tokens = 1, .seqs = 1, .rows = 1});
+  const int64_t of_parts = group.bytes_of_parts.eval({.tokens = 1, .seqs = 1, .rows = 1});
+  text += fmt::format("  bytes   {} read and written a row, {} by its parts\n", bytes, of_parts);
+  if (!group.failure.empty()) text += fmt::format("  failed  {}\n", group.failure);
+  for (const graph::GroupRun::Neighbour& neighbour : group.neighbours)
+    text += fmt::format("  outside {} ({}): {}\n", neighbour.op,
+                        neighbour.reads ? "reads it" : "makes what it reads", neighbour.why_not);
+  return text;
+}
+
+}  // namespace
+
+KernelLook::KernelLook(const LoadOptions& options)
+    : setup_(set_up(options)),
+      compiler_(setup_.isa, {.makes_code = false}),
+      groups_(groups_of(setup_, team_, compiler_)) {}
+
+std::string kernels_text(const KernelLook& look) {
+  const std::vector<graph::GroupRun>& groups = look.groups();
+  const std::vector<codegen::LoopCompiler::Kernel> kernels = look.kernels();
+  std::string out = fmt::format("{} groups of a step, {} kernels for {}\n", groups.size(), kernels.size(),
+                                name_of(look.setup().isa));
+  std::vector<bool> shown(groups.size());
+  for (size_t i = 0; i < groups.size(); ++i) {
+    if (shown[i]) continue;
+    const std::string text = group_text(groups[i]);
+    std::vector<std::string> layers;
+    for (size_t j = i; j < groups.size(); ++j)
+      if (groups[j].kernel == groups[i].kernel && group_text(groups[j]) == text) {
+        shown[j] = true;
+        layers.push_back(groups[j].layer);
+      }
+    out += fmt::format("{}\n  layers  {}\n{}",
+                       groups[i].kernel.empty() ? "(runs op by op)" : groups[i].kernel, folded(layers), text);
+  }
+  for (const codegen::LoopCompiler::Kernel& kernel : kernels)
+    if (std::ranges::find(groups, kernel.name, &graph::GroupRun::kernel) == groups.end())
+      out += fmt::format("{}\n  only in steps that score prompts\n", kernel.name);
+  return out;
+}
+
+std::string kernel_text(const KernelLook& look, const std::string& format, const std::string& name) {
+  std::string out;
+  std::vector<std::string> names;
+  codegen::CompilerProcess process;
+  for (codegen::LoopCompiler::Kernel& kernel : look.kernels()) {
+    if (std::ranges::find(names, kernel.name) == names.end()) names.push_back(kernel.name);
+    if (kernel.name != name) continue;
+    if (format == "loop") {
+      out += kernel.request.program;
+      continue;
+    }
+    kernel.request.output = format == "llvm" ? codegen::Output::llvm_text : codegen::Output::assembly;
+    const codegen::Compiled compiled = process.compile(kernel.request);
+    out.append(reinterpret_cast<const char*>(compiled.bytes.data()), compiled.bytes.size());
+  }
+  if (out.empty())
+    throw Error("[graph] no kernel has the name '{}'; --kernel is one of: {}", name, fmt::join(names, ", "));
+  return out;
+}
+
+}  // namespace reprise::cli

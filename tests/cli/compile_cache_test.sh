@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# compile_cache_test.sh REPRISE SOURCE COMPILER: a model that is served at level 2 while things happen to its cache:
+# damage, other processes, file systems that refuse. The answers stay those of level 0. REPRISE knows the family
+# ChainLlama (family.cc), which has two kernels.
+. "$(dirname "$0")/common.sh"
+unset REPRISE_COMPILE_CACHE XDG_CACHE_HOME REPRISE_COMPILE_BEFORE_READY
+export HOME=$work/home
+mkdir -p "$HOME" "$work/chain"
+cp "$tiny"/* "$work/chain/"
+sed -i 's/LlamaForCausalLM/ChainLlama/' "$work/chain/config.json"
+cache=$work/cache
+
+# A compiler that leaves a mark when it is started.
+printf '#!/bin/sh\necho started >>%q\nexec %q\n' "$work/starts" "$3" >"$work/compiler"
+chmod +x "$work/compiler"
+export REPRISE_COMPILER=$work/compiler
+starts() { [ ! -e "$work/starts" ] && echo 0 || wc -l <"$work/starts"; }
+
+generate=("$reprise" generate --model "$work/chain" --prompt "It was a" --max-tokens 12 --temperature 0 --logprobs 1 --json)
+two=(--graph-optimization-config '{"graph_opt_level": 2, "use_cudagraph": true}' --compile-before-ready)
+answer() { sed 's/"metrics".*//' "$1"; }
+run "${generate[@]}"
+expected=$(answer "$work/out")
+[ "$rc" = 0 ] && [ -n "$expected" ] || fail "level 0: $(cat "$work/err")"
+
+# serve WHAT COMPILED FROM_CACHE REJECTED WARNINGS [FLAG...]: level 2 gives level 0's answer and this report.
+serve() {
+  local what=$1 compiled=$2 from_cache=$3 rejected=$4 warnings=$5 found
+  shift 5
+  run "${generate[@]}" "${two[@]}" "$@"
+  [ "$rc" = 0 ] && [ "$(answer "$work/out")" = "$expected" ] || fail "$what: exit code $rc, $(cat "$work/out" "$work/err")"
+  grep -q "^graph: 10 groups of ops run as 2 kernels: $compiled compiled in .*, $from_cache from the cache$" "$work/err" ||
+    fail "$what: $(grep kernels "$work/err")"
+  found=$(sed -n 's/^graph: \([0-9]*\) damaged entries of the cache .*/\1/p' "$work/err")
+  [ "${found:-0}" = "$rejected" ] || fail "$what: ${found:-0} entries were rejected, expected $rejected"
+  found=$(grep -c 'compile-cache' "$work/err")
+  [ "$found" = "$warnings" ] || fail "$what: $found warnings, expected $warnings: $(cat "$work/err")"
+}
+
+# The second start compiles nothing and starts no compiler.
+serve "empty cache" 2 0 0 0 --compile-cache "$cache"
+[ "$(starts)" = 1 ] || fail "the compiler was started $(starts) times"
+rm "$work/starts"
+serve "warm cache" 0 2 0 0 --compile-cache "$cache"
+[ "$(starts)" = 0 ] || fail "a warm start started the compiler"
+
+# Damage: found, rebuilt, counted, and good the next time.
+entries=("$cache"/*.kernel)
+[ "${#entries[@]}" = 2 ] || fail "entries: ${entries[*]}"
+damaged() { # WHAT: entries[0] is damaged
+  serve "$1" 1 1 1 0 --compile-cache "$cache"
+  serve "after: $1" 0 2 0 0 --compile-cache "$cache"
+}
+flip() { # OFFSET
+  local byte
+  byte=$(od -An -tu1 -j "$1" -N 1 "${entries[0]}")
+  printf "\\$(printf %o $((byte ^ 16)))" | dd of="${entries[0]}" bs=1 seek="$1" conv=notrunc status=none
+}
+size=$(stat -c %s "${entries[0]}")
+for offset in 0 9 20 200 $((size / 2)) $((size - 100)) $((size - 1)); do
+  flip "$offset"
+  damaged "byte $offset of $size flipped"
+done
+truncate -s $((size / 2)) "${entries[0]}"
+damaged "cut"
+truncate -s 0 "${entries[0]}"
+damaged "emptied"
+printf xxxx >>"${entries[0]}"
+damaged "lengthened"
+cp "${entries[1]}" "${entries[0]}"
+damaged "replaced by its neighbour"
+head -c "$size" /dev/urandom >"${entries[0]}"
+damaged "replaced by noise"
+chmod 666 "${entries[0]}"
+damaged "others may write to it"
+
+# Several processes at once on an empty cache; then while another one clears it.
+together() { # WHAT
+  local pids=() pid i
+  for i in 1 2 3 4 5 6 7 8; do
+    timeout 120 "${generate[@]}" "${two[@]}" --compile-cache "$cache" >"$work/out.$i" 2>"$work/err.$i" </dev/null &
+    pids+=($!)
+  done
+  for pid in "${pids[@]}"; do wait "$pid" || fail "$1: exit code $?"; done
+  for i in 1 2 3 4 5 6 7 8; do
+    [ "$(answer "$work/out.$i")" = "$expected" ] || fail "$1: process $i: $(cat "$work/out.$i" "$work/err.$i")"
+    ! grep -q 'not compiled\|damaged' "$work/err.$i" || fail "$1: process $i: $(cat "$work/err.$i")"
+  done
+}
+rm -rf "$cache"
+together "8 processes on an empty cache"
+serve "after 8 processes" 0 2 0 0 --compile-cache "$cache"
+(
+  while [ ! -e "$work/stop" ]; do "$reprise" cache clear --compile-cache "$cache" >"$work/cleared" 2>&1 || touch "$work/unclear"; done
+) &
+clearer=$!
+together "while the cache is cleared"
+touch "$work/stop"
+wait "$clearer"
+[ ! -e "$work/unclear" ] || fail "clearing: $(cat "$work/cleared")"
+
+# File systems that refuse: served, with one warning.
+rm -rf "$cache"
+touch "$work/a_file"
+serve "a path that is a file" 2 0 0 1 --compile-cache "$work/a_file"
+grep -q "^reprise: warning: .*$work/a_file" "$work/err" || fail "not named: $(cat "$work/err")"
+HOME= serve "no home" 2 0 0 1
+mkdir -m 777 "$work/open"
+chmod 777 "$work/open"
+serve "a directory of everybody" 2 0 0 1 --compile-cache "$work/open"
+serve "a directory that cannot be made" 2 0 0 1 --compile-cache /proc/nothing/here
+# Root may write everywhere, so that it takes somebody else to be refused.
+if [ "$(id -u)" = 0 ]; then
+  nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+  chmod -R a+rX "$work"
+  mkdir -m 700 "$cache" && chown 65534 "$cache"
+  generate=("${nobody[@]}" "${generate[@]}")
+fi
+if ! run "${generate[@]}" || [ "$rc" != 0 ]; then
+  echo "not tried, since nobody but root can run it here: a directory that is read only"
+else
+  serve "filling" 2 0 0 0 --compile-cache "$cache"
+  chmod 500 "$cache"
+  serve "read only, warm" 0 2 0 1 --compile-cache "$cache"
+  chmod 700 "$cache"
+  rm "$cache"/*.kernel
+  chmod 500 "$cache"
+  serve "read only, empty" 2 0 0 1 --compile-cache "$cache"
+  chmod 700 "$cache"
+fi
+
+finish
