@@ -7,6 +7,7 @@
 //   CompileHeader, level, options, program; the answer is machine code or text
 #pragma once
 
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -15,6 +16,7 @@
 #include <string_view>
 
 #include "codegen/build_id.h"
+#include "core/fault.h"
 
 namespace reprise::codegen {
 
@@ -54,6 +56,33 @@ struct CompileHeader {
 
 inline std::string hello_text(std::string_view name) {
   return std::to_string(kProtocol) + "\n" + std::string(build_id()) + "\n" + std::string(name);
+}
+
+// A seeded fault of the emitter that a test has switched on in the engine goes along at the end of the options,
+// and so into the keys of caches: " fault NUMBER SITE".
+struct SentFault {
+  Fault what = Fault::none;
+  int64_t site = 0;
+};
+inline std::string with_fault(std::string_view options) {
+  const Fault active = fault_state::active.load(std::memory_order_relaxed);
+  if (!is_of_emitter(active)) return std::string(options);
+  return std::string(options) + " fault " + std::to_string(static_cast<int>(active)) + " " +
+         std::to_string(fault_state::site.load(std::memory_order_relaxed));
+}
+// Takes it off again.
+inline SentFault take_fault(std::string_view& options) {
+  constexpr std::string_view kWord = " fault ";
+  const size_t at = options.find(kWord);
+  if (at == std::string_view::npos) return {};
+  SentFault fault;
+  int number = 0;
+  const char* const end = options.data() + options.size();
+  const auto parsed = std::from_chars(options.data() + at + kWord.size(), end, number);
+  if (parsed.ptr < end) std::from_chars(parsed.ptr + 1, end, fault.site);
+  fault.what = static_cast<Fault>(number);
+  options = options.substr(0, at);
+  return fault;
 }
 
 }  // namespace reprise::codegen

@@ -5,11 +5,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "codegen/build_id.h"
+#include "codegen/compiler_protocol.h"
 #include "codegen/group_program.h"
 #include "codegen/object_code.h"
 #include "core/error.h"
@@ -48,7 +50,8 @@ constexpr std::string_view kOptions = "chunks 4";
 
 // All that the code depends on. The first line is for people.
 std::string key_of(const loop::Program& program, std::string_view text, Isa level) {
-  return fmt::format("{} {}\nbuild {}\n{}\n{}", program.name, name_of(level), build_id(), kOptions, text);
+  return fmt::format("{} {}\nbuild {}\n{}\n{}", program.name, name_of(level), build_id(),
+                     with_fault(kOptions), text);
 }
 
 void lower_priority() {
@@ -144,7 +147,7 @@ KernelCache& LoopCompiler::cache() {
 }
 
 CompileRequest LoopCompiler::request_of(const LoopKernel& kernel) const {
-  return {.level = level_, .options = std::string(kOptions), .program = loop::print(kernel.code.program)};
+  return {.level = level_, .options = with_fault(kOptions), .program = loop::print(kernel.code.program)};
 }
 
 std::vector<LoopCompiler::Kernel> LoopCompiler::kernels() const {
@@ -243,6 +246,14 @@ void LoopCompiler::ready() {
 void LoopCompiler::settle() {
   std::unique_lock lock(mutex_);
   if (worker_.joinable()) changed_.wait(lock, [&] { return started_ && queue_.empty() && !busy_; });
+}
+
+void LoopCompiler::run_code(size_t number, bool code) {
+  LoopKernel& kernel = *std::next(kernels_.begin(), static_cast<std::ptrdiff_t>(number))->second;
+  if (!kernel.object) return;
+  kernel.code.generated.store(
+      code ? reinterpret_cast<KernelFunction>(kernel.object->function("kernel")) : nullptr,
+      std::memory_order_release);
 }
 
 graph::CompilerReport LoopCompiler::report() const {

@@ -42,6 +42,10 @@ class LoopCompiler final : public graph::KernelCompiler {
   void settle() override;
   graph::CompilerReport report() const override;
 
+  // For tests of the exchange: kernel `number` (0 to report().kernels - 1) runs its code or is interpreted. Any thread,
+  // while nothing is compiled.
+  void run_code(size_t number, bool code);
+
   // A kernel as whoever stores or shows its code wants it.
   struct Kernel {
     std::string name;

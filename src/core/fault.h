@@ -43,6 +43,13 @@ enum class Fault : uint8_t {
   default_list_lacks_the_full_batch,
   // an op computes something else
   op_flips_bits,  // node `site` of a static graph: the first bytes of its first output
+  // generated code computes something else (codegen/llvm/emit.cc); each in two forms, by `site`
+  emit_drops_rounding,      // 0: of a value to bf16; 1: of a store, which cuts instead
+  emit_contracts_product,   // a * b becomes part of an fma: 0: with a sum; 1: with a difference
+  emit_exchanges_operands,  // 0: of a difference; 1: of a quotient
+  emit_misses_tail,         // the last columns of a row, fewer than 16, are 0: one too few; 1: one too many
+  emit_reorders_sum,        // 0: the tree adds neighbours first; 1: lanes of a turn are added last to first
+  emit_keeps_stale_offset,  // 0: columns of all chunks of a turn, in [columns]; 1: of all blocks of a row
 };
 
 namespace fault_state {
@@ -59,6 +66,10 @@ inline bool fault_is_on(Fault fault, int64_t site) {
 }
 inline bool fault_is_on(Fault fault, int64_t site, int64_t detail) {
   return fault_is_on(fault, site) && fault_state::detail.load(std::memory_order_relaxed) == detail;
+}
+
+inline bool is_of_emitter(Fault fault) {
+  return fault >= Fault::emit_drops_rounding;
 }
 
 // Switches a fault on for a scope, for the whole process. One at a time.

@@ -110,7 +110,11 @@ class Engine::Impl {
     if (config_.graph.capture_before_ready || config_.graph.verify.startup)
       while (capture_next()) {
       }
-    if (config_.graph.verify.startup) problems_ = runner_.verify_captures();
+    if (config_.graph.verify.startup) {
+      // Of kernels that are still being compiled it would see the interpreter alone.
+      if (services.compiler != nullptr) services.compiler->settle();
+      problems_ = runner_.verify_captures();
+    }
   }
 
   ~Impl() { tell_the_end(); }

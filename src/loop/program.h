@@ -6,8 +6,11 @@
 // assignment: a number of the row, or one element a column ("lanes"). A lane's value can be used in its own
 // section only; what a later one needs of it goes through memory. A reduction stands in a section of lanes and
 // gives a number to the sections after it. Arithmetic is that of kernels/cpu/vec.h: each operation is exact or
-// rounded once, denormals are zero, reductions run over 16 lanes (column c in lane c % 16, in order) and one
-// tree, so a program has one result whoever runs it. Which NaN a NaN is (sign, payload) is left open.
+// rounded once, denormals are zero, reductions run over 16 lanes (column c in lane c % 16, in order; behind the
+// last column the other lanes take a 0, or of `largest` minus infinity, which tells where a lane is NaN) and one
+// tree, so a program has one result whoever runs it. Left open is which NaN a NaN is (sign, payload; so too the
+// sign that copysign takes of one), and whether rounding to bf16 gives 0 for a denormal that no arithmetic made:
+// that depends on the level.
 #pragma once
 
 #include <array>
@@ -97,7 +100,8 @@ struct Program {
   int buffers() const;
   // Work items of a row: blocks of kItemColumns columns where no value crosses columns, else 1.
   int64_t items_of_row() const;
-  // Row loops read and write elements in order: whether output `out` may lie where input `in` does.
+  // Row loops read and write elements in order: whether output `out` may lie where input `in` does, which
+  // nobody reads after `out` is stored.
   bool may_share(int out, int in) const;
 
   static constexpr int64_t kItemColumns = 1024;

@@ -208,14 +208,12 @@ bool Program::may_share(int out, int in) const {
   if (operands[static_cast<size_t>(out)].dtype != operands[static_cast<size_t>(in)].dtype ||
       operands[static_cast<size_t>(in)].place != Place::row)
     return false;
-  size_t stored = 0, read = 0;  // section of the store, last section that reads
-  for (size_t s = 0; s < sections.size(); ++s)
-    for (int32_t i = sections[s].begin; i < sections[s].end; ++i) {
-      const Instruction& instruction = instructions[static_cast<size_t>(i)];
-      if (instruction.operand == out && instruction.code == Code::store) stored = s;
-      if (instruction.operand == in) read = s;
-    }
-  return read <= stored;
+  size_t stored = 0, read = 0;  // the store, the last load
+  for (size_t i = 0; i < instructions.size(); ++i) {
+    if (instructions[i].operand == out && instructions[i].code == Code::store) stored = i;
+    if (instructions[i].operand == in) read = i;
+  }
+  return read < stored;
 }
 
 void verify(Program& program) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/fault.h"
 #include "core/launch.h"
 #include "loop/functions.h"
 #include "loop/text.h"
@@ -90,8 +91,11 @@ class Emitter {
   // processor makes, arithmetic hands on what it got, and what is read as f32 is made such a one (load()).
   // `computed`: by arithmetic, so that it is no denormal.
   llvm::Value* rounded_bits(llvm::Value* value, bool computed) {
+    if (level_ == Isa::avx512_bf16 && !is_vector(value) && !computed)
+      return ir_.CreateExtractElement(rounded_bits(ir_.CreateVectorSplat(kLanes, value), computed),
+                                      uint64_t{0});
     llvm::Value* const raw = bits(value);
-    if (level_ == Isa::avx512_bf16 && is_vector(value) && !computed) {
+    if (level_ == Isa::avx512_bf16 && !computed) {
       // As the level's own kernels do it: the instruction makes denormals 0. For others it is slower.
       auto* const words = llvm::FixedVectorType::get(ir_.getInt16Ty(), kLanes);
       llvm::Value* const halves =
@@ -103,6 +107,37 @@ class Emitter {
     const auto number = [&](uint32_t n) { return llvm::ConstantInt::get(raw->getType(), n); };
     llvm::Value* const odd = ir_.CreateAnd(ir_.CreateLShr(raw, number(16)), number(1));
     return ir_.CreateAdd(ir_.CreateAdd(raw, number(0x7fff)), odd);
+  }
+  // minps and maxps, by name: a compare and a select become a itself where code generation sees that a and b are
+  // equal, and then a denormal does not become 0.
+  llvm::Value* least_or_largest(bool largest, llvm::Value* a, llvm::Value* b) {
+    namespace id = llvm::Intrinsic;
+    auto* const four = llvm::FixedVectorType::get(f32_, 4);
+    if (!is_vector(a)) {
+      const auto wide = [&](llvm::Value* value) {
+        return ir_.CreateInsertElement(llvm::PoisonValue::get(four), value, uint64_t{0});
+      };
+      llvm::Value* const found =
+          ir_.CreateIntrinsic(four, largest ? id::x86_sse_max_ss : id::x86_sse_min_ss, {wide(a), wide(b)});
+      return ir_.CreateExtractElement(found, uint64_t{0});
+    }
+    const auto lanes = static_cast<int>(llvm::cast<llvm::FixedVectorType>(a->getType())->getNumElements());
+    if (lanes == kLanes && level_ != Isa::avx2)
+      return ir_.CreateIntrinsic(a->getType(),
+                                 largest ? id::x86_avx512_max_ps_512 : id::x86_avx512_min_ps_512,
+                                 {a, b, ir_.getInt32(4)});  // rounding: of no meaning here
+    if (lanes == kLanes) {
+      const auto half = [&](bool of_high) {
+        return least_or_largest(largest, lanes_of(a, of_high ? 8 : 0, 8), lanes_of(b, of_high ? 8 : 0, 8));
+      };
+      llvm::Value* const low = half(false);
+      return ir_.CreateShuffleVector(low, half(true), consecutive(0, kLanes, kLanes));
+    }
+    if (lanes < 4) return lanes_of(least_or_largest(largest, lanes_of(a, 0, 4), lanes_of(b, 0, 4)), 0, lanes);
+    if (lanes == 4)
+      return ir_.CreateIntrinsic(four, largest ? id::x86_sse_max_ps : id::x86_sse_min_ps, {a, b});
+    return ir_.CreateIntrinsic(a->getType(), largest ? id::x86_avx_max_ps_256 : id::x86_avx_min_ps_256,
+                               {a, b});
   }
   llvm::Value* with_plain_nan(llvm::Value* value) {
     llvm::Value* const nan = mask(0x7fc00000u, value);
@@ -118,6 +153,18 @@ class Emitter {
     llvm::Value* column;  // i64, the first of its lanes
     int lanes;            // kLanes, or fewer in the last one of a row
   };
+
+  // Lanes `first` to `first` + `count` - 1, those beyond the vector undefined.
+  llvm::Value* lanes_of(llvm::Value* value, int first, int count) {
+    const auto lanes =
+        static_cast<int>(llvm::cast<llvm::FixedVectorType>(value->getType())->getNumElements());
+    return ir_.CreateShuffleVector(value, consecutive(first, count, lanes));
+  }
+  static std::vector<int> consecutive(int first, int count, int end) {
+    std::vector<int> lanes;
+    for (int lane = first; lane < first + count; ++lane) lanes.push_back(lane < end ? lane : -1);
+    return lanes;
+  }
 
   static int chunks_of(std::string_view options) {
     int chunks = 4;
@@ -231,6 +278,7 @@ class Emitter {
   }
 
   void run_sections(llvm::Value* first, llvm::Value* last, llvm::Value* is_last) {
+    block_column_ = first;
     for (const loop::Section& section : program_.sections) {
       if (section.lanes)
         run_lanes(section, first, last, is_last);
@@ -272,10 +320,17 @@ class Emitter {
       loop(first, end, step, {}, turn(chunks_));
       loop(end, last, kLanes, {}, turn(1));
     }
-    if (const auto tail = static_cast<int>(program_.columns % kLanes); tail > 0)
-      sums = run_tail(section, tail, is_last, std::move(sums));
+    if (const int tail = tail_columns(); tail > 0) sums = run_tail(section, tail, is_last, std::move(sums));
     for (size_t s = 0; s < sums.size(); ++s)
       values_[static_cast<size_t>(sum_ids[s])] = {tree(sum_ids[s], sums[s])};
+  }
+
+  // Columns behind the last whole lanes of a row.
+  int tail_columns() const {
+    const auto tail = static_cast<int>(program_.columns % kLanes);
+    if (tail > 0 && fault_is_on(Fault::emit_misses_tail, 0)) return tail - 1;
+    if (tail > 0 && fault_is_on(Fault::emit_misses_tail, 1)) return tail + 1;
+    return tail;
   }
 
   std::vector<llvm::Value*> run_tail(const loop::Section& section, int tail, llvm::Value* is_last,
@@ -296,12 +351,16 @@ class Emitter {
 
   std::vector<llvm::Value*> run_chunks(const loop::Section& section, const std::vector<Chunk>& at,
                                        std::vector<llvm::Value*> sums) {
+    turn_column_ = at[0].column;
     size_t sum = 0;
     for (int32_t i = section.begin; i < section.end; ++i) {
       const loop::Instruction& instruction = of_program(i);
       std::vector<llvm::Value*>& results = values_[static_cast<size_t>(i)];
       if (loop::info_of(instruction.code).reduces) {
-        for (size_t c = 0; c < at.size(); ++c) sums[sum] = add_to_sum(i, sums[sum], at[c], c);
+        for (size_t turn = 0; turn < at.size(); ++turn) {
+          const size_t c = fault_is_on(Fault::emit_reorders_sum, 1) ? at.size() - 1 - turn : turn;
+          sums[sum] = add_to_sum(i, sums[sum], at[c], c);
+        }
         ++sum;
         continue;
       }
@@ -355,10 +414,7 @@ class Emitter {
     if (instruction.code == loop::Code::sum) return ir_.CreateFAdd(sum, inside(0));
     if (instruction.code == loop::Code::sum_of_products)
       return intrinsic(llvm::Intrinsic::fma, {inside(0), inside(1), sum});
-    return larger(sum, inside(0));
-  }
-  llvm::Value* larger(llvm::Value* a, llvm::Value* b) {
-    return ir_.CreateSelect(ir_.CreateFCmpOGT(a, b), a, b);
+    return least_or_largest(true, sum, inside(0));
   }
 
   // Lane i with i + 8, then + 4, + 2, + 1.
@@ -366,12 +422,13 @@ class Emitter {
     for (int width = kLanes / 2; width > 0; width /= 2) {
       std::vector<int> low, high;
       for (int lane = 0; lane < width; ++lane) {
-        low.push_back(lane);
-        high.push_back(width + lane);
+        const bool neighbours = fault_is_on(Fault::emit_reorders_sum, 0);
+        low.push_back(neighbours ? 2 * lane : lane);
+        high.push_back(neighbours ? 2 * lane + 1 : width + lane);
       }
       llvm::Value* const a = ir_.CreateShuffleVector(lanes, low);
       llvm::Value* const b = ir_.CreateShuffleVector(lanes, high);
-      lanes = of_program(i).code == loop::Code::largest ? larger(a, b) : ir_.CreateFAdd(a, b);
+      lanes = of_program(i).code == loop::Code::largest ? least_or_largest(true, a, b) : ir_.CreateFAdd(a, b);
     }
     return ir_.CreateExtractElement(lanes, uint64_t{0});
   }
@@ -379,6 +436,10 @@ class Emitter {
   llvm::Value* place(const loop::Instruction& instruction, const Chunk& chunk, llvm::Type* element) {
     const loop::Operand& operand = program_.operands[static_cast<size_t>(instruction.operand)];
     llvm::Value* index = chunk.column;
+    if (operand.place == loop::Place::column && fault_is_on(Fault::emit_keeps_stale_offset, 0))
+      index = turn_column_;
+    if (operand.place == loop::Place::column && fault_is_on(Fault::emit_keeps_stale_offset, 1))
+      index = ir_.CreateSub(index, block_column_);
     if (operand.place == loop::Place::row)
       index =
           ir_.CreateAdd(ir_.CreateMul(row_, ir_.getInt64(static_cast<uint64_t>(program_.columns))), index);
@@ -428,7 +489,8 @@ class Emitter {
     llvm::Type* element = f32_;
     if (is_bf16(instruction)) {
       element = ir_.getInt16Ty();
-      llvm::Value* const raw = rounded_bits(value, computed);
+      llvm::Value* const raw =
+          fault_is_on(Fault::emit_drops_rounding, 1) ? bits(value) : rounded_bits(value, computed);
       value = ir_.CreateTrunc(ir_.CreateLShr(raw, llvm::ConstantInt::get(raw->getType(), 16)),
                               llvm::FixedVectorType::get(element, kLanes));
     }
@@ -446,6 +508,7 @@ class Emitter {
       values_[static_cast<size_t>(i)] = {compute(of_program(i), 0, false)};
   }
   llvm::Value* compute(const loop::Instruction& instruction, size_t c, bool vector);
+  Lanes contracted(const loop::Instruction& instruction, size_t c, bool vector, Lanes exact, Lanes last);
 
   const loop::Program& program_;
   Isa level_;
@@ -461,6 +524,8 @@ class Emitter {
   std::vector<uint32_t> numbers_;
   std::vector<llvm::Value*> bases_;  // by operand
   llvm::Value* row_ = nullptr;
+  llvm::Value* block_column_ = nullptr;  // the first of the item
+  llvm::Value* turn_column_ = nullptr;   // the first of the turn
 };
 
 Lanes operator+(Lanes a, Lanes b) {
@@ -478,13 +543,11 @@ Lanes operator/(Lanes a, Lanes b) {
 Lanes fma(Lanes a, Lanes b, Lanes c) {
   return a.emitter->of(a.emitter->intrinsic(llvm::Intrinsic::fma, {a.value, b.value, c.value}));
 }
-Lanes min(Lanes a, Lanes b) {  // minps
-  Ir& ir = a.emitter->ir();
-  return a.emitter->of(ir.CreateSelect(ir.CreateFCmpOLT(a.value, b.value), a.value, b.value));
+Lanes min(Lanes a, Lanes b) {
+  return a.emitter->of(a.emitter->least_or_largest(false, a.value, b.value));
 }
 Lanes max(Lanes a, Lanes b) {
-  Ir& ir = a.emitter->ir();
-  return a.emitter->of(ir.CreateSelect(ir.CreateFCmpOGT(a.value, b.value), a.value, b.value));
+  return a.emitter->of(a.emitter->least_or_largest(true, a.value, b.value));
 }
 Lanes sqrt(Lanes a) {
   return a.emitter->of(a.emitter->intrinsic(llvm::Intrinsic::sqrt, {a.value}));
@@ -520,6 +583,16 @@ Lanes like(Lanes of, float number) {
   return of.emitter->of(of.emitter->constant(std::bit_cast<uint32_t>(number), of.value));
 }
 
+// `exact`, a sum or a difference; where the fault is on and its first operand is a product, one fma of it and `last`.
+Lanes Emitter::contracted(const loop::Instruction& instruction, size_t c, bool vector, Lanes exact,
+                          Lanes last) {
+  const loop::Instruction& product = of_program(instruction.args[0]);
+  const bool is_sum = instruction.code == loop::Code::add;
+  if (!fault_is_on(Fault::emit_contracts_product, is_sum ? 0 : 1) || product.code != loop::Code::multiply)
+    return exact;
+  return fma(of(arg(product, 0, c, vector)), of(arg(product, 1, c, vector)), is_sum ? last : negate(last));
+}
+
 llvm::Value* Emitter::compute(const loop::Instruction& instruction, size_t c, bool vector) {
   using loop::Code;
   namespace functions = loop::functions;
@@ -532,13 +605,14 @@ llvm::Value* Emitter::compute(const loop::Instruction& instruction, size_t c, bo
   const auto& [x, y, z, w] = in;
   switch (instruction.code) {
     case Code::add:
-      return (x + y).value;
+      return contracted(instruction, c, vector, x + y, y).value;
     case Code::subtract:
-      return (x - y).value;
+      if (fault_is_on(Fault::emit_exchanges_operands, 0)) return (y - x).value;
+      return contracted(instruction, c, vector, x - y, y).value;
     case Code::multiply:
       return (x * y).value;
     case Code::divide:
-      return (x / y).value;
+      return fault_is_on(Fault::emit_exchanges_operands, 1) ? (y / x).value : (x / y).value;
     case Code::fma:
       return fma(x, y, z).value;
     case Code::minimum:
@@ -562,7 +636,8 @@ llvm::Value* Emitter::compute(const loop::Instruction& instruction, size_t c, bo
     case Code::tanh:
       return functions::tanh(x).value;
     case Code::round:
-      return rounded(x.value, is_computed(instruction.args[0]));
+      return fault_is_on(Fault::emit_drops_rounding, 0) ? x.value
+                                                        : rounded(x.value, is_computed(instruction.args[0]));
     default:
       throw Error("[emit {}] {} has no value of its own", program_.name,
                   loop::info_of(instruction.code).name);

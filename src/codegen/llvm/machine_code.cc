@@ -114,20 +114,9 @@ void check_arithmetic(const llvm::Instruction& instruction) {
   }
 }
 
-// min(a, b) and max(a, b) as minps and maxps have them: a where it is less (greater), else b.
-bool is_min_or_max(const llvm::SelectInst& select) {
-  const auto* compare = llvm::dyn_cast<llvm::FCmpInst>(select.getCondition());
-  return compare &&
-         (compare->getPredicate() == llvm::CmpInst::FCMP_OLT ||
-          compare->getPredicate() == llvm::CmpInst::FCMP_OGT) &&
-         compare->getOperand(0) == select.getTrueValue() && compare->getOperand(1) == select.getFalseValue();
-}
-
 void check_select(const llvm::SelectInst& select) {
-  if (!select.getType()->isFPOrFPVectorTy() || !llvm::isa<llvm::FCmpInst>(select.getCondition())) return;
-  if (!is_min_or_max(select))
-    refuse(select,
-           "a choice between floats by comparing floats that is no min or max; choose between integers");
+  if (select.getType()->isFPOrFPVectorTy() && llvm::isa<llvm::FCmpInst>(select.getCondition()))
+    refuse(select, "a choice between floats by comparing floats; choose between integers");
 }
 
 // The level's own rounding to bf16, which leaves 16 bits each and is turned into integers at once.
@@ -158,11 +147,23 @@ void check_call(const llvm::CallBase& call) {
     if (callee->isDeclaration()) refuse(call, "a call out of the module");
     return;
   }
-  constexpr llvm::Intrinsic::ID kAllowed[] = {
-      llvm::Intrinsic::fma,         llvm::Intrinsic::sqrt,
-      llvm::Intrinsic::fabs,        llvm::Intrinsic::copysign,
-      llvm::Intrinsic::masked_load, llvm::Intrinsic::masked_store,
-      llvm::Intrinsic::prefetch,    llvm::Intrinsic::x86_avx512bf16_cvtneps2bf16_512};
+  namespace id = llvm::Intrinsic;
+  constexpr id::ID kAllowed[] = {id::fma,
+                                 id::sqrt,
+                                 id::fabs,
+                                 id::copysign,
+                                 id::masked_load,
+                                 id::masked_store,
+                                 id::prefetch,
+                                 id::x86_sse_min_ss,
+                                 id::x86_sse_max_ss,
+                                 id::x86_sse_min_ps,
+                                 id::x86_sse_max_ps,
+                                 id::x86_avx_min_ps_256,
+                                 id::x86_avx_max_ps_256,
+                                 id::x86_avx512_min_ps_512,
+                                 id::x86_avx512_max_ps_512,
+                                 id::x86_avx512bf16_cvtneps2bf16_512};
   if (std::find(std::begin(kAllowed), std::end(kAllowed), callee->getIntrinsicID()) == std::end(kAllowed))
     refuse(call, "an intrinsic that is not allowed");
 }

@@ -12,9 +12,9 @@
 //        Arithmetic may have no literal operand. A constant loaded from a constant global is not seen
 //        through.
 //      * select(fcmp olt/ogt a, b; a; b) and its like become minps and maxps, which give 0 for a denormal
-//        where the select gives the denormal itself. That form, on floats, therefore means minps/maxps here
-//        and nothing else; any other choice between floats is a select between integers of the same bits,
-//        which stays a blend.
+//        where the select gives the denormal itself, or a where a and b are seen to be equal. So minps and
+//        maxps are called by their names, and a choice between floats is a select between integers of the
+//        same bits, which stays a blend.
 //      * a + (-b) becomes a - b, fma(-a, b, c) vfnmadd, (-a) * (-b) a * b: another sign of a NaN. The operand
 //        of arithmetic may be no negation, neither fneg nor an xor with a literal; a mask that was loaded is
 //        fine.

@@ -17,6 +17,7 @@
 #include "codegen/llvm/emit.h"
 #include "codegen/llvm/machine_code.h"
 #include "core/error.h"
+#include "core/fault.h"
 
 namespace reprise::codegen {
 namespace {
@@ -75,13 +76,15 @@ std::string compile(std::string_view payload) {
   if (uint64_t{header.level_bytes} + header.options_bytes + header.program_bytes != payload.size())
     throw Error("a request whose lengths do not add up");
   const std::string_view level_name = payload.substr(0, header.level_bytes);
-  const std::string_view options = payload.substr(header.level_bytes, header.options_bytes);
+  std::string_view options = payload.substr(header.level_bytes, header.options_bytes);
   const std::string_view program = payload.substr(header.level_bytes + header.options_bytes);
   const std::optional<Isa> level = parse_isa(level_name);
   if (!level) throw Error("no level {}", level_name);
   if (header.output > Output::assembly) throw Error("no output {}", static_cast<uint32_t>(header.output));
   // The engine ends a child that takes too long. Where it is gone itself, the alarm does.
   alarm(std::max(1U, header.deadline_ms / 1000) + 5);
+  const SentFault fault = take_fault(options);
+  const FaultScope scope(fault.what, fault.site);
   llvm::LLVMContext context;
   const std::unique_ptr<llvm::Module> module = emit(program, {.level = *level, .text = options}, context);
   std::string code = machine_code(*module, *level, header.output);

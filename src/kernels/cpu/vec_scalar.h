@@ -2,6 +2,8 @@
 // computes.
 #pragma once
 
+#include <xmmintrin.h>
+
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -79,12 +81,22 @@ REPRISE_VEC_INLINE Vec operator/(Vec a, Vec b) {
 REPRISE_VEC_INLINE Vec fma(Vec a, Vec b, Vec c) {
   REPRISE_LANES(__builtin_fmaf(a.lane[i], b.lane[i], c.lane[i]));
 }
-// The larger; b where they are equal or one is NaN, as the instructions have it.
+// The larger; b where they are equal or one is NaN, as the instructions have it, which give 0 for a denormal. By
+// name, since a compiler may make another choice of a < b ? a : b, which keeps the denormal (clang does).
+REPRISE_VEC_INLINE float max_lane(float a, float b) {
+  return _mm_cvtss_f32(_mm_max_ss(_mm_set_ss(a), _mm_set_ss(b)));
+}
 REPRISE_VEC_INLINE Vec max(Vec a, Vec b) {
-  REPRISE_LANES(a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]);
+  Vec result;
+  for (int64_t i = 0; i < kLanes; i += 4)
+    _mm_storeu_ps(result.lane + i, _mm_max_ps(_mm_loadu_ps(a.lane + i), _mm_loadu_ps(b.lane + i)));
+  return result;
 }
 REPRISE_VEC_INLINE Vec min(Vec a, Vec b) {
-  REPRISE_LANES(a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]);
+  Vec result;
+  for (int64_t i = 0; i < kLanes; i += 4)
+    _mm_storeu_ps(result.lane + i, _mm_min_ps(_mm_loadu_ps(a.lane + i), _mm_loadu_ps(b.lane + i)));
+  return result;
 }
 REPRISE_VEC_INLINE Vec sqrt(Vec a) {
   REPRISE_LANES(__builtin_sqrtf(a.lane[i]));
@@ -127,8 +139,7 @@ REPRISE_VEC_INLINE float reduce_add(Vec a) {
 }
 REPRISE_VEC_INLINE float reduce_max(Vec a) {
   for (int64_t step = kLanes / 2; step > 0; step /= 2)
-    for (int64_t i = 0; i < step; ++i)
-      a.lane[i] = a.lane[i] > a.lane[i + step] ? a.lane[i] : a.lane[i + step];
+    for (int64_t i = 0; i < step; ++i) a.lane[i] = max_lane(a.lane[i], a.lane[i + step]);
   return a.lane[0];
 }
 REPRISE_VEC_INLINE float first_lane(Vec a) {

@@ -1,0 +1,294 @@
+// Level 2 with machine code from LLVM has level 0's tokens and log-probabilities, bit for bit: in every way to run
+// a step, with code that arrives late, and a wrong kernel is found at start by op and layer.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <random>
+#include <thread>
+
+#include "codegen/loop_compiler.h"
+#include "core/arena.h"
+#include "core/error.h"
+#include "core/fault.h"
+#include "device/cpu/isa_select.h"
+#include "engine/replay/graph_backend.h"
+#include "ops/elementwise.h"
+#include "tests/codegen/random_group.h"
+#include "tests/engine/probe_model.h"
+#include "tests/engine/ways_to_run.h"
+#include "tests/loop/same_bits.h"
+
+namespace reprise::engine {
+namespace {
+
+using codegen::LoopCompiler;
+using testing::AllOf;
+using testing::Contains;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+const bool compiler_is_named = setenv("REPRISE_COMPILER", REPRISE_REAL_COMPILER, 1) == 0;
+
+// Rows of more than a block of columns, and no multiple of the lanes.
+weights::ModelConfig wide_config() {
+  weights::ModelConfig config = small_config(kProbeFamily);
+  config.hidden_size = 1100;
+  return config;
+}
+
+// Numbers for each column, no two alike.
+Tensor column_weight(float first) {
+  static HeapStore store(BufferKind::weight, host_memory());
+  Tensor tensor = store.allocate(DType::f32, Shape{wide_config().hidden_size});
+  for (int64_t i = 0; i < wide_config().hidden_size; ++i)
+    reinterpret_cast<float*>(tensor.data())[i] = first + 0.001f * static_cast<float>(i % 977);
+  return tensor;
+}
+
+// An op without a body: what stands before it and behind it are different groups.
+const ops::OpSchema kCopy = copying_op("test_divides_groups");
+
+void does_nothing(const ops::OpCall&, Stream&) {}
+
+// Activations that no pass knows: a chain of ops of one expression, and one of plain ops that ends in a norm.
+void register_model() {
+  codegen::register_expression_ops();
+  ops::register_launch(kCopy, DeviceKind::cpu, {launch_copy<does_nothing>});
+  static const Tensor weight = column_weight(0.5f), bias = column_weight(-0.4f);
+  register_probe([](const Tensor& x, const models::ForwardInput&) {
+    Tensor y = ops::silu(x);
+    y = ops::dispatch_one(ops::OpCall(codegen::kBlend, {&x, &y, &weight, &bias}));
+    y = ops::dispatch_one(ops::OpCall(codegen::kSoftcap, {&y}));
+    y = ops::dispatch_one(ops::OpCall(kCopy, {&y}));
+    y = ops::mul(ops::silu(y), ops::gelu_tanh(y));
+    y = ops::add(ops::mul(y, x), ops::gelu(y));
+    y = ops::add(y, ops::dispatch_one(ops::OpCall(codegen::kSquaredRelu, {&y})));
+    return ops::add(x, y);
+  });
+}
+
+// One for a level, since starting LLVM takes longer than all that is compiled here.
+LoopCompiler& compiler_of(Isa isa) {
+  static std::map<Isa, std::unique_ptr<LoopCompiler>> compilers;
+  std::unique_ptr<LoopCompiler>& compiler = compilers[isa];
+  if (compiler == nullptr)
+    compiler =
+        std::make_unique<LoopCompiler>(isa, graph::CompilerOptions{.cache = "off", .before_ready = true});
+  return *compiler;
+}
+
+struct LoopEngine {
+  LoopEngine(const EngineConfig& config, DType dtype, Isa isa, LoopCompiler& with)
+      : team(2),
+        device(team, isa),
+        compiler(with),
+        engine(models::load_model(wide_config(), nullptr, dtype, team, device),
+               EngineServices(device, config.graph.graph_opt_level == 2 ? &compiler : nullptr), config,
+               [this](const OutputEvent& event) {
+                 results[{event.request, event.output}].take(event);
+               }) {
+    compiler.ready();
+  }
+  Results& run(std::vector<Request> requests) {
+    for (Request& request : requests) engine.submit(std::move(request));
+    engine.run();
+    return results;
+  }
+
+  ThreadTeam team;
+  CpuDevice device;
+  LoopCompiler& compiler;
+  Results results;
+  Engine engine;
+};
+
+EngineConfig config_of(const GraphConfig& graph) {
+  EngineConfig config = small_engine_config();
+  config.max_num_seqs = 17;
+  config.graph = graph;
+  config.graph.capture_before_ready = true;
+  config.graph.cudagraph_num_of_warmups = 1;
+  return config;
+}
+
+std::vector<Request> requests_for(int64_t batch) {
+  std::vector<Request> requests;
+  for (int64_t i = 0; i < batch; ++i) {
+    SamplingParams params{.temperature = i % 2 == 0 ? 0.0f : 1.0f, .seed = 100 + static_cast<uint64_t>(i)};
+    params.max_tokens = 4 + static_cast<int>(i % 5);
+    params.logprobs = 3;
+    if (i % 7 == 3) params.prompt_logprobs = 2;
+    requests.push_back({small_prompt(2 + (i * 11) % 45, static_cast<uint32_t>(i)), params});
+  }
+  return requests;
+}
+
+void expect_same(const std::vector<TokenScore>& a, const std::vector<TokenScore>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    ASSERT_EQ(a[i].token_id, b[i].token_id);
+    ASSERT_TRUE(loop::same_bits(a[i].logprob, b[i].logprob)) << a[i].logprob << " " << b[i].logprob;
+    ASSERT_EQ(a[i].top.size(), b[i].top.size());
+    for (size_t k = 0; k < a[i].top.size(); ++k)
+      ASSERT_TRUE(loop::same_bits(a[i].top[k].logprob, b[i].top[k].logprob));
+  }
+}
+void expect_same(const Results& expected, const Results& found) {
+  ASSERT_EQ(expected.size(), found.size());
+  for (const auto& [key, want] : expected) {
+    SCOPED_TRACE(fmt::format("request {}", key.first));
+    const Collected& got = found.at(key);
+    ASSERT_EQ(got.error, "");
+    ASSERT_EQ(want.token_ids, got.token_ids);
+    ASSERT_NO_FATAL_FAILURE(expect_same(want.scores, got.scores));
+    ASSERT_NO_FATAL_FAILURE(expect_same(want.prompt_scores, got.prompt_scores));
+    for (const TokenScore& score : want.scores) ASSERT_TRUE(std::isfinite(score.logprob));
+  }
+}
+
+void expect_all_compiled(const graph::CompilerReport& report) {
+  EXPECT_GT(report.kernels, 1);
+  EXPECT_EQ(report.compiled, report.kernels) << report.failure;
+}
+
+bool has_code_levels() {
+  return cpu::available_isas().back() != Isa::scalar;
+}
+
+class Level2 : public testing::TestWithParam<DType> {};
+
+TEST_P(Level2, HasTheBitsOfLevel0InEveryWayAndBatch) {
+  if (!has_code_levels()) GTEST_SKIP() << "no level that code is made for";
+  register_model();
+  const Isa isa = cpu::choose_isa(GetParam(), "auto");
+  std::map<int64_t, Results> expected;
+  for (const int64_t batch : {1, 3, 8, 17})
+    expected[batch] = LoopEngine(config_of({}), GetParam(), isa, compiler_of(isa)).run(requests_for(batch));
+  for (const Way& way : ways_to_run()) {
+    if (way.graph.graph_opt_level != 2) continue;
+    for (const auto& [batch, want] : expected) {
+      SCOPED_TRACE(fmt::format("{}, batch {}", way.name, batch));
+      LoopEngine engine(config_of(way.graph), GetParam(), isa, compiler_of(isa));
+      expect_all_compiled(engine.compiler.report());
+      ASSERT_NO_FATAL_FAILURE(expect_same(want, engine.run(requests_for(batch))));
+      EXPECT_EQ(engine.engine.graph().stats().failure, "");
+    }
+  }
+}
+
+TEST_P(Level2, HasTheBitsOfLevel0ChunkedAndPreemptedAtEveryIsaLevel) {
+  if (!has_code_levels()) GTEST_SKIP() << "no level that code is made for";
+  register_model();
+  std::vector<Request> requests = requests_for(12);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    requests[i].prompt_token_ids =
+        small_prompt(10 + static_cast<int64_t>(i * 29 % 60), static_cast<uint32_t>(i));
+    requests[i].sampling.max_tokens = 20;
+  }
+  for (const Isa isa : cpu::available_isas()) {
+    if (isa == Isa::scalar) continue;
+    const Results expected = LoopEngine(config_of({}), GetParam(), isa, compiler_of(isa)).run(requests);
+    for (const Way& way : ways_to_run()) {
+      if (way.graph.graph_opt_level != 2) continue;
+      SCOPED_TRACE(fmt::format("{}, {}", name_of(isa), way.name));
+      EngineConfig config = config_of(way.graph);
+      config.max_num_batched_tokens = 32;
+      config.num_gpu_blocks_override = 24;
+      LoopEngine engine(config, GetParam(), isa, compiler_of(isa));
+      expect_all_compiled(engine.compiler.report());
+      ASSERT_NO_FATAL_FAILURE(expect_same(expected, engine.run(requests)));
+      EXPECT_GT(engine.engine.stats().preemptions, 0);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(DTypes, Level2, testing::Values(DType::f32, DType::bf16),
+                         [](const auto& info) { return std::string(name_of(info.param)); });
+
+// Kernels are exchanged at random moments, in the middle of launches too, while requests come and go.
+TEST(Level2Exchange, IsSeenByNobody) {
+  if (!has_code_levels()) GTEST_SKIP() << "no level that code is made for";
+  register_model();
+  const Isa isa = cpu::choose_isa(DType::bf16, "auto");
+  const auto run = [&](const GraphConfig& graph, bool exchange) {
+    LoopEngine engine(config_of(graph), DType::bf16, isa, compiler_of(isa));
+    std::atomic<bool> ending = false;
+    int64_t exchanges = 0;
+    std::thread other([&] {
+      std::mt19937 random(3);
+      const auto kernels = static_cast<uint32_t>(engine.compiler.report().kernels);
+      while (exchange && !ending.load()) {
+        engine.compiler.run_code(random() % kernels, random() % 2 == 0);
+        ++exchanges;
+        std::this_thread::sleep_for(std::chrono::microseconds(random() % 50));
+      }
+    });
+    std::mt19937 random(7);
+    for (int step = 0; step < 2000; ++step) {
+      if (random() % 6 == 0) {
+        Request request{
+            small_prompt(1 + static_cast<int64_t>(random() % 30), static_cast<uint32_t>(random() % 50)),
+            {.temperature = static_cast<float>(random() % 2), .seed = random() % 9, .max_tokens = 12}};
+        request.sampling.logprobs = 1;
+        engine.engine.submit(std::move(request));
+      }
+      engine.engine.step();
+    }
+    engine.engine.run();
+    ending = true;
+    other.join();
+    if (exchange) {
+      EXPECT_GT(exchanges, 1000);
+      expect_all_compiled(engine.compiler.report());
+    }
+    return engine.results;
+  };
+  const Results expected = run({}, false);
+  GraphConfig graph{.graph_opt_level = 2, .use_cudagraph = true};
+  ASSERT_NO_FATAL_FAILURE(expect_same(expected, run(graph, true)));
+}
+
+// Seeded faults of the emitter go to the compiler's process; --graph-verify startup says where. A store that cuts is
+// not among them: what an op gives is rounded before it is stored, so it changes nothing here.
+TEST(Level2Faults, AreFoundAtStartByOpAndLayer) {
+  if (!has_code_levels()) GTEST_SKIP() << "no level that code is made for";
+  register_model();
+  const auto problems = [](DType dtype) {
+    const Isa isa = cpu::choose_isa(dtype, "auto");
+    EngineConfig config = config_of({.graph_opt_level = 2, .use_cudagraph = true});
+    config.graph.verify.startup = true;
+    LoopCompiler compiler(isa, {.cache = "off", .before_ready = true});
+    return LoopEngine(config, dtype, isa, compiler).engine.problems();
+  };
+  struct Seed {
+    Fault fault;
+    int site;
+    DType dtype;  // bf16 hides what is as small as the last bit of f32, f32 has no roundings
+  };
+  EXPECT_THAT(problems(DType::f32), IsEmpty());
+  EXPECT_THAT(problems(DType::bf16), IsEmpty());
+  for (const Seed& seed : {Seed{Fault::emit_drops_rounding, 0, DType::bf16},
+                           {Fault::emit_contracts_product, 0, DType::f32},
+                           {Fault::emit_contracts_product, 1, DType::f32},
+                           {Fault::emit_exchanges_operands, 0, DType::bf16},
+                           {Fault::emit_exchanges_operands, 1, DType::bf16},
+                           {Fault::emit_misses_tail, 0, DType::bf16},
+                           {Fault::emit_misses_tail, 1, DType::f32},
+                           {Fault::emit_reorders_sum, 0, DType::f32},
+                           {Fault::emit_reorders_sum, 1, DType::f32},
+                           {Fault::emit_keeps_stale_offset, 0, DType::bf16},
+                           {Fault::emit_keeps_stale_offset, 1, DType::bf16}}) {
+    const FaultScope scope(seed.fault, seed.site);
+    EXPECT_THAT(problems(seed.dtype), Contains(AllOf(HasSubstr("first in op '"), HasSubstr("of layer '"))))
+        << static_cast<int>(seed.fault) << ", site " << seed.site;
+  }
+}
+
+}  // namespace
+}  // namespace reprise::engine
