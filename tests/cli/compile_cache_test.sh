@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # compile_cache_test.sh REPRISE SOURCE COMPILER: a model that is served at level 2 while things happen to its cache:
 # damage, other processes, file systems that refuse. The answers stay those of level 0. REPRISE knows the family
-# ChainLlama (family.cc), which has two kernels.
+# ChainLlama (family.cc), which has five kernels.
 . "$(dirname "$0")/common.sh"
 unset REPRISE_COMPILE_CACHE XDG_CACHE_HOME REPRISE_COMPILE_BEFORE_READY
 export HOME=$work/home
@@ -29,7 +29,7 @@ serve() {
   shift 5
   run "${generate[@]}" "${two[@]}" "$@"
   [ "$rc" = 0 ] && [ "$(answer "$work/out")" = "$expected" ] || fail "$what: exit code $rc, $(cat "$work/out" "$work/err")"
-  grep -q "^graph: 10 groups of ops run as 2 kernels: $compiled compiled in .*, $from_cache from the cache$" "$work/err" ||
+  grep -q "^graph: 21 groups of ops run as 5 kernels: $compiled compiled in .*, $from_cache from the cache$" "$work/err" ||
     fail "$what: $(grep kernels "$work/err")"
   found=$(sed -n 's/^graph: \([0-9]*\) damaged entries of the cache .*/\1/p' "$work/err")
   [ "${found:-0}" = "$rejected" ] || fail "$what: ${found:-0} entries were rejected, expected $rejected"
@@ -38,18 +38,18 @@ serve() {
 }
 
 # The second start compiles nothing and starts no compiler.
-serve "empty cache" 2 0 0 0 --compile-cache "$cache"
+serve "empty cache" 5 0 0 0 --compile-cache "$cache"
 [ "$(starts)" = 1 ] || fail "the compiler was started $(starts) times"
 rm "$work/starts"
-serve "warm cache" 0 2 0 0 --compile-cache "$cache"
+serve "warm cache" 0 5 0 0 --compile-cache "$cache"
 [ "$(starts)" = 0 ] || fail "a warm start started the compiler"
 
 # Damage: found, rebuilt, counted, and good the next time.
 entries=("$cache"/*.kernel)
-[ "${#entries[@]}" = 2 ] || fail "entries: ${entries[*]}"
+[ "${#entries[@]}" = 5 ] || fail "entries: ${entries[*]}"
 damaged() { # WHAT: entries[0] is damaged
-  serve "$1" 1 1 1 0 --compile-cache "$cache"
-  serve "after: $1" 0 2 0 0 --compile-cache "$cache"
+  serve "$1" 1 4 1 0 --compile-cache "$cache"
+  serve "after: $1" 0 5 0 0 --compile-cache "$cache"
 }
 flip() { # OFFSET
   local byte
@@ -89,7 +89,7 @@ together() { # WHAT
 }
 rm -rf "$cache"
 together "8 processes on an empty cache"
-serve "after 8 processes" 0 2 0 0 --compile-cache "$cache"
+serve "after 8 processes" 0 5 0 0 --compile-cache "$cache"
 (
   while [ ! -e "$work/stop" ]; do "$reprise" cache clear --compile-cache "$cache" >"$work/cleared" 2>&1 || touch "$work/unclear"; done
 ) &
@@ -102,13 +102,13 @@ wait "$clearer"
 # File systems that refuse: served, with one warning.
 rm -rf "$cache"
 touch "$work/a_file"
-serve "a path that is a file" 2 0 0 1 --compile-cache "$work/a_file"
+serve "a path that is a file" 5 0 0 1 --compile-cache "$work/a_file"
 grep -q "^reprise: warning: .*$work/a_file" "$work/err" || fail "not named: $(cat "$work/err")"
-HOME= serve "no home" 2 0 0 1
+HOME= serve "no home" 5 0 0 1
 mkdir -m 777 "$work/open"
 chmod 777 "$work/open"
-serve "a directory of everybody" 2 0 0 1 --compile-cache "$work/open"
-serve "a directory that cannot be made" 2 0 0 1 --compile-cache /proc/nothing/here
+serve "a directory of everybody" 5 0 0 1 --compile-cache "$work/open"
+serve "a directory that cannot be made" 5 0 0 1 --compile-cache /proc/nothing/here
 # Root may write everywhere, so that it takes somebody else to be refused.
 if [ "$(id -u)" = 0 ]; then
   nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
@@ -119,13 +119,13 @@ fi
 if ! run "${generate[@]}" || [ "$rc" != 0 ]; then
   echo "not tried, since nobody but root can run it here: a directory that is read only"
 else
-  serve "filling" 2 0 0 0 --compile-cache "$cache"
+  serve "filling" 5 0 0 0 --compile-cache "$cache"
   chmod 500 "$cache"
-  serve "read only, warm" 0 2 0 1 --compile-cache "$cache"
+  serve "read only, warm" 0 5 0 1 --compile-cache "$cache"
   chmod 700 "$cache"
   rm "$cache"/*.kernel
   chmod 500 "$cache"
-  serve "read only, empty" 2 0 0 1 --compile-cache "$cache"
+  serve "read only, empty" 5 0 0 1 --compile-cache "$cache"
   chmod 700 "$cache"
 fi
 
