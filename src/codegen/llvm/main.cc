@@ -68,6 +68,11 @@ void give_up_memory() {
   _exit(1);
 }
 
+// The same where LLVM asks for memory by itself.
+void give_up_memory_of_llvm(void*, const char*, bool) {
+  give_up_memory();
+}
+
 std::string compile(std::string_view payload) {
   CompileHeader header;
   if (payload.size() < sizeof(header)) throw Error("a request without its header");
@@ -121,7 +126,7 @@ int serve() {
 
 int main() {
   llvm::install_fatal_error_handler(reprise::codegen::give_up);
-  llvm::install_bad_alloc_error_handler(reprise::codegen::give_up);
+  llvm::install_bad_alloc_error_handler(reprise::codegen::give_up_memory_of_llvm);
   std::set_new_handler(reprise::codegen::give_up_memory);
   return reprise::codegen::serve();
 }
