@@ -54,6 +54,9 @@ std::string key_of(const loop::Program& program, std::string_view text, Isa leve
                      with_fault(kOptions), text);
 }
 
+// How long a start that does not wait for its kernels waits for the compiler to answer.
+constexpr std::chrono::milliseconds kStartPatience{40};
+
 void lower_priority() {
   setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), 19);  // of this thread alone, on Linux
 }
@@ -233,7 +236,13 @@ bool LoopCompiler::can_compile() const {
 void LoopCompiler::ready() {
   std::unique_lock lock(mutex_);
   if (!worker_.joinable()) return;
-  changed_.wait(lock, [&] { return started_; });
+  // One that can't be started says so at once. One that is slow to start, on a busy machine, holds nobody up: should
+  // it fail after all, its kernels stay interpreted, and the report says so.
+  const auto started = [&] { return started_; };
+  if (options_.before_ready)
+    changed_.wait(lock, started);
+  else if (!changed_.wait_for(lock, kStartPatience, started))
+    return;
   if (!start_error_.empty())
     throw Error(
         "[graph_opt_level] 2 needs {} kernels to be compiled, and {}; reprise-compiler needs the package libllvm19, "

@@ -72,7 +72,8 @@ class KernelCompiler {
   // False: it can only hand out what was compiled before, so that code may be missing.
   virtual bool can_compile() const { return true; }
   // Called when all graphs are made. Throws Error, naming the package and the level to use, where code is
-  // missing that nothing here can make. With CompilerOptions::before_ready it returns when all code is there.
+  // missing that nothing here can make, as far as that shows within some 10 ms. With CompilerOptions::before_ready
+  // it waits for that, and returns when all code is there.
   virtual void ready() {}
   // Returns when nothing is being compiled.
   virtual void settle() {}
