@@ -45,8 +45,7 @@ Json compile_check(const api::OwnedServices& services, const engine::CaptureLint
 }
 
 std::string compile_line(const Json& compile) {
-  const std::string compiler =
-      compile["compiler"].is_null() ? "none" : compile["compiler"].get<std::string>();
+  std::string compiler = compile["compiler"].is_null() ? "none" : compile["compiler"].get<std::string>();
   if (!compile.contains("kernels")) return compiler;
   return fmt::format(
       "{} groups as {} kernels; compiler {}: {} compiled in {:.0f} ms, {} from the cache, not compiled {}",

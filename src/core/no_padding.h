@@ -71,6 +71,7 @@ consteval bool all_bytes_used();
 
 template <typename Whole, typename... Fields>
 consteval bool fill(List<Fields...>) {
+  // A field may be a pointer. NOLINTNEXTLINE(bugprone-sizeof-expression)
   return (sizeof(Fields) + ... + 0) == sizeof(Whole) && (all_bytes_used<Fields>() && ...);
 }
 

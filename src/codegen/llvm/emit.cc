@@ -305,7 +305,7 @@ class Emitter {
       return [this, &section, chunks](llvm::Value* column, std::vector<llvm::Value*> so_far) {
         std::vector<Chunk> at;
         for (int c = 0; c < chunks; ++c)
-          at.push_back({ir_.CreateAdd(column, ir_.getInt64(static_cast<uint64_t>(c * kLanes))), kLanes});
+          at.push_back({ir_.CreateAdd(column, number(int64_t{c} * kLanes)), kLanes});
         return run_chunks(section, at, std::move(so_far));
       };
     };
