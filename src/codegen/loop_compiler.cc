@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <iterator>
 #include <optional>
 #include <utility>
@@ -185,7 +186,7 @@ void LoopCompiler::work() {
   std::string name, error;
   try {
     name = process_.name();
-  } catch (const Error& failure) {
+  } catch (const std::exception& failure) {
     error = failure.what();
   }
   std::unique_lock lock(mutex_);
@@ -218,6 +219,8 @@ void LoopCompiler::make(LoopKernel& kernel) {
     report_.ms += std::chrono::duration<double, std::milli>(compiled.took).count();
   } catch (const CompileError& error) {
     give_up(kernel, code_of(error.failure), error.what());
+  } catch (const std::exception& error) {  // no memory, say: the thread goes on
+    give_up(kernel, "failed", error.what());
   }
 }
 
