@@ -108,8 +108,8 @@ void infer_expression(const ops::OpCall& call, ops::OutputSpecs& outputs) {
     const Tensor& input = call.input(i);
     const bool rows = input.shape == first.shape && input.dtype == first.dtype && columns > 0 &&
                       (first.dtype == DType::f32 || first.dtype == DType::bf16);
-    const bool per_column =
-        i > 0 && ops::is_per_column(input) && input.shape[0].constant == columns && input.dtype == DType::f32;
+    const bool per_column = i > 0 && ops::is_per_column(input.shape) && input.shape[0].constant == columns &&
+                            input.dtype == DType::f32;
     if (input.packing.is_packed() || (!rows && !per_column))
       throw Error("[{}] {} is {} {}; expected {}", call.schema.name, kNames[static_cast<size_t>(i)],
                   name_of(input.dtype), to_string(input.shape),

@@ -1,7 +1,6 @@
 #include "codegen/group_program.h"
 
 #include <algorithm>
-#include <array>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -28,13 +27,9 @@ Rows rows_of(const graph::Graph& graph, const graph::Node& node) {
     rows.shape = call.input(0).shape;
     rows.any_columns = node.schema->kind == ops::OpKind::elementwise;
     for (int i = 0; i < call.input_count; ++i)
-      rows.any_columns = rows.any_columns && !(call.has(i) && ops::is_per_column(call.input(i)));
+      rows.any_columns = rows.any_columns && !(call.has(i) && ops::is_per_column(call.input(i).shape));
   });
   return rows;
-}
-
-bool is_per_column(const graph::Value& value) {
-  return value.shape.rank() == 1 && value.shape[0].is_constant();
 }
 
 std::string name_of_group(const graph::Graph& graph, const graph::FusionGroup& group) {
@@ -49,10 +44,6 @@ std::string name_of_group(const graph::Graph& graph, const graph::FusionGroup& g
   name.resize(std::min(name.size() - (name.ends_with('.') ? 1 : 0), kMostCharacters));
   return name;
 }
-
-}  // namespace
-
-namespace {
 
 // Columns of the group's rows, or why there are none.
 struct GroupRows {
@@ -100,8 +91,9 @@ loop::Program program_of(const graph::Graph& graph, const graph::FusionGroup& gr
   std::unordered_map<graph::ValueId, loop::Value> values;
   for (size_t i = 0; i < group.inputs.size(); ++i) {
     const graph::Value& value = graph.value(group.inputs[i]);
-    values[group.inputs[i]] = builder.read("in" + std::to_string(i), value.dtype,
-                                           is_per_column(value) ? loop::Place::column : loop::Place::row);
+    values[group.inputs[i]] =
+        builder.read("in" + std::to_string(i), value.dtype,
+                     ops::is_per_column(value.shape) ? loop::Place::column : loop::Place::row);
   }
   for (const graph::NodeId id : group.nodes) {
     const graph::Node& node = graph.node(id);

@@ -15,21 +15,21 @@ bool is_number(const Tensor& tensor) {
 
 }  // namespace
 
-bool is_per_column(const Tensor& tensor) {
-  return tensor.shape.rank() == 1 && tensor.shape[0].is_constant();
+bool is_per_column(const Shape& shape) {
+  return shape.rank() == 1 && shape[0].is_constant();
 }
 
 int64_t body_columns(const OpCall& call) {
   if (call.schema.body == nullptr || call.input_count == 0 || !call.has(0)) return 0;
   const Tensor& first = call.input(0);
-  if (is_per_column(first)) return 0;
+  if (is_per_column(first.shape)) return 0;
   int64_t columns = first.shape.row_elements();
   bool per_column = false;
   for (int i = 0; i < call.input_count; ++i) {
     if (!call.has(i)) continue;
     const Tensor& input = call.input(i);
     if (!is_number(input)) return 0;
-    if (!is_per_column(input)) {
+    if (!is_per_column(input.shape)) {
       if (input.shape != first.shape) return 0;
       continue;
     }
@@ -57,8 +57,9 @@ loop::Program program_of(const OpCall& call) {
   for (int i = 0; i < call.input_count; ++i) {
     if (!call.has(i)) continue;
     const Tensor& input = call.input(i);
-    inputs[static_cast<size_t>(i)] = builder.read(
-        "in" + std::to_string(i), input.dtype, is_per_column(input) ? loop::Place::column : loop::Place::row);
+    inputs[static_cast<size_t>(i)] =
+        builder.read("in" + std::to_string(i), input.dtype,
+                     is_per_column(input.shape) ? loop::Place::column : loop::Place::row);
   }
   OutputSpecs specs;
   call.schema.infer(call, specs);

@@ -9,8 +9,8 @@
 
 namespace reprise::ops {
 
-// Whether the tensor has a number for each column, the same in every row: one dimension, known.
-bool is_per_column(const Tensor& tensor);
+// Whether an input of that shape has a number for each column, the same in every row: one dimension, known.
+bool is_per_column(const Shape& shape);
 
 // Columns of the rows that the body of the call goes over: the elements of its per-column inputs, where it has
 // any (a norm of each head has head_dim columns), else those of a row. 0: the op has no body, or its inputs

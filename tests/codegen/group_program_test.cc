@@ -4,33 +4,24 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "device/cpu/isa_select.h"
 #include "graph/text.h"
 #include "loop/text.h"
 #include "tests/codegen/random_group.h"
 #include "tests/loop/run_program.h"
+#include "tests/loop/seeds.h"
 
 namespace reprise::codegen {
 namespace {
 
 constexpr int kParts = 4;
-uint64_t seeds_of_a_part() {
-#ifdef REPRISE_SANITIZED
-  constexpr uint64_t kUsual = 400;
-#else
-  constexpr uint64_t kUsual = 6000;
-#endif
-  const char* const all = std::getenv("REPRISE_LOOP_SEEDS");
-  return (all == nullptr ? kUsual : std::strtoull(all, nullptr, 10)) / kParts;
-}
+constexpr uint64_t kUsual = 6000;
 
 class GroupProgram : public testing::TestWithParam<int> {};
 
 TEST_P(GroupProgram, RandomGroupsHaveTheBitsOfTheirOpsOneByOne) {
   loop::Scratch scratch;
-  const uint64_t count = seeds_of_a_part();
+  const uint64_t count = loop::seeds_of_a_part(kUsual, kParts);
   for (uint64_t seed = static_cast<uint64_t>(GetParam()) * count, end = seed + count; seed < end; ++seed) {
     loop::Choices choices(seed);
     const RandomGroup group = random_group(choices);

@@ -3,34 +3,26 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
 
 #include "device/cpu/isa_select.h"
 #include "loop/text.h"
 #include "tests/loop/plain_evaluation.h"
 #include "tests/loop/random_program.h"
 #include "tests/loop/run_program.h"
+#include "tests/loop/seeds.h"
 
 namespace reprise::loop {
 namespace {
 
 class Interpreter : public testing::TestWithParam<int> {};
 
-// REPRISE_LOOP_SEEDS: how many in all, where more than usual are wanted.
+// Parts of the tests and, in all, random programs of each (tests/loop/seeds.h).
 constexpr int kParts = 4;
-uint64_t seeds_of_a_part() {
-#ifdef REPRISE_SANITIZED
-  constexpr uint64_t kUsual = 1200;
-#else
-  constexpr uint64_t kUsual = 12000;
-#endif
-  const char* const all = std::getenv("REPRISE_LOOP_SEEDS");
-  return (all == nullptr ? kUsual : std::strtoull(all, nullptr, 10)) / kParts;
-}
+constexpr uint64_t kUsual = 12000;
 
 TEST_P(Interpreter, RandomProgramsAreWhatTheirDefinitionSays) {
   Scratch scratch;
-  const uint64_t count = seeds_of_a_part();
+  const uint64_t count = seeds_of_a_part(kUsual, kParts);
   for (uint64_t seed = static_cast<uint64_t>(GetParam()) * count, end = seed + count; seed < end; ++seed) {
     Choices choices(seed);
     kernels::cpu::LoopCode code;

@@ -26,7 +26,7 @@ BodyKey key_of(const OpCall& call) {
   BodyKey key{
       .schema = &call.schema, .columns = body_columns(call), .dtype = call.input(0).dtype, .per_column = 0};
   for (int i = 0; i < call.input_count; ++i)
-    if (call.has(i) && is_per_column(call.input(i))) key.per_column |= 1u << i;
+    if (call.has(i) && is_per_column(call.input(i).shape)) key.per_column |= 1u << i;
   return key;
 }
 

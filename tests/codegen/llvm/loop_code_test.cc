@@ -2,7 +2,6 @@
 // numbers, whole and cut, with shared storage, and nothing written where it should not be.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -18,6 +17,7 @@
 #include "tests/codegen/random_group.h"
 #include "tests/loop/random_program.h"
 #include "tests/loop/run_program.h"
+#include "tests/loop/seeds.h"
 
 namespace reprise::codegen {
 namespace {
@@ -84,24 +84,16 @@ TEST(LoopCodeFaults, EachIsFound) {
     }
 }
 
-// REPRISE_LOOP_SEEDS: how many in all, where more than usual are wanted.
+// Parts of the tests and, in all, random programs of each (tests/loop/seeds.h).
 constexpr int kParts = 8;
-uint64_t seeds_of_a_part() {
-#ifdef REPRISE_SANITIZED
-  constexpr uint64_t kUsual = 320;
-#else
-  constexpr uint64_t kUsual = 3200;
-#endif
-  const char* const all = std::getenv("REPRISE_LOOP_SEEDS");
-  return (all == nullptr ? kUsual : std::strtoull(all, nullptr, 10)) / kParts;
-}
+constexpr uint64_t kUsual = 3200;
 
 class LoopCode : public testing::TestWithParam<int> {};
 
 TEST_P(LoopCode, RandomProgramsHaveTheInterpretersBits) {
   if (levels().empty()) GTEST_SKIP() << "no level that code is made for";
   loop::Scratch scratch;
-  const uint64_t count = seeds_of_a_part();
+  const uint64_t count = loop::seeds_of_a_part(kUsual, kParts);
   for (uint64_t seed = static_cast<uint64_t>(GetParam()) * count, end = seed + count; seed < end; ++seed)
     ASSERT_EQ(difference_of(seed, scratch), "");
 }
@@ -130,7 +122,7 @@ std::string difference_of_group(uint64_t seed, loop::Scratch& scratch) {
 TEST_P(LoopCode, RandomGroupsHaveTheBitsOfTheirOpsOneByOne) {
   if (levels().empty()) GTEST_SKIP() << "no level that code is made for";
   loop::Scratch scratch;
-  const uint64_t count = seeds_of_a_part() / 2;
+  const uint64_t count = loop::seeds_of_a_part(kUsual, kParts) / 2;
   for (uint64_t seed = static_cast<uint64_t>(GetParam()) * count, end = seed + count; seed < end; ++seed)
     ASSERT_EQ(difference_of_group(seed, scratch), "");
 }
