@@ -232,7 +232,7 @@ void CompilerProcess::limit_child() const {
   // The rest is politeness: where the system refuses, go on.
   const sched_param batch{};
   sched_setscheduler(child_, SCHED_BATCH, &batch);
-  setpriority(PRIO_PROCESS, static_cast<id_t>(child_), 19);
+  setpriority(PRIO_PROCESS, static_cast<id_t>(child_), 5);
 }
 
 void CompilerProcess::greet() {

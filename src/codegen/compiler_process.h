@@ -2,7 +2,7 @@
 // compiled. The engine never maps LLVM, and a compiler that crashes, hangs or takes all memory costs one
 // kernel.
 //
-// The child runs at the lowest priority (nice 19, SCHED_BATCH), in a process group of its own (Ctrl-C is the
+// The child runs at the low priority (nice 5: at 19 a busy machine never let it start, SCHED_BATCH), in a process group of its own (Ctrl-C is the
 // engine's business), with a bound on its memory and without core dumps. It inherits standard error and no
 // other file. It ends when the engine's end of the socket closes, also when the engine is killed.
 #pragma once
@@ -58,7 +58,7 @@ class CompilerProcess {
     // there, or where this build installs it; the first that exists.
     std::string program;
     size_t memory_bytes = size_t{2} << 30;  // of addresses (RLIMIT_AS); not in builds with a sanitizer
-    std::chrono::milliseconds start_deadline{10'000};  // a cold disk reads 120 MB of LLVM
+    std::chrono::milliseconds start_deadline{60'000};  // a cold disk reads 120 MB of LLVM
     int most_failed_starts = 3;                        // in a row, then none is tried any more
   };
   static constexpr std::chrono::milliseconds kDeadline{2'000};

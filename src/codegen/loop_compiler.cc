@@ -59,7 +59,7 @@ std::string key_of(const loop::Program& program, std::string_view text, Isa leve
 constexpr std::chrono::milliseconds kStartPatience{40};
 
 void lower_priority() {
-  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), 19);  // of this thread alone, on Linux
+  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), 5);  // of this thread alone, on Linux
 }
 
 std::unique_ptr<LoopKernel> make_kernel(const graph::Graph& graph, const graph::FusionGroup& group,

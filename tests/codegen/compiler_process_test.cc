@@ -202,7 +202,7 @@ TEST_F(Process, TheChildIsPoliteAndInheritsNothing) {
   const auto pipe = signal(SIGPIPE, SIG_IGN);
   CompilerProcess compiler(fake());
   EXPECT_EQ(ask(compiler, "limits"),
-            "nice 19 batch 1 memory 2147483648 core 0 leader 1 blocked 0 ignored 0 files 3");
+            "nice 5 batch 1 memory 2147483648 core 0 leader 1 blocked 0 ignored 0 files 3");
   signal(SIGPIPE, pipe);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   close(inherited);
