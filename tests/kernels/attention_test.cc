@@ -96,6 +96,12 @@ TEST_P(AttentionInvariance, BitsDependOnTheSequenceAlone) {
         mixed.push_back({{1, 60 + t, 1}, {0, 150 + t, 1}, {3, 13 * t, 13}, {-1, 0, t % 3}});
       mixed.push_back({{0, 160, 39}, {2, 0, 3}});
       expect_alone(mixed, 1, "mixed");
+      // As many tokens as sequences: kv heads of a token go together, as far as a cut lets them.
+      std::vector<Step> decode = {{{0, 0, 150}, {1, 0, 60}, {3, 0, 100}}};
+      for (int64_t t = 0; t < 10; ++t)
+        decode.push_back({{1, 60 + t, 1}, {0, 150 + t, 1}, {3, 100 + t, 1}, {-1, 0, 1}});
+      decode.push_back({{0, 160, 39}, {3, 110, 20}, {2, 0, 3}});
+      for (uint32_t cut : {0u, 2u}) expect_alone(decode, cut, "decode");
       for (int64_t block_size : {16, 48, 128}) {
         shape.block_size = block_size;
         expect_alone(chunks(0, 199, 199), 0, "block size, prefill");
@@ -109,6 +115,8 @@ TEST_P(AttentionInvariance, BitsDependOnTheSequenceAlone) {
 INSTANTIATE_TEST_SUITE_P(
     Shapes, AttentionInvariance,
     ::testing::Values(AttentionShape{.heads = 6, .kv_heads = 2, .head_dim = 16},
+                      AttentionShape{.heads = 4, .kv_heads = 4, .head_dim = 8},
+                      AttentionShape{.heads = 4, .kv_heads = 2, .head_dim = 24, .window = 75},
                       AttentionShape{.heads = 2, .kv_heads = 1, .head_dim = 41},
                       AttentionShape{.heads = 7, .kv_heads = 1, .head_dim = 16, .window = 37},
                       AttentionShape{

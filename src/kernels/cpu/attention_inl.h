@@ -6,6 +6,8 @@
 
 namespace reprise::kernels::cpu::REPRISE_VEC_NAMESPACE {
 
+inline constexpr int64_t kOnePartition = int64_t{1} << 40;
+
 // Keys [first, last) that a token sees.
 struct KeyRange {
   int64_t first, last;
@@ -24,23 +26,25 @@ REPRISE_VEC_INLINE void zero_heads(E* out, int64_t count) {
   for (int64_t i = 0; i < count; ++i) out[i] = 0;
 }
 
-// Announces the pair kv_head * T + token; -1: there is none.
+// A token and a kv head of it; the work items are numbers of pairs.
+struct Pair {
+  int64_t token, kv_head;
+};
+
+// The pair that comes next.
 template <typename E>
-REPRISE_VEC_INLINE void announce(const KernelContext& context, AttentionRows<E>& rows, int64_t pair) {
-  if (pair < 0) return;
+REPRISE_VEC_INLINE void announce(const KernelContext& context, AttentionRows<E>& rows, Pair pair) {
   const auto& s = context.get_scalars<AttentionScalars>();
-  const int64_t token = pair % context.sizes.tokens;
-  const int32_t seq = context.buffer<int32_t>(4)[token];
+  const int32_t seq = context.buffer<int32_t>(4)[pair.token];
   if (seq < 0) return;
-  const KeyRange keys = visible_keys(s, context.buffer<int32_t>(5)[token]);
-  rows.announce(context.buffer<int32_t>(3) + seq * s.max_blocks, pair / context.sizes.tokens, keys.first,
-                keys.last);
+  const KeyRange keys = visible_keys(s, context.buffer<int32_t>(5)[pair.token]);
+  rows.announce(context.buffer<int32_t>(3) + seq * s.max_blocks, pair.kv_head, keys.first, keys.last);
 }
 
-// Tokens [token, token + count) of one sequence, all partitions. The pair `after` comes next.
+// Tokens [token, token + count) of one sequence, all partitions. The pair `after` comes next, if there is one.
 template <typename E>
 void attend_tokens(const KernelContext& context, AttentionRows<E>& rows, int64_t kv_head, int64_t token,
-                   int64_t count, int64_t after) {
+                   int64_t count, const Pair* after) {
   const auto& s = context.get_scalars<AttentionScalars>();
   const int32_t seq = context.buffer<int32_t>(4)[token];
   const int32_t* positions = context.buffer<int32_t>(5);
@@ -50,7 +54,7 @@ void attend_tokens(const KernelContext& context, AttentionRows<E>& rows, int64_t
     for (int64_t t = token; t < token + count; ++t) zero_heads(out + t * s.out_stride, group * s.head_dim);
     return;
   }
-  const int64_t partition_size = s.partitions > 1 ? s.partition_size : int64_t{1} << 40;
+  const int64_t partition_size = s.partitions > 1 ? s.partition_size : kOnePartition;
   for (int64_t h0 = 0; h0 < group; h0 += kMaxRows) {  // more heads than rows: then count is 1
     const int64_t heads = group - h0 < kMaxRows ? group - h0 : kMaxRows;
     rows.start(context.buffer<int32_t>(3) + seq * s.max_blocks, kv_head);
@@ -59,12 +63,30 @@ void attend_tokens(const KernelContext& context, AttentionRows<E>& rows, int64_t
       const E* q = context.buffer<E>(0) + t * s.q_stride + (kv_head * group + h0) * s.head_dim;
       for (int64_t h = 0; h < heads; ++h) rows.add_row(q + h * s.head_dim, keys.first, keys.last);
     }
-    if (h0 + heads == group) announce(context, rows, after);
+    if (h0 + heads == group && after != nullptr) announce(context, rows, *after);
     rows.run_all(partition_size);
     int r = 0;
     for (int64_t t = token; t < token + count; ++t)
       for (int64_t h = h0; h < h0 + heads; ++h) rows.finish(r++, out + t * s.out_stride + h * s.head_dim);
   }
+}
+
+// `sets` kv heads of one token, all partitions.
+template <typename E>
+void attend_heads(const KernelContext& context, AttentionRows<E>& rows, Pair first, int sets,
+                  const Pair* after) {
+  const auto& s = context.get_scalars<AttentionScalars>();
+  const int32_t seq = context.buffer<int32_t>(4)[first.token];
+  const int64_t group = s.heads / s.kv_heads, heads = sets * group, head = first.kv_head * group;
+  E* out = context.buffer<E>(6) + first.token * s.out_stride + head * s.head_dim;
+  if (seq < 0) return zero_heads(out, heads * s.head_dim);
+  const KeyRange keys = visible_keys(s, context.buffer<int32_t>(5)[first.token]);
+  const E* q = context.buffer<E>(0) + first.token * s.q_stride + head * s.head_dim;
+  rows.start(context.buffer<int32_t>(3) + seq * s.max_blocks, first.kv_head, sets);
+  for (int64_t h = 0; h < heads; ++h) rows.add_row(q + h * s.head_dim, keys.first, keys.last);
+  if (after != nullptr) announce(context, rows, *after);
+  rows.run_all(s.partitions > 1 ? s.partition_size : kOnePartition);
+  for (int64_t h = 0; h < heads; ++h) rows.finish(static_cast<int>(h), out + h * s.head_dim);
 }
 
 // One partition of one token, into the workspace.
@@ -95,7 +117,44 @@ void attend_partition(const KernelContext& context, AttentionRows<E>& rows, int6
   }
 }
 
-// Item: (kv_head * T + token) * parts + partition.
+// The pairs [begin, end), numbered token * kv_heads + kv_head: kv heads of a token go together, tokens don't. For
+// steps with as many tokens as sequences (decode).
+template <typename E>
+void attend_by_token(const KernelContext& context, AttentionRows<E>& rows, int64_t begin, int64_t end,
+                     int most_sets) {
+  const int64_t kv_heads = context.get_scalars<AttentionScalars>().kv_heads;
+  for (int64_t number = begin; number < end;) {
+    const Pair pair = {number / kv_heads, number % kv_heads};
+    int sets = 1;
+    while (sets < most_sets && pair.kv_head + sets < kv_heads && number + sets < end) ++sets;
+    number += sets;
+    const Pair after = {number / kv_heads, number % kv_heads};
+    attend_heads(context, rows, pair, sets, number < end ? &after : nullptr);
+  }
+}
+
+// The pairs [begin, end), numbered kv_head * T + token: neighbours of one sequence go together.
+template <typename E>
+void attend_by_head(const KernelContext& context, AttentionRows<E>& rows, int64_t begin, int64_t end) {
+  const auto& s = context.get_scalars<AttentionScalars>();
+  const int64_t tokens = context.sizes.tokens;
+  const int32_t* seqs = context.buffer<int32_t>(4);
+  const int64_t group = s.heads / s.kv_heads;
+  const int64_t most = group < kMaxRows ? kMaxRows / group : 1;
+  for (int64_t number = begin; number < end;) {
+    const int64_t token = number % tokens;
+    int64_t count = 1;
+    while (count < most && number + count < end && token + count < tokens &&
+           seqs[token + count] == seqs[token])
+      ++count;
+    const int64_t kv_head = number / tokens;
+    number += count;
+    const Pair after = {number % tokens, number / tokens};
+    attend_tokens(context, rows, kv_head, token, count, number < end ? &after : nullptr);
+  }
+}
+
+// Item: number of the pair * parts + partition.
 template <typename E>
 void paged_attention(const KernelContext& context, int64_t begin, int64_t end) {
   const auto& s = context.get_scalars<AttentionScalars>();
@@ -108,22 +167,15 @@ void paged_attention(const KernelContext& context, int64_t begin, int64_t end) {
     }
     return;
   }
-  // The item of a token's first partition stands for all of them.
-  const int32_t* seqs = context.buffer<int32_t>(4);
-  const int64_t group = s.heads / s.kv_heads;
-  const int64_t most = group < kMaxRows ? kMaxRows / group : 1;
+  // The item of a pair's first partition stands for all of them.
   const int64_t parts = attention_parts(s);
-  const int64_t stop = (end + parts - 1) / parts;
-  for (int64_t pair = (begin + parts - 1) / parts; pair < stop;) {
-    const int64_t token = pair % tokens;
-    int64_t count = 1;
-    while (count < most && pair + count < stop && token + count < tokens &&
-           seqs[token + count] == seqs[token])
-      ++count;
-    const int64_t after = pair + count;
-    attend_tokens(context, rows, pair / tokens, token, count, after < stop ? after : -1);
-    pair = after;
-  }
+  begin = (begin + parts - 1) / parts;
+  end = (end + parts - 1) / parts;
+  const int most_sets = rows.most_sets();
+  if (most_sets > 1 && tokens == context.sizes.seqs)
+    attend_by_token(context, rows, begin, end, most_sets);
+  else
+    attend_by_head(context, rows, begin, end);
 }
 
 template <typename E>

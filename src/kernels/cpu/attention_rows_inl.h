@@ -1,6 +1,7 @@
 // Attention of a few rows (tokens of one sequence times the heads that share a kv head) over the keys of that
 // head: what a work item of attention.h does. Rows share each load of K and V; each has its own range of keys
-// and its own softmax.
+// and its own softmax. Where heads are small, several kv heads of one token (sets of rows, which all see the same
+// keys) go together.
 #pragma once
 
 #include "kernels/cpu/attention_scratch_inl.h"
@@ -20,14 +21,21 @@ class AttentionRows {
         head_words_((scalars.head_dim + kPerWord - 1) / kPerWord),
         stride_(columns_ * kLanes) {}
 
-  // Starts on a set of rows of one sequence and kv head.
-  void start(const int32_t* block_table, int64_t kv_head) {
+  // kv heads of a token that are best taken together.
+  int most_sets() const {
+    const int64_t group = s_.heads / s_.kv_heads;
+    return group > kMostSetRows ? 1 : panel_sets(static_cast<int>(group), columns_);
+  }
+
+  // Starts on the rows of one sequence and of `sets` kv heads; more than one only for the rows of one token.
+  void start(const int32_t* block_table, int64_t kv_head, int sets = 1) {
     table_ = block_table;
     kv_head_ = kv_head;
+    sets_ = sets;
     rows_ = 0;
     upcoming_.table = nullptr;
   }
-  // The set after this one, whose first tile is fetched into the CPU's cache during the last of this one.
+  // What comes after these rows: its first tile is fetched into the CPU's cache during their last.
   void announce(const int32_t* block_table, int64_t kv_head, int64_t first_key, int64_t last_key) {
     upcoming_ = {block_table, kv_head, first_key / kAttentionTile * kAttentionTile, last_key};
   }
@@ -46,7 +54,7 @@ class AttentionRows {
 
   // Leaves largest, lanes and sum of the keys [first, last) of each row that has any.
   void run_partition(int64_t first, int64_t last) {
-    groups_ = (rows_ + kGroupRows - 1) / kGroupRows;
+    groups_ = sets_ > 1 ? 1 : (rows_ + kGroupRows - 1) / kGroupRows;
     int64_t start = last, stop = first;
     for (int r = 0; r < rows_; ++r) {
       scratch_.largest[r] = -__builtin_inff();
@@ -113,7 +121,8 @@ class AttentionRows {
   static constexpr Words kWords = kCacheWords<E>;
   static constexpr int kPerWord = static_cast<int>(kWordElements<E>);
 
-  bool staged() const { return kWords == Words::halves && rows_ >= kStagedRows; }
+  bool staged() const { return kWords == Words::halves && rows_ >= kStagedRows * sets_; }
+  int64_t set_words() const { return head_words_ * s_.block_size; }  // of K and V, from kv head to kv head
   static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
   static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
@@ -136,7 +145,7 @@ class AttentionRows {
         continue;
       }
       const int64_t block = tile.table[key / s_.block_size], offset = key % s_.block_size;
-      const int64_t head = (block * s_.kv_heads + tile.kv_head) * head_words_ * s_.block_size;
+      const int64_t head = (block * s_.kv_heads + tile.kv_head) * set_words();
       places.k[c] = k_cache_ + head + offset;
       places.v[c] = v_cache_ + head + offset / kPerWord * s_.head_dim;
     }
@@ -212,18 +221,20 @@ class AttentionRows {
                             .b = keys + first,
                             .ahead = kAhead ? ahead + first : nullptr,
                             .b_stride = stride,
+                            .b_set = set_words(),
                             .count = count,
                             .out = scratch_.p + group.begin * kAttentionTile + first * kLanes,
                             .out_stride = kAttentionTile};
-    panel<kTake, false, kAhead>(call, group.end - group.begin, last - first);
+    panel<kTake, false, kAhead>(call, sets_, (group.end - group.begin) / sets_, last - first);
   }
 
   // The first lines of a chunk of the next tile's V, if there is such a chunk: otherwise memory
   // would be idle during softmax, which slows decode.
-  void fetch_values(int chunk) const {
+  void fetch_values(int set, int chunk) const {
     if (chunk >= kTileChunks) return;
+    const float* v = next_.v[chunk] + set * set_words();
 #pragma GCC unroll 16
-    for (int line = 0; line < 16; ++line) __builtin_prefetch(next_.v[chunk] + line * kLanes, 0, 2);
+    for (int line = 0; line < 16; ++line) __builtin_prefetch(v + line * kLanes, 0, 2);
   }
 
   // Scores of row r in the tile to p = exp(score - largest so far); its sums are scaled to the new largest.
@@ -240,7 +251,8 @@ class AttentionRows {
         score[c] = select(lanes_between(from - start, to - start), score[c], set1(-__builtin_inff()));
       top = max(top, score[c]);
     }
-    fetch_values(2 * r);
+    const int set_rows = rows_ / sets_, set = r / set_rows, chunk = 2 * (r % set_rows);
+    fetch_values(set, chunk);
     const float before = scratch_.largest[r];
     const float tile_top = reduce_max(top);
     const float now = tile_top > before ? tile_top : before;
@@ -252,7 +264,7 @@ class AttentionRows {
       for (int64_t d = 0; d < stride_; d += kLanes) store(sum + d, load(sum + d) * shrink);
       scratch_.largest[r] = now;
     }
-    fetch_values(2 * r + 1);
+    fetch_values(set, chunk + 1);
     for (int c = first; c < last; ++c) {
       Vec weight = exp_nonpositive(score[c] - set1(now));
       if constexpr (kCacheWords<E> == Words::pairs) {
@@ -327,21 +339,24 @@ class AttentionRows {
     const float* v = value_at(here_, key);
     const float* values[kMaxColumns];
     for (int c = 0; c < columns_; ++c) {
-      float* to = scratch_.panel + c * kLanes;
-      store(to, part<Words::halves>(load_upto(v + c * kLanes, s_.head_dim - c * kLanes), key % 2));
-      values[c] = to;
+      values[c] = scratch_.panel + c * kLanes;
+      for (int set = 0; set < sets_; ++set)
+        store(scratch_.panel + set * stride_ + c * kLanes,
+              part<Words::halves>(load_upto(v + set * set_words() + c * kLanes, s_.head_dim - c * kLanes),
+                                  key % 2));
     }
-    float p[kGroupRows] = {};  // gcc 13 can't see that at least one row is there
+    float p[kMaxRows] = {};  // gcc 13 can't see that at least one row is there
     for (int r = 0; r < rows; ++r) p[r] = weight_of(row + r, key);
     panel<Words::floats, true, false>({.a = p,
                                        .a_stride = 1,
                                        .b = values,
                                        .ahead = nullptr,
                                        .b_stride = 0,
+                                       .b_set = stride_,
                                        .count = 1,
                                        .out = scratch_.sum + row * stride_,
                                        .out_stride = stride_},
-                                      rows, columns_);
+                                      sets_, rows / sets_, columns_);
   }
   float weight_of(int row, int key) const {
     const float* p = scratch_.p + row * kAttentionTile;
@@ -362,6 +377,7 @@ class AttentionRows {
                       .b = values,
                       .ahead = ahead,
                       .b_stride = kAhead ? s_.head_dim : kLanes,
+                      .b_set = set_words(),
                       .count = 0,
                       .out = scratch_.sum + row * stride_ + column * kLanes,
                       .out_stride = stride_};
@@ -384,13 +400,13 @@ class AttentionRows {
       call.a = scratch_.p + row * kAttentionTile + (kTake == Words::pairs ? from / n : from);
       call.count = (stop - from) / n;
       const int whole = kAhead ? static_cast<int>(smaller(columns, s_.head_dim / kLanes - column)) : columns;
-      if (whole > 0) panel<kTake, true, kAhead>(call, rows, whole);
+      if (whole > 0) panel<kTake, true, kAhead>(call, sets_, rows / sets_, whole);
       if (whole < columns) {  // the head's last elements, where they are no 16: what lies beyond isn't read
         PanelCall rest = call;
         rest.b += whole;
         rest.out += whole * kLanes;
         rest.lanes = s_.head_dim % kLanes;
-        panel_rest<kTake>(rest, rows);
+        panel_rest<kTake>(rest, sets_, rows / sets_);
       }
       from = stop;
     }
@@ -405,7 +421,7 @@ class AttentionRows {
   int64_t stride_;      // floats of a row in scratch: head_dim rounded up to 16
   const int32_t* table_ = nullptr;
   int64_t kv_head_ = 0;
-  int rows_ = 0, groups_ = 0;
+  int rows_ = 0, groups_ = 0, sets_ = 1;
   const float* merged_ = nullptr;
   Places here_, next_;  // of this tile and the one after
   Tile upcoming_ = {};

@@ -70,26 +70,29 @@ REPRISE_VEC_INLINE void rotate_runs(const E* a, const E* b, const float* cos, co
   }
 }
 
-// x and y: one head, y may be x. cos and sin: the token's rows. pairs: scratch of rot_dim elements.
+// One head whose pairs lie side by side; y may be x.
+template <typename E, bool kRound>
+REPRISE_VEC_INLINE void rotate_pairs(const E* x, const float* cos, const float* sin, E* y, int64_t half) {
+  using Product = std::conditional_t<kRound, E, float>;
+  for (int64_t i = 0; i < half; i += kLanes / 2) {
+    const int64_t left = half - i;
+    const Vec pairs = load_upto(x + 2 * i, 2 * left);
+    const Vec c = double_lanes(load_upto(cos + i, left)), s = double_lanes(load_upto(sin + i, left));
+    store_upto(y + 2 * i,
+               round_to<Product>(pairs * c) + round_to<Product>(negate_even(swap_pairs(pairs)) * s),
+               2 * left);
+  }
+}
+
+// x and y: one head, y may be x. cos and sin: the token's rows.
 template <typename E, bool kRound>
 REPRISE_VEC_INLINE void rotate_head(const E* x, const float* cos, const float* sin, E* y, int64_t head_dim,
-                                    int64_t rot_dim, bool interleaved, E* pairs) {
+                                    int64_t rot_dim, bool interleaved) {
   const int64_t half = rot_dim / 2;
-  if (interleaved) {
-    E* even = pairs;
-    E* odd = pairs + half;
-    for (int64_t i = 0; i < half; ++i) {
-      even[i] = x[2 * i];
-      odd[i] = x[2 * i + 1];
-    }
-    rotate_runs<E, kRound>(even, odd, cos, sin, even, odd, half);
-    for (int64_t i = 0; i < half; ++i) {
-      y[2 * i] = even[i];
-      y[2 * i + 1] = odd[i];
-    }
-  } else {
+  if (interleaved)
+    rotate_pairs<E, kRound>(x, cos, sin, y, half);
+  else
     rotate_runs<E, kRound>(x, x + half, cos, sin, y, y + half, half);
-  }
   if (x != y && rot_dim < head_dim)
     std::memcpy(y + rot_dim, x + rot_dim, static_cast<size_t>(head_dim - rot_dim) * sizeof(E));
 }
@@ -103,8 +106,7 @@ REPRISE_VEC_INLINE void rotate_heads(const KernelContext& context, int64_t begin
     rotate_head<E, kRound>(context.buffer<E>(0) + token * scalars.x_stride + head * scalars.head_dim,
                            context.buffer<float>(1) + token * half, context.buffer<float>(2) + token * half,
                            context.buffer<E>(3) + token * scalars.y_stride + head * scalars.head_dim,
-                           scalars.head_dim, scalars.rot_dim, scalars.interleaved,
-                           reinterpret_cast<E*>(context.scratch));
+                           scalars.head_dim, scalars.rot_dim, scalars.interleaved);
   }
 }
 

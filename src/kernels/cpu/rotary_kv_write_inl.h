@@ -16,7 +16,6 @@ REPRISE_VEC_INLINE void rotate_and_write(const KernelContext& context, int64_t b
   const int32_t* slots = context.buffer<int32_t>(8);
   const int64_t tokens = context.sizes.tokens, dim = scalars.head_dim, half = scalars.rot_dim / 2;
   E* key = reinterpret_cast<E*>(context.scratch);  // [dim], the rotated head of k
-  E* pairs = key + dim;                            // scratch of rotate_head
   const NormScalars norm_scalars{.dim = dim, .eps = scalars.eps};
   const auto rotate = [&](const E* x, const float* norm, int64_t token, E* y) {
     if (norm != nullptr) {
@@ -25,7 +24,7 @@ REPRISE_VEC_INLINE void rotate_and_write(const KernelContext& context, int64_t b
     }
     const int64_t row = (positions == nullptr ? token : positions[token]) * half;
     rotate_head<E, kRound>(x, context.buffer<float>(5) + row, context.buffer<float>(6) + row, y, dim,
-                           scalars.rot_dim, scalars.interleaved, pairs);
+                           scalars.rot_dim, scalars.interleaved);
   };
   for (int64_t item = begin; item < end; ++item) {
     if (item < tokens * scalars.heads) {

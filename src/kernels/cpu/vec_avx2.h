@@ -153,6 +153,19 @@ REPRISE_VEC_INLINE float reduce_max(Vec a) {
   const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
+// Lanes 2i and 2i + 1 exchanged.
+REPRISE_VEC_INLINE Vec swap_pairs(Vec a) {
+  return {_mm256_permute_ps(a.low, 0xb1), _mm256_permute_ps(a.high, 0xb1)};
+}
+REPRISE_VEC_INLINE Vec negate_even(Vec a) {
+  const __m256 sign = _mm256_castsi256_ps(_mm256_set1_epi64x(int64_t{0x80000000}));
+  return {_mm256_xor_ps(a.low, sign), _mm256_xor_ps(a.high, sign)};
+}
+// Lane i of the first eight to the lanes 2i and 2i + 1.
+REPRISE_VEC_INLINE Vec double_lanes(Vec a) {
+  return {_mm256_permutevar8x32_ps(a.low, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3)),
+          _mm256_permutevar8x32_ps(a.low, _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7))};
+}
 REPRISE_VEC_INLINE float first_lane(Vec a) {
   return _mm256_cvtss_f32(a.low);
 }

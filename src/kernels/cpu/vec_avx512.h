@@ -151,6 +151,18 @@ REPRISE_VEC_INLINE float reduce_max(Vec a) {
   const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
+// Lanes 2i and 2i + 1 exchanged.
+REPRISE_VEC_INLINE Vec swap_pairs(Vec a) {
+  return {_mm512_castsi512_ps(_mm512_rol_epi64(_mm512_castps_si512(a.v), 32))};
+}
+REPRISE_VEC_INLINE Vec negate_even(Vec a) {
+  return {_mm512_castsi512_ps(
+      _mm512_xor_si512(_mm512_castps_si512(a.v), _mm512_set1_epi64(int64_t{0x80000000})))};
+}
+// Lane i of the first eight to the lanes 2i and 2i + 1.
+REPRISE_VEC_INLINE Vec double_lanes(Vec a) {
+  return {_mm512_permutexvar_ps(_mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7), a.v)};
+}
 REPRISE_VEC_INLINE float first_lane(Vec a) {
   return _mm_cvtss_f32(_mm512_castps512_ps128(a.v));
 }

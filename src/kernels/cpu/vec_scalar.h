@@ -142,6 +142,17 @@ REPRISE_VEC_INLINE float reduce_max(Vec a) {
     for (int64_t i = 0; i < step; ++i) a.lane[i] = max_lane(a.lane[i], a.lane[i + step]);
   return a.lane[0];
 }
+// Lanes 2i and 2i + 1 exchanged.
+REPRISE_VEC_INLINE Vec swap_pairs(Vec a) {
+  REPRISE_LANES(a.lane[i ^ 1]);
+}
+REPRISE_VEC_INLINE Vec negate_even(Vec a) {
+  REPRISE_LANES(i % 2 == 0 ? -a.lane[i] : a.lane[i]);
+}
+// Lane i of the first eight to the lanes 2i and 2i + 1.
+REPRISE_VEC_INLINE Vec double_lanes(Vec a) {
+  REPRISE_LANES(a.lane[i / 2]);
+}
 REPRISE_VEC_INLINE float first_lane(Vec a) {
   return a.lane[0];
 }
