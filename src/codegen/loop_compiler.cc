@@ -168,9 +168,12 @@ std::vector<LoopCompiler::Kernel> LoopCompiler::kernels() const {
 bool LoopCompiler::take(LoopKernel& kernel, std::span<const std::byte> object, std::string& why) {
   try {
     kernel.object = ObjectCode::load(object);
-    kernel.code.generated.store(reinterpret_cast<KernelFunction>(kernel.object->function("kernel")),
-                                std::memory_order_release);
-    if (options_.debug) kernel.object->note_for_perf(kernel.code.program.name);
+    const auto function = reinterpret_cast<KernelFunction>(kernel.object->function("kernel"));
+    if (options_.debug) {
+      kernel.object->note_for_perf(kernel.code.program.name);
+      kernel.object->note_for_gdb(kernel.code.program.name);
+    }
+    kernel.code.generated.store(function, std::memory_order_release);
     return true;
   } catch (const Error& error) {
     why = error.what();
