@@ -14,6 +14,8 @@ holds() {
     absent:*) [ ! -e "${1#absent:}" ] ;;
     preset:*) [[ ",${1#preset:}," == *",$preset,"* ]] ;;
     lacks:*) ! grep -m1 '^flags' /proc/cpuinfo | grep -qw -- "${1#lacks:}" ;;
+    refuses:gdb) [[ $(gdb -nx -batch -ex run true 2>/dev/null) != *"exited normally"* ]] ;;
+    refuses:mounts) ! unshare -Urm mount -t tmpfs none /mnt 2>/dev/null ;;
     refuses:*) [ -x "build/$preset/reprise" ] && [[ $("build/$preset/reprise" collect-env) != *"\"${1#refuses:}\""* ]] ;;
     *) echo "$list: unknown condition '$1'" >&2; exit 2 ;;
   esac

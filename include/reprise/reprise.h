@@ -72,7 +72,7 @@ struct LoadOptions {
   // A file that `reprise compile` wrote for this model: where it has all kernels, nothing is compiled and no cache is
   // opened. Refused before the weights are read where it is damaged or for another model, ISA level or version.
   std::string compiled = {};
-  bool compile_debug = false;  // perf shows compiled kernels by name
+  bool compile_debug = false;  // perf and gdb show compiled kernels by name
 };
 
 // How the tokens of one request are chosen. Defaults are the API's; the checkpoint's generation_config.json

@@ -37,8 +37,9 @@ std::string text_of(const Json& about, std::string_view field) {
 
 }  // namespace
 
-std::string about_artefact(const ModelSetup& setup, size_t kernels) {
+std::string about_artefact(const ModelSetup& setup, size_t kernels, std::string_view compiler) {
   Json about = about_json(setup);
+  about["compiler"] = compiler;
   about["kernels"] = kernels;
   return to_json_text(about);
 }

@@ -94,7 +94,7 @@ const LoadField kFields[] = {
        if (v.empty()) throw Error("is '', expected a file that `reprise compile` wrote");
        o.compiled = v;
      }},
-    {"compile_debug", LoadForm::flag, kGraph, "perf shows compiled kernels by name",
+    {"compile_debug", LoadForm::flag, kGraph, "perf and gdb show compiled kernels by name",
      [](Options& o, const Text& v) { o.compile_debug = parse_boolean(v); }},
 };
 

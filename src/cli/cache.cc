@@ -37,13 +37,15 @@ codegen::CacheListing look(const CacheFlags& flags) {
 }
 
 Json entry_json(const codegen::CacheListing::Entry& entry) {
-  Json json = {{"file", entry.file},
-               {"bytes", entry.bytes},
-               {"idle_s", entry.idle_s},
-               {"key", entry.key},
-               {"valid", entry.problem.empty()}};
+  Json json = {{"file", entry.file}, {"bytes", entry.bytes},       {"idle_s", entry.idle_s},
+               {"key", entry.key},   {"compiler", entry.compiler}, {"valid", entry.problem.empty()}};
   if (!entry.problem.empty()) json["problem"] = entry.problem;
   return json;
+}
+
+std::string what_it_holds(const codegen::CacheListing::Entry& entry) {
+  if (!entry.problem.empty()) return "rejected: it " + entry.problem;
+  return entry.compiler.empty() ? entry.key : fmt::format("{} by {}", entry.key, entry.compiler);
 }
 
 int run_list(const CacheFlags& flags) {
@@ -61,7 +63,7 @@ int run_list(const CacheFlags& flags) {
   if (!listing.entries.empty()) out.print("{:<40} {:>10} {:>9}  kernel\n", "file", "bytes", "last used");
   for (const codegen::CacheListing::Entry& entry : listing.entries)
     out.print("{:<40} {:>10} {:>9}  {}\n", entry.file, entry.bytes, age_text(entry.idle_s),
-              entry.problem.empty() ? entry.key : "rejected: it " + entry.problem);
+              what_it_holds(entry));
   out.print("{} entries, {}, in {}\n", listing.entries.size(), size_text(bytes), listing.directory);
   return 0;
 }

@@ -38,7 +38,8 @@ int run_compile(const CompileFlags& flags) {
   }
   std::vector<codegen::KernelPair> pairs;
   for (size_t i = 0; i < kernels.size(); ++i) pairs.push_back({kernels[i].key, objects[i].bytes});
-  codegen::Artefact::write(flags.output, "-o", api::about_artefact(look.setup(), kernels.size()), pairs);
+  codegen::Artefact::write(flags.output, "-o",
+                           api::about_artefact(look.setup(), kernels.size(), process.name()), pairs);
   TextOutput::standard().print("{} kernels of {} for {}, compiled in {:.0f} ms: {} of code in {}\n",
                                kernels.size(), look.setup().config.architecture, name_of(look.setup().isa),
                                ms, size_text(bytes), flags.output);

@@ -10,6 +10,7 @@
 #include <memory>
 #include <utility>
 
+#include "api/graph_report.h"
 #include "api/result_json.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
@@ -64,9 +65,17 @@ class ProgressLine {
   Clock::time_point last_ = start_;
 };
 
-// A result as it is printed: a line of JSON, or texts and, for people, the error on standard error.
-Printed printed(size_t index, const Result& result, const Sampling& sampling, bool json, bool numbered) {
-  if (json) return {.out = to_json_text(api::result_json(index, result, sampling)) + "\n", .error = ""};
+// A line of JSON. At level 2 its metrics say what became of the kernels so far.
+Printed printed_json(size_t index, const Result& result, const Sampling& sampling,
+                     const CompileReport& compile) {
+  Json line = api::result_json(index, result, sampling);
+  if (line.contains("metrics") && compile.groups + compile.kernels > 0)
+    line["metrics"]["compile"] = api::compile_json(compile);
+  return {.out = to_json_text(line) + "\n", .error = ""};
+}
+
+// Texts for people, and the error on standard error.
+Printed printed_text(size_t index, const Result& result, bool numbered) {
   if (!result.error.empty()) return {.out = "", .error = fmt::format("prompt {}: {}", index, result.error)};
   Printed text;
   for (const Output& output : result.outputs) {
@@ -80,10 +89,10 @@ Printed printed(size_t index, const Result& result, const Sampling& sampling, bo
 // One run: gives prompts to the engine when it asks for them, and takes their results.
 class Generation {
  public:
-  Generation(PromptReader& prompts, bool json)
-      : prompts_(prompts), json_(json), writer_(TextOutput::standard()) {}
+  Generation(LanguageModel& model, PromptReader& prompts, bool json)
+      : model_(model), prompts_(prompts), json_(json), writer_(TextOutput::standard()) {}
 
-  void run(LanguageModel& model) {
+  void run() {
     GenerateOptions options;
     options.on_event = [this](const StreamEvent& event) {
       progress_.add(event.token_ids.size(), event.finished);
@@ -97,7 +106,7 @@ class Generation {
       return true;
     };
     options.cancel = &InterruptGuard::flag();
-    model.generate_from([this](Prompt& prompt, bool may_wait) { return next(prompt, may_wait); }, options);
+    model_.generate_from([this](Prompt& prompt, bool may_wait) { return next(prompt, may_wait); }, options);
     progress_.clear();
     writer_.write_rest();
   }
@@ -142,9 +151,11 @@ class Generation {
     progress_.clear();
     // One prompt alone needs no number; a file that is not read to its end may hold more.
     const bool numbered = prompts_.count() > 1 || !prompts_.at_end();
-    writer_.add(place, printed(place, result, sampling, json_, numbered));
+    writer_.add(place, json_ ? printed_json(place, result, sampling, model_.graph_report().compile)
+                             : printed_text(place, result, numbered));
   }
 
+  LanguageModel& model_;
   PromptReader& prompts_;
   bool json_;
   ResultWriter writer_;
@@ -162,8 +173,8 @@ int run_generate(const GenerateFlags& flags, const SamplingFlags& sampling_flags
   prompts.set_defaults(sampling_flags.over(model.default_sampling()));
   if (!flags.trace.empty()) model.start_trace();
   const InterruptGuard guard({SIGINT, SIGTERM});
-  Generation generation(prompts, flags.json);
-  generation.run(model);
+  Generation generation(model, prompts, flags.json);
+  generation.run();
   if (prompts.count() == 0 && InterruptGuard::caught() == 0)
     throw Error("[--prompts-file] {} holds no prompt", flags.prompts.prompts_file);
   if (!flags.trace.empty()) {

@@ -41,13 +41,11 @@ std::string find_program(const std::string& wanted) {
        {here / "reprise-compiler", here.parent_path() / "libexec/reprise/reprise-compiler",
         std::filesystem::path(REPRISE_COMPILER_INSTALLED)})
     if (std::filesystem::exists(path, none)) return path.string();
-#if REPRISE_HAVE_LLVM
+  if (CompilerProcess::built_with().empty())
+    throw Error("this build has no reprise-compiler; set REPRISE_COMPILER to the path of one");
   throw Error(
       "the program reprise-compiler was not found: it belongs beside reprise or in ../libexec/reprise; "
       "or set REPRISE_COMPILER to its path");
-#else
-  throw Error("this build has no reprise-compiler; set REPRISE_COMPILER to the path of one");
-#endif
 }
 
 class Fd {
@@ -110,6 +108,10 @@ std::string describe_status(int status) {
 std::string_view code_of(CompileFailure failure) {
   constexpr std::string_view kCodes[] = {"refused", "deadline", "compiler_died", graph::kNoCompiler};
   return kCodes[static_cast<size_t>(failure)];
+}
+
+std::string_view CompilerProcess::built_with() {
+  return REPRISE_BUILT_WITH;
 }
 
 bool CompilerProcess::is_there() {

@@ -69,6 +69,9 @@ class CompilerProcess {
   CompilerProcess(const CompilerProcess&) = delete;
   CompilerProcess& operator=(const CompilerProcess&) = delete;
 
+  // The name() of the compiler that this build was made with; empty: a build without LLVM. A child's may be another
+  // one, since LLVM is a library of the system's.
+  static std::string_view built_with();
   // Whether there is a program to start, without starting it: also false for what can't be started.
   static bool is_there();
 

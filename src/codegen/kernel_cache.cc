@@ -16,17 +16,16 @@ namespace {
 // What is freed beyond the bound, so that not every store has to look for the oldest.
 constexpr uint64_t kSlackShare = 10;
 
-// The one pair of an entry whose name is `name`. Throws Error, the end of a sentence.
-KernelPair parse_entry(std::span<const std::byte> bytes, const std::string& name) {
-  const KernelFile file = parse_kernel_file(KernelFileKind::cache_entry, bytes);
-  if (file.pairs.size() != 1 || !file.about.empty())
-    throw Error("holds {} kernels, expected 1", file.pairs.size());
+// An entry whose name is `name`: one pair, and which compiler made it. Throws Error, the end of a sentence.
+KernelFile parse_entry(std::span<const std::byte> bytes, const std::string& name) {
+  KernelFile file = parse_kernel_file(KernelFileKind::cache_entry, bytes);
+  if (file.pairs.size() != 1) throw Error("holds {} kernels, expected 1", file.pairs.size());
   if (entry_name(file.pairs[0].key) != name) throw Error("is the entry of another key");
-  return file.pairs[0];
+  return file;
 }
 
-std::string first_line(std::string_view key) {
-  std::string line(key.substr(0, key.find('\n')));
+std::string first_line(std::string_view text) {
+  std::string line(text.substr(0, text.find('\n')));
   std::ranges::replace_if(
       line, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
   return line;
@@ -45,7 +44,9 @@ std::optional<CacheListing::Entry> describe(CacheDirectory& directory, const Cac
       entry.state == CacheDirectory::Entry::State::unreadable ? "cannot be read" : entry.refused;
   if (!described.problem.empty()) return described;
   try {
-    described.key = first_line(parse_entry(entry.bytes, file.name).key);
+    const KernelFile entry_file = parse_entry(entry.bytes, file.name);
+    described.key = first_line(entry_file.pairs[0].key);
+    described.compiler = first_line(entry_file.about);
   } catch (const Error& e) {
     described.problem = e.what();
   }
@@ -101,7 +102,7 @@ KernelCache::KernelCache(const Settings& settings)
   usable_ = directory_.is_open() && directory_.distrust().empty();
 }
 
-std::optional<std::vector<std::byte>> KernelCache::load(std::string_view key) {
+std::optional<std::vector<std::byte>> KernelCache::load(std::string_view key, std::string_view compiler) {
   const std::lock_guard lock(mutex_);
   if (!usable_) {
     ++stats_.misses;
@@ -115,12 +116,13 @@ std::optional<std::vector<std::byte>> KernelCache::load(std::string_view key) {
   }
   try {
     if (!entry.refused.empty()) throw Error(entry.refused);
-    const KernelPair pair = parse_entry(entry.bytes, name);
-    if (pair.key == key) {
+    const KernelFile file = parse_entry(entry.bytes, name);
+    const KernelPair& pair = file.pairs[0];
+    if (pair.key == key && (compiler.empty() || file.about == compiler)) {
       ++stats_.hits;
       return std::vector<std::byte>(pair.payload.begin(), pair.payload.end());
     }
-    ++stats_.misses;  // two keys with one name: the last one stored has it
+    ++stats_.misses;  // another compiler's, or two keys with one name: the last one stored has it
   } catch (const Error&) {
     directory_.remove(name);
     ++stats_.rejected;
@@ -128,12 +130,12 @@ std::optional<std::vector<std::byte>> KernelCache::load(std::string_view key) {
   return std::nullopt;
 }
 
-bool KernelCache::store(std::string_view key, std::span<const std::byte> payload) {
+bool KernelCache::store(std::string_view key, std::span<const std::byte> payload, std::string_view compiler) {
   const std::lock_guard lock(mutex_);
   if (!usable_) return false;
   const std::string name = entry_name(key);
   const std::vector<std::byte> bytes =
-      kernel_file_bytes(KernelFileKind::cache_entry, "", {{.key = key, .payload = payload}});
+      kernel_file_bytes(KernelFileKind::cache_entry, compiler, {{.key = key, .payload = payload}});
   const bool too_large = bytes.size() > std::min(max_bytes_, CacheDirectory::kMostEntryBytes);
   int error = too_large ? EFBIG : directory_.write(name, bytes);
   if (error == ENOENT) {  // somebody removed the directory

@@ -1,5 +1,5 @@
 // Compiled kernels kept on disk between starts: a file for each, found by a text of everything that its code
-// depends on. Only what this user alone can have written is believed, and only whole: a damaged entry is as
+// depends on but the compiler that made it, which the file says. Only what this user alone can have written is believed, and only whole: a damaged entry is as
 // good as none. The file system may do what it likes; at worst there is no cache.
 #pragma once
 
@@ -36,11 +36,11 @@ class KernelCache {
   // Makes the directory where it is missing.
   explicit KernelCache(const Settings& settings);
 
-  // The payload stored for exactly this key.
-  std::optional<std::vector<std::byte>> load(std::string_view key);
-  // False where it was not written. The bound of all entries is kept by deleting those that were not
+  // The payload that `compiler` made for exactly this key; empty: whichever made it.
+  std::optional<std::vector<std::byte>> load(std::string_view key, std::string_view compiler = {});
+  // In place of what another compiler made. False where it was not written. The bound of all entries is kept by deleting those that were not
   // used for longest; other processes that write at the same time may pass it until the next store.
-  bool store(std::string_view key, std::span<const std::byte> payload);
+  bool store(std::string_view key, std::span<const std::byte> payload, std::string_view compiler = {});
 
   // Empty, or one line for the user: why the cache is not used, or not in full, and what to do. It may appear
   // when something is stored.
@@ -67,9 +67,10 @@ struct CacheListing {
   struct Entry {
     std::string file;
     uint64_t bytes = 0;
-    double idle_s = 0;         // since it was last used
-    std::string key = {};      // its first line, without control characters; empty where it can't be read
-    std::string problem = {};  // why it would be rejected; empty: it would be loaded
+    double idle_s = 0;          // since it was last used
+    std::string key = {};       // its first line, without control characters; empty where it can't be read
+    std::string compiler = {};  // that made it, in the same way
+    std::string problem = {};   // why it would be rejected; empty: it would be loaded
   };
   std::string directory;
   std::string warning;         // as of KernelCache

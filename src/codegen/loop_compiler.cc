@@ -49,7 +49,9 @@ namespace {
 // Four vectors at a time were fastest or as fast as any at every level (a chain of 11 ops, hot and cold).
 constexpr std::string_view kOptions = "chunks 4";
 
-// All that the code depends on. The first line is for people.
+// All that the code depends on but the compiler, which a warm start does not ask. The CPU counts by its level alone: code
+// of a level uses the features of the level, which are in the sources that build_id() hashes. The first line is for
+// people.
 std::string key_of(const loop::Program& program, std::string_view text, Isa level) {
   return fmt::format("{} {}\nbuild {}\n{}\n{}", program.name, name_of(level), build_id(),
                      with_fault(kOptions), text);
@@ -90,8 +92,9 @@ std::unique_ptr<LoopKernel> make_kernel(const graph::Graph& graph, const graph::
 
 }  // namespace
 
-LoopCompiler::LoopCompiler(Isa level, const graph::CompilerOptions& options, std::optional<Artefact> artefact)
-    : level_(level), options_(options), artefact_(std::move(artefact)) {}
+LoopCompiler::LoopCompiler(Isa level, const graph::CompilerOptions& options, std::optional<Artefact> artefact,
+                           std::string_view built_with)
+    : level_(level), options_(options), artefact_(std::move(artefact)), built_with_(built_with) {}
 
 LoopCompiler::~LoopCompiler() {
   {
@@ -125,7 +128,7 @@ const ops::OpSchema& LoopCompiler::compile(const graph::Graph& graph, const grap
   if (found != kernels_.end()) return *found->second;
   LoopKernel& kernel = *kernels_.emplace(text, make_kernel(graph, group, std::move(program))).first->second;
   kernel.key = key_of(kernel.code.program, text, level_);
-  const bool loaded = options_.makes_code && load(kernel);
+  const bool loaded = options_.makes_code && load(kernel, built_with_);
   const std::lock_guard lock(mutex_);
   ++report_.kernels;
   if (!options_.makes_code) return kernel;
@@ -136,11 +139,11 @@ const ops::OpSchema& LoopCompiler::compile(const graph::Graph& graph, const grap
   return kernel;
 }
 
-bool LoopCompiler::load(LoopKernel& kernel) {
+bool LoopCompiler::load(LoopKernel& kernel, std::string_view made_by) {
   std::string why;
   if (artefact_)
     if (const auto object = artefact_->find(kernel.key); object && take(kernel, *object, why)) return true;
-  const std::optional<std::vector<std::byte>> object = cache().load(kernel.key);
+  const std::optional<std::vector<std::byte>> object = cache().load(kernel.key, made_by);
   return object && take(kernel, *object, why);
 }
 
@@ -165,9 +168,12 @@ std::vector<LoopCompiler::Kernel> LoopCompiler::kernels() const {
 bool LoopCompiler::take(LoopKernel& kernel, std::span<const std::byte> object, std::string& why) {
   try {
     kernel.object = ObjectCode::load(object);
-    kernel.code.generated.store(reinterpret_cast<KernelFunction>(kernel.object->function("kernel")),
-                                std::memory_order_release);
-    if (options_.debug) kernel.object->note_for_perf(kernel.code.program.name);
+    const auto function = reinterpret_cast<KernelFunction>(kernel.object->function("kernel"));
+    if (options_.debug) {
+      kernel.object->note_for_perf(kernel.code.program.name);
+      kernel.object->note_for_gdb(kernel.code.program.name);
+    }
+    kernel.code.generated.store(function, std::memory_order_release);
     return true;
   } catch (const Error& error) {
     why = error.what();
@@ -210,10 +216,16 @@ void LoopCompiler::work() {
 
 void LoopCompiler::make(LoopKernel& kernel) {
   try {
+    const std::string& compiler = process_.name();
+    if (!built_with_.empty() && compiler != built_with_ && load(kernel, compiler)) {
+      const std::lock_guard lock(mutex_);
+      ++report_.from_cache;
+      return;
+    }
     const Compiled compiled = process_.compile(request_of(kernel));
     std::string why;
     if (!take(kernel, compiled.bytes, why)) return give_up(kernel, "not_loadable", why);
-    cache().store(kernel.key, compiled.bytes);
+    cache().store(kernel.key, compiled.bytes, compiler);
     const std::lock_guard lock(mutex_);
     ++report_.compiled;
     report_.ms += std::chrono::duration<double, std::milli>(compiled.took).count();

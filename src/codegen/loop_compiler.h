@@ -27,8 +27,10 @@ struct LoopKernel;
 class LoopCompiler final : public graph::KernelCompiler {
  public:
   // Starts nothing. Code is taken from `artefact`, if there is one; what it lacks comes from the cache, which is
-  // opened then.
-  LoopCompiler(Isa level, const graph::CompilerOptions& options, std::optional<Artefact> artefact = {});
+  // opened then. Of the cache it takes what the compiler `built_with` made, or where the process has another one, what
+  // that one made; of any compiler where built_with is empty.
+  LoopCompiler(Isa level, const graph::CompilerOptions& options, std::optional<Artefact> artefact = {},
+               std::string_view built_with = CompilerProcess::built_with());
   ~LoopCompiler() override;
 
   std::string_view name() const override { return "loops"; }
@@ -56,7 +58,7 @@ class LoopCompiler final : public graph::KernelCompiler {
 
  private:
   bool take(LoopKernel& kernel, std::span<const std::byte> object, std::string& why);
-  bool load(LoopKernel& kernel);
+  bool load(LoopKernel& kernel, std::string_view made_by);
   KernelCache& cache();
   CompileRequest request_of(const LoopKernel& kernel) const;
   void enqueue(LoopKernel& kernel);
@@ -67,6 +69,7 @@ class LoopCompiler final : public graph::KernelCompiler {
   const Isa level_;
   const graph::CompilerOptions options_;
   const std::optional<Artefact> artefact_;
+  const std::string built_with_;
   std::map<std::string, std::unique_ptr<LoopKernel>, std::less<>> kernels_;  // by the text of their programs
 
   // Shared with the worker.

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <optional>
@@ -318,16 +319,19 @@ ObjectCode ObjectCode::load(std::span<const std::byte> elf) {
 ObjectCode::ObjectCode(ObjectCode&& other) noexcept
     : image_(std::exchange(other.image_, nullptr)),
       bytes_(std::exchange(other.bytes_, 0)),
-      functions_(std::move(other.functions_)) {}
+      functions_(std::move(other.functions_)),
+      debugger_(std::move(other.debugger_)) {}
 
 ObjectCode& ObjectCode::operator=(ObjectCode&& other) noexcept {
   std::swap(image_, other.image_);
   std::swap(bytes_, other.bytes_);
   std::swap(functions_, other.functions_);
+  std::swap(debugger_, other.debugger_);
   return *this;
 }
 
 ObjectCode::~ObjectCode() {
+  debugger_.reset();
   if (image_) munmap(image_, bytes_);
 }
 
@@ -353,6 +357,15 @@ void ObjectCode::note_for_perf(std::string_view name) const {
       if (write(file, line.data(), line.size()) < 0) break;
     }
   close(file);
+}
+
+void ObjectCode::note_for_gdb(std::string_view name) {
+  std::string word = printable(name);
+  std::ranges::replace(word, '.', '_');  // gdb takes a.b for a mangled name of Ada, and shows a[b]
+  std::vector<DebuggerFunction> shown;
+  for (const auto& [function, place] : functions_)
+    shown.push_back({word, image_ + place.image_offset, place.bytes});
+  debugger_ = std::make_unique<DebuggerEntry>(shown);
 }
 
 }  // namespace reprise::codegen

@@ -14,11 +14,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "codegen/debugger.h"
 #include "core/seeded_hash.h"
 
 namespace reprise::codegen {
@@ -75,6 +77,8 @@ class ObjectCode {
   // Makes `perf report` show the functions as "NAME:FUNCTION", by /tmp/perf-PID.map. Does nothing where that
   // file can't be written or is not this user's.
   void note_for_perf(std::string_view name) const;
+  // Makes gdb show each function as NAME, with _ for its dots, as long as the object is loaded.
+  void note_for_gdb(std::string_view name);
 
  private:
   ObjectCode() = default;
@@ -82,6 +86,7 @@ class ObjectCode {
   std::byte* image_ = nullptr;
   size_t bytes_ = 0;
   SeededMap<ObjectLayout::Function> functions_;
+  std::unique_ptr<DebuggerEntry> debugger_;
 };
 
 }  // namespace reprise::codegen

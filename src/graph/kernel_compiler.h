@@ -27,7 +27,7 @@ struct CompilerOptions {
   std::string cache = {};     // directory of compiled kernels, "off", or empty: where the user's caches are
   bool before_ready = false;  // wait for all kernels instead of exchanging them while serving
   bool makes_code = true;     // false: only the ops are wanted, for looking at graphs and plans
-  bool debug = false;         // profilers see the kernels' names
+  bool debug = false;         // profilers and debuggers see the kernels' names
 };
 
 // The key of CompilerReport::not_compiled where no compiler could be started.

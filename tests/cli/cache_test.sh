@@ -35,7 +35,7 @@ bytes=$(stat -c %s "$entry")
 out "softmax of 64 columns" "$reprise" cache list --compile-cache "$cache"
 grep -q "^1 entries, " "$work/out" || fail "no sum: $(cat "$work/out")"
 out "\"bytes\":$bytes,\"entries\":[{\"file\":\"$name\",\"bytes\":$bytes,\"idle_s\":" "$reprise" cache list --compile-cache "$cache" --json
-grep -qF '"key":"softmax of 64 columns","valid":true}]}' "$work/out" || fail "JSON: $(cat "$work/out")"
+grep -qF '"key":"softmax of 64 columns","compiler":"","valid":true}]}' "$work/out" || fail "JSON: $(cat "$work/out")"
 out "1 entries in $cache: 0 damaged, 0 removed" "$reprise" cache verify --compile-cache "$cache"
 
 # Damaged: said, and deleted on demand.

@@ -1,41 +1,7 @@
 #!/usr/bin/env bash
 # compile_cache_test.sh REPRISE SOURCE COMPILER: a model that is served at level 2 while things happen to its cache:
-# damage, other processes, file systems that refuse. The answers stay those of level 0. REPRISE knows the family
-# ChainLlama (family.cc), which has five kernels.
-. "$(dirname "$0")/common.sh"
-unset REPRISE_COMPILE_CACHE XDG_CACHE_HOME REPRISE_COMPILE_BEFORE_READY
-export HOME=$work/home
-mkdir -p "$HOME" "$work/chain"
-cp "$tiny"/* "$work/chain/"
-sed -i 's/LlamaForCausalLM/ChainLlama/' "$work/chain/config.json"
-cache=$work/cache
-
-# A compiler that leaves a mark when it is started.
-printf '#!/bin/sh\necho started >>%q\nexec %q\n' "$work/starts" "$3" >"$work/compiler"
-chmod +x "$work/compiler"
-export REPRISE_COMPILER=$work/compiler
-starts() { [ ! -e "$work/starts" ] && echo 0 || wc -l <"$work/starts"; }
-
-generate=("$reprise" generate --model "$work/chain" --prompt "It was a" --max-tokens 12 --temperature 0 --logprobs 1 --json)
-two=(--graph-optimization-config '{"graph_opt_level": 2, "use_cudagraph": true}' --compile-before-ready)
-answer() { sed 's/"metrics".*//' "$1"; }
-run "${generate[@]}"
-expected=$(answer "$work/out")
-[ "$rc" = 0 ] && [ -n "$expected" ] || fail "level 0: $(cat "$work/err")"
-
-# serve WHAT COMPILED FROM_CACHE REJECTED WARNINGS [FLAG...]: level 2 gives level 0's answer and this report.
-serve() {
-  local what=$1 compiled=$2 from_cache=$3 rejected=$4 warnings=$5 found
-  shift 5
-  run "${generate[@]}" "${two[@]}" "$@"
-  [ "$rc" = 0 ] && [ "$(answer "$work/out")" = "$expected" ] || fail "$what: exit code $rc, $(cat "$work/out" "$work/err")"
-  grep -q "^graph: 21 groups of ops run as 5 kernels: $compiled compiled in .*, $from_cache from the cache$" "$work/err" ||
-    fail "$what: $(grep kernels "$work/err")"
-  found=$(sed -n 's/^graph: \([0-9]*\) damaged entries of the cache .*/\1/p' "$work/err")
-  [ "${found:-0}" = "$rejected" ] || fail "$what: ${found:-0} entries were rejected, expected $rejected"
-  found=$(grep -c 'compile-cache' "$work/err")
-  [ "$found" = "$warnings" ] || fail "$what: $found warnings, expected $warnings: $(cat "$work/err")"
-}
+# damage, other processes, directories that can't be used. The answers stay those of level 0.
+. "$(dirname "$0")/compile_common.sh"
 
 # The second start compiles nothing and starts no compiler.
 serve "empty cache" 5 0 0 0 --compile-cache "$cache"
@@ -99,7 +65,7 @@ touch "$work/stop"
 wait "$clearer"
 [ ! -e "$work/unclear" ] || fail "clearing: $(cat "$work/cleared")"
 
-# File systems that refuse: served, with one warning.
+# Directories that can't be used: served, with one warning.
 rm -rf "$cache"
 touch "$work/a_file"
 serve "a path that is a file" 5 0 0 1 --compile-cache "$work/a_file"

@@ -28,6 +28,7 @@ export REPRISE_COMPILER=$work/nothing
 serve
 expected=$(answer)
 [ "$rc" = 0 ] && [ -n "$expected" ] || fail "level 0: $(cat "$work/err")"
+! grep -q compile "$work/out" || fail "level 0 compiles: $(cat "$work/out")"
 missing='[graph_opt_level] 2 needs 5 kernels to be compiled, and no kernels can be compiled: '
 serve --graph-optimization-config "$two"
 refused 1 "$missing"
@@ -113,6 +114,9 @@ says '| level 2 | level 2 + replay |'
 serve --graph-optimization-config "$two" --compile-before-ready --compile-cache off
 says 'graph: 21 groups of ops run as 5 kernels: 5 compiled in '
 [ "$(answer)" = "$expected" ] || fail "level 2 answers $(answer)"
+says '}},"compile":{"compiler":"llvm '
+says '"groups":21,"kernels":5,"compiled":5,"from_cache":0,"rejected":0,"not_compiled":{},"ms":'
+says '"cache_dir":null}}}'
 run "$reprise" graph --model "$model" --format llvm --kernel cap.mul --isa avx512
 says 'define '
 run "$reprise" graph --model "$model" --format asm --kernel cap.mul --isa avx512

@@ -1,5 +1,5 @@
 // A child that speaks the compiler's protocol and does what the program text (or $REPRISE_FAKE_PROGRAM in its place
-// and, at the start, $REPRISE_FAKE_START) tells it to: hang, crash, lie.
+// and, at the start, $REPRISE_FAKE_START) tells it to: hang, crash, lie. $REPRISE_FAKE_NAME is its name.
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "codegen/compiler_protocol.h"
+#include "tests/codegen/small_object.h"
 
 namespace {
 
@@ -107,6 +108,11 @@ void do_as_told(const std::string& program, uint32_t number, const std::string& 
     answer(FrameKind::ending, "this program is the last");
     hang();
   }
+  if (program == "object") {  // that can be loaded
+    SmallObject object = SmallObject::sample();
+    object.symbols[SmallObject::kAnswer].name = "kernel";
+    return answer(FrameKind::done, object.text());
+  }
   if (program == "limits") return answer(FrameKind::done, limits());
   answer(FrameKind::done, echo);
   if (program == "twice") answer(FrameKind::done, echo);
@@ -124,7 +130,8 @@ int main() {
     FrameHeader header;
     std::memcpy(&header, raw.data(), sizeof(header));
     if (header.kind == FrameKind::hello) {
-      std::string hello = hello_text("fake 1.2");
+      const char* name = std::getenv("REPRISE_FAKE_NAME");
+      std::string hello = hello_text(name ? name : "fake 1.2");
       if (start == "other build") hello[hello.find('\n') + 1] ^= 1;
       if (start == "other protocol") hello[0] = 'x';
       send_all(frame(FrameKind::done, header.number, hello));

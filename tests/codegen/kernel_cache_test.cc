@@ -126,6 +126,25 @@ TEST_F(KernelCacheTest, LoadsWhatWasStored) {
   EXPECT_EQ(stats.rejected + stats.failed, 0);
 }
 
+TEST_F(KernelCacheTest, AnEntryIsOfTheCompilerThatMadeIt) {
+  KernelCache cache(settings());
+  EXPECT_TRUE(cache.store("one", payload_of("a"), "llvm 1"));
+  EXPECT_EQ(cache.load("one", "llvm 1"), payload_of("a"));
+  EXPECT_EQ(cache.load("one"), payload_of("a"));
+  EXPECT_FALSE(cache.load("one", "llvm 2"));
+  EXPECT_FALSE(cache.load("one", "llvm"));
+  EXPECT_TRUE(cache.store("one", payload_of("b"), "llvm 2"));
+  EXPECT_EQ(cache.load("one", "llvm 2"), payload_of("b"));
+  EXPECT_FALSE(cache.load("one", "llvm 1"));
+  EXPECT_TRUE(cache.store("two", payload_of("c")));  // nobody said
+  EXPECT_FALSE(cache.load("two", "llvm 1"));
+  EXPECT_EQ(cache.stats().misses, 4);
+  EXPECT_EQ(cache.stats().rejected, 0);
+  const CacheListing listing = list_cache(cache_path());
+  ASSERT_EQ(listing.entries.size(), 2u);
+  EXPECT_EQ(listing.entries[0].compiler, "llvm 2");
+}
+
 TEST_F(KernelCacheTest, OnlyTheOwnerMayReadOrWriteWhatItMakes) {
   const mode_t before = umask(0);
   {

@@ -17,6 +17,8 @@ namespace reprise::codegen {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
 
 void expect_refused(const std::string& object, const std::string& reason) {
   try {
@@ -244,6 +246,87 @@ TEST(ObjectCode, IsNotedForPerf) {
   std::filesystem::remove(path);
   EXPECT_EQ(std::filesystem::file_size(other), 4U);
   std::filesystem::remove(other);
+}
+
+// As gdb reads it: the entries of the list, each a file of symbols.
+struct Listed {
+  Listed* next;
+  Listed* previous;
+  const char* file;
+  uint64_t bytes;
+};
+struct List {
+  uint32_t version;
+  uint32_t action;
+  Listed* relevant;
+  Listed* first;
+};
+extern "C" List __jit_debug_descriptor;  // NOLINT(bugprone-reserved-identifier)
+
+std::vector<const Listed*> listed() {
+  std::vector<const Listed*> all;
+  for (const Listed* entry = __jit_debug_descriptor.first; entry != nullptr; entry = entry->next) {
+    EXPECT_EQ(entry->previous, all.empty() ? nullptr : all.back());
+    all.push_back(entry);
+  }
+  return all;
+}
+
+template <typename T>
+T read_at(const Listed& entry, uint64_t offset) {
+  T value;
+  EXPECT_LE(offset + sizeof(T), entry.bytes);
+  std::memcpy(&value, entry.file + offset, sizeof(T));
+  return value;
+}
+
+TEST(ObjectCode, IsNotedForGdb) {
+  const std::string object = SmallObject::sample().text();
+  const auto load = [&](std::string_view name) {
+    auto code = std::make_unique<ObjectCode>(ObjectCode::load(as_object(object)));
+    code->note_for_gdb(name);
+    return code;
+  };
+  EXPECT_THAT(listed(), IsEmpty());
+  auto first = load("first"), second = load("silu.mul"), third = load("third");
+  EXPECT_EQ(__jit_debug_descriptor.version, 1u);
+  EXPECT_EQ(__jit_debug_descriptor.action, 1u);
+  const std::vector<const Listed*> all = listed();
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(__jit_debug_descriptor.relevant, all[0]);
+
+  const auto header = read_at<Elf64_Ehdr>(*all[1], 0);
+  const auto section = [&](uint64_t index) {
+    return read_at<Elf64_Shdr>(*all[1], header.e_shoff + index * sizeof(Elf64_Shdr));
+  };
+  ASSERT_EQ(header.e_shnum, 4);
+  const Elf64_Shdr text = section(1), symbols = section(2), names = section(3);
+  ASSERT_EQ(symbols.sh_size, 3 * sizeof(Elf64_Sym));
+  std::vector<uint64_t> addresses;
+  for (uint64_t i = 1; i < 3; ++i) {
+    const auto symbol = read_at<Elf64_Sym>(*all[1], symbols.sh_offset + i * sizeof(Elf64_Sym));
+    EXPECT_STREQ(all[1]->file + names.sh_offset + symbol.st_name, "silu_mul");
+    EXPECT_GE(symbol.st_value, text.sh_addr);
+    EXPECT_LE(symbol.st_value + symbol.st_size, text.sh_addr + text.sh_size);
+    addresses.push_back(symbol.st_value);
+  }
+  const auto place = [&](const char* function) {
+    return reinterpret_cast<uint64_t>(second->function(function));
+  };
+  EXPECT_THAT(addresses, UnorderedElementsAre(place("answer"), place("twice")));
+
+  // Moved it is the same entry; gone it is none, wherever it stands.
+  ObjectCode moved = std::move(*second);
+  second.reset();
+  EXPECT_EQ(listed(), all);
+  moved = ObjectCode::load(as_object(object));
+  EXPECT_EQ(listed(), (std::vector{all[0], all[2]}));
+  EXPECT_EQ(__jit_debug_descriptor.action, 2u);
+  EXPECT_EQ(__jit_debug_descriptor.relevant, all[1]);
+  third.reset();
+  EXPECT_EQ(listed(), std::vector{all[2]});
+  first.reset();
+  EXPECT_THAT(listed(), IsEmpty());
 }
 
 }  // namespace

@@ -17,7 +17,8 @@ namespace reprise::engine {
 
 inline constexpr int64_t kSmallVocab = 503;
 
-// Two layers with sizes that are no multiples of 16; "LlamaForCausalLM" or "Qwen3ForCausalLM".
+// Two layers with sizes that are no multiples of 16; biases where the family may have them, a window in Mistral's second
+// layer.
 inline weights::ModelConfig small_config(const std::string& architecture = "LlamaForCausalLM") {
   weights::ModelConfig config;
   config.architecture = architecture;
@@ -31,6 +32,12 @@ inline weights::ModelConfig small_config(const std::string& architecture = "Llam
   config.max_position_embeddings = 512;
   config.rms_norm_eps = 1e-5f;
   config.rope.original_max_position_embeddings = 512;
+  config.tie_word_embeddings = architecture == "Qwen2ForCausalLM";
+  config.attention_bias = config.mlp_bias = architecture == "Ernie4_5ForCausalLM";
+  if (architecture == "MistralForCausalLM") {
+    config.sliding_window = 20;
+    config.layer_has_window = {false, true};
+  }
   return config;
 }
 

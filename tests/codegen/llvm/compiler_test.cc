@@ -41,6 +41,7 @@ std::string error_of(CompilerProcess& compiler, const CompileRequest& request,
 TEST(Compiler, FromARequestToAFunction) {
   CompilerProcess compiler(real());
   EXPECT_THAT(compiler.name(), StartsWith("llvm 19."));
+  EXPECT_EQ(compiler.name(), CompilerProcess::built_with());
   for (const Isa level : {Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx}) {
     const Compiled compiled =
         compiler.compile({.output = Output::object, .level = level, .options = "", .program = kTwice}, kLong);

@@ -5,12 +5,12 @@
 
 #include <atomic>
 #include <chrono>
-#include <cmath>
 #include <cstdlib>
 #include <map>
 #include <memory>
 #include <random>
 #include <thread>
+#include <tuple>
 
 #include "codegen/loop_compiler.h"
 #include "core/arena.h"
@@ -21,8 +21,8 @@
 #include "ops/elementwise.h"
 #include "tests/codegen/random_group.h"
 #include "tests/engine/probe_model.h"
+#include "tests/engine/same_results.h"
 #include "tests/engine/ways_to_run.h"
-#include "tests/loop/same_bits.h"
 
 namespace reprise::engine {
 namespace {
@@ -84,11 +84,12 @@ LoopCompiler& compiler_of(Isa isa) {
 }
 
 struct LoopEngine {
-  LoopEngine(const EngineConfig& config, DType dtype, Isa isa, LoopCompiler& with)
+  LoopEngine(const EngineConfig& config, DType dtype, Isa isa, LoopCompiler& with,
+             const weights::ModelConfig& model = wide_config())
       : team(2),
         device(team, isa),
         compiler(with),
-        engine(models::load_model(wide_config(), nullptr, dtype, team, device),
+        engine(models::load_model(model, nullptr, dtype, team, device),
                EngineServices(device, config.graph.graph_opt_level == 2 ? &compiler : nullptr), config,
                [this](const OutputEvent& event) {
                  results[{event.request, event.output}].take(event);
@@ -108,48 +109,8 @@ struct LoopEngine {
   Engine engine;
 };
 
-EngineConfig config_of(const GraphConfig& graph) {
-  EngineConfig config = small_engine_config();
-  config.max_num_seqs = 17;
-  config.graph = graph;
-  config.graph.capture_before_ready = true;
-  config.graph.cudagraph_num_of_warmups = 1;
-  return config;
-}
-
-std::vector<Request> requests_for(int64_t batch) {
-  std::vector<Request> requests;
-  for (int64_t i = 0; i < batch; ++i) {
-    SamplingParams params{.temperature = i % 2 == 0 ? 0.0f : 1.0f, .seed = 100 + static_cast<uint64_t>(i)};
-    params.max_tokens = 4 + static_cast<int>(i % 5);
-    params.logprobs = 3;
-    if (i % 7 == 3) params.prompt_logprobs = 2;
-    requests.push_back({small_prompt(2 + (i * 11) % 45, static_cast<uint32_t>(i)), params});
-  }
-  return requests;
-}
-
-void expect_same(const std::vector<TokenScore>& a, const std::vector<TokenScore>& b) {
-  ASSERT_EQ(a.size(), b.size());
-  for (size_t i = 0; i < a.size(); ++i) {
-    ASSERT_EQ(a[i].token_id, b[i].token_id);
-    ASSERT_TRUE(loop::same_bits(a[i].logprob, b[i].logprob)) << a[i].logprob << " " << b[i].logprob;
-    ASSERT_EQ(a[i].top.size(), b[i].top.size());
-    for (size_t k = 0; k < a[i].top.size(); ++k)
-      ASSERT_TRUE(loop::same_bits(a[i].top[k].logprob, b[i].top[k].logprob));
-  }
-}
-void expect_same(const Results& expected, const Results& found) {
-  ASSERT_EQ(expected.size(), found.size());
-  for (const auto& [key, want] : expected) {
-    SCOPED_TRACE(fmt::format("request {}", key.first));
-    const Collected& got = found.at(key);
-    ASSERT_EQ(got.error, "");
-    ASSERT_EQ(want.token_ids, got.token_ids);
-    ASSERT_NO_FATAL_FAILURE(expect_same(want.scores, got.scores));
-    ASSERT_NO_FATAL_FAILURE(expect_same(want.prompt_scores, got.prompt_scores));
-    for (const TokenScore& score : want.scores) ASSERT_TRUE(std::isfinite(score.logprob));
-  }
+EngineConfig wide_batches(const GraphConfig& graph) {
+  return capturing_config(graph, 17);
 }
 
 void expect_all_compiled(const graph::CompilerReport& report) {
@@ -169,12 +130,13 @@ TEST_P(Level2, HasTheBitsOfLevel0InEveryWayAndBatch) {
   const Isa isa = cpu::choose_isa(GetParam(), "auto");
   std::map<int64_t, Results> expected;
   for (const int64_t batch : {1, 3, 8, 17})
-    expected[batch] = LoopEngine(config_of({}), GetParam(), isa, compiler_of(isa)).run(requests_for(batch));
+    expected[batch] =
+        LoopEngine(wide_batches({}), GetParam(), isa, compiler_of(isa)).run(requests_for(batch));
   for (const Way& way : ways_to_run()) {
     if (way.graph.graph_opt_level != 2) continue;
     for (const auto& [batch, want] : expected) {
       SCOPED_TRACE(fmt::format("{}, batch {}", way.name, batch));
-      LoopEngine engine(config_of(way.graph), GetParam(), isa, compiler_of(isa));
+      LoopEngine engine(wide_batches(way.graph), GetParam(), isa, compiler_of(isa));
       expect_all_compiled(engine.compiler.report());
       ASSERT_NO_FATAL_FAILURE(expect_same(want, engine.run(requests_for(batch))));
       EXPECT_EQ(engine.engine.graph().stats().failure, "");
@@ -185,19 +147,14 @@ TEST_P(Level2, HasTheBitsOfLevel0InEveryWayAndBatch) {
 TEST_P(Level2, HasTheBitsOfLevel0ChunkedAndPreemptedAtEveryIsaLevel) {
   if (!has_code_levels()) GTEST_SKIP() << "no level that code is made for";
   register_model();
-  std::vector<Request> requests = requests_for(12);
-  for (size_t i = 0; i < requests.size(); ++i) {
-    requests[i].prompt_token_ids =
-        small_prompt(10 + static_cast<int64_t>(i * 29 % 60), static_cast<uint32_t>(i));
-    requests[i].sampling.max_tokens = 20;
-  }
+  const std::vector<Request> requests = long_requests_for(12, 70, 20);
   for (const Isa isa : cpu::available_isas()) {
     if (isa == Isa::scalar) continue;
-    const Results expected = LoopEngine(config_of({}), GetParam(), isa, compiler_of(isa)).run(requests);
+    const Results expected = LoopEngine(wide_batches({}), GetParam(), isa, compiler_of(isa)).run(requests);
     for (const Way& way : ways_to_run()) {
       if (way.graph.graph_opt_level != 2) continue;
       SCOPED_TRACE(fmt::format("{}, {}", name_of(isa), way.name));
-      EngineConfig config = config_of(way.graph);
+      EngineConfig config = wide_batches(way.graph);
       config.max_num_batched_tokens = 32;
       config.num_gpu_blocks_override = 24;
       LoopEngine engine(config, GetParam(), isa, compiler_of(isa));
@@ -211,13 +168,62 @@ TEST_P(Level2, HasTheBitsOfLevel0ChunkedAndPreemptedAtEveryIsaLevel) {
 INSTANTIATE_TEST_SUITE_P(DTypes, Level2, testing::Values(DType::f32, DType::bf16),
                          [](const auto& info) { return std::string(name_of(info.param)); });
 
+class Families : public testing::TestWithParam<std::tuple<const char*, DType>> {};
+
+TEST_P(Families, HaveTheBitsOfLevel0InEveryCaptureAndBatch) {
+  if (!has_code_levels()) GTEST_SKIP() << "no level that code is made for";
+  const auto& [architecture, dtype] = GetParam();
+  const weights::ModelConfig model = small_config(architecture);
+  const Isa isa = cpu::choose_isa(dtype, "auto");
+  // One engine runs all batches, then one of few blocks and small chunks, whose steps mix prompts and decode.
+  const auto run = [&](const GraphConfig& graph) {
+    LoopEngine all(capturing_config(graph), dtype, isa, compiler_of(isa), model);
+    std::vector<Results> results;
+    for (const int64_t batch : kBatches) {
+      all.results.clear();
+      results.push_back(all.run(requests_for(batch)));
+    }
+    EngineConfig scarce = capturing_config(graph, 17);
+    scarce.max_num_batched_tokens = 32;
+    scarce.num_gpu_blocks_override = 24;
+    LoopEngine chunked(scarce, dtype, isa, compiler_of(isa), model);
+    results.push_back(chunked.run(long_requests_for(12, 70, 20)));
+    EXPECT_GT(chunked.engine.stats().preemptions, 0);
+    for (const LoopEngine* engine : {&all, &chunked}) {
+      EXPECT_EQ(engine->engine.graph().stats().failure, "");
+      EXPECT_EQ(engine->engine.stats().steps.split > 0, !graph.full_cuda_graph);
+      EXPECT_EQ(engine->engine.graph().graphs().groups.empty(), graph.graph_opt_level < 2);
+    }
+    EXPECT_EQ(all.engine.stats().steps.replayed > 0, graph.use_cudagraph);
+    return results;
+  };
+  const std::vector<Results> expected = run({});
+  for (const CaptureCase& one : capture_cases(2)) {
+    SCOPED_TRACE(one.name);
+    const std::vector<Results> found = run(one.graph);
+    for (size_t i = 0; i < found.size(); ++i) {
+      SCOPED_TRACE(i < std::size(kBatches) ? fmt::format("batch {}", kBatches[i]) : "chunked and preempted");
+      ASSERT_NO_FATAL_FAILURE(expect_same(expected[i], found[i]));
+    }
+    expect_all_compiled(compiler_of(isa).report());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Level2, Families,
+                         testing::Combine(testing::ValuesIn(kFamilies),
+                                          testing::Values(DType::f32, DType::bf16)),
+                         [](const auto& info) {
+                           return fmt::format("{}_{}", std::get<0>(info.param),
+                                              name_of(std::get<1>(info.param)));
+                         });
+
 // Kernels are exchanged at random moments, in the middle of launches too, while requests come and go.
 TEST(Level2Exchange, IsSeenByNobody) {
   if (!has_code_levels()) GTEST_SKIP() << "no level that code is made for";
   register_model();
   const Isa isa = cpu::choose_isa(DType::bf16, "auto");
   const auto run = [&](const GraphConfig& graph, bool exchange) {
-    LoopEngine engine(config_of(graph), DType::bf16, isa, compiler_of(isa));
+    LoopEngine engine(wide_batches(graph), DType::bf16, isa, compiler_of(isa));
     std::atomic<bool> ending = false;
     int64_t exchanges = 0;
     std::thread other([&] {
@@ -261,7 +267,7 @@ TEST(Level2Faults, AreFoundAtStartByOpAndLayer) {
   register_model();
   const auto problems = [](DType dtype) {
     const Isa isa = cpu::choose_isa(dtype, "auto");
-    EngineConfig config = config_of({.graph_opt_level = 2, .use_cudagraph = true});
+    EngineConfig config = wide_batches({.graph_opt_level = 2, .use_cudagraph = true});
     config.graph.verify.startup = true;
     LoopCompiler compiler(isa, {.cache = "off", .before_ready = true});
     return LoopEngine(config, dtype, isa, compiler).engine.problems();

@@ -95,6 +95,7 @@ TEST(CaptureLint, LaunchesOfALayer) {
   const auto launches = [](const char* family, int64_t layers, int level) {
     weights::ModelConfig model_config = small_config(family);
     model_config.num_layers = layers;
+    model_config.layer_has_window.resize(static_cast<size_t>(layers));
     ThreadTeam team(1);
     TestDevice device(team, Isa::scalar);
     EngineConfig config = small_engine_config();
