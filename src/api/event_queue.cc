@@ -52,7 +52,14 @@ void EventQueue::end_lost(Client& client) {
   }
 }
 
+void EventQueue::close() {
+  const std::lock_guard lock(waking_);
+  closed_ = true;
+}
+
 void EventQueue::end_step() {
+  const std::lock_guard waking(waking_);
+  if (closed_) return;
   {
     const std::lock_guard lock(mutex_);
     if (first_ == nullptr || woken_) return;

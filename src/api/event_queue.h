@@ -31,6 +31,10 @@ class EventQueue : public std::enable_shared_from_this<EventQueue> {
   // are lost.
   void drain();
 
+  // When it returns, `wake` is not being called and never will be: for an owner who goes away before the
+  // model. Events may still be drained. Not from within `wake`.
+  void close();
+
   // A request's sink, which fills the queue; `outputs`: how many the request has. An event for which there is
   // no memory aborts the request, and the rest of its outputs end with an error event. Out of range,
   // `outputs` counts as the nearest number that the engine answers.
@@ -53,7 +57,10 @@ class EventQueue : public std::enable_shared_from_this<EventQueue> {
   void push(const std::shared_ptr<Client>& client, const engine::OutputEvent& event);
   static void end_lost(Client& client);
 
+  std::mutex waking_;  // held while wake_ is called; taken before mutex_
   const std::function<void()> wake_;
+  bool closed_ = false;  // guarded by waking_
+
   std::mutex mutex_;                      // guards all below, and clients but for `take`
   std::shared_ptr<Client> first_, last_;  // clients with events
   bool woken_ = false;                    // since the last drain()

@@ -51,6 +51,19 @@ TEST(EventQueue, WakesOnceUntilItIsDrained) {
   EXPECT_EQ(woken, 2);
 }
 
+TEST(EventQueue, AClosedOneWakesNobodyAndLosesNothing) {
+  int woken = 0, taken = 0;
+  const auto queue = std::make_shared<EventQueue>([&] { ++woken; });
+  const engine::EventSink sink =
+      queue->sink(1, [&](auto&& events) { taken += static_cast<int>(events.size()); });
+  queue->close();
+  sink(event_of(0));
+  queue->end_step();
+  EXPECT_EQ(woken, 0);
+  queue->drain();
+  EXPECT_EQ(taken, 1);
+}
+
 TEST(EventQueue, AWakeThatThrowsIsTriedAgain) {
   int calls = 0;
   const auto queue = std::make_shared<EventQueue>([&] {

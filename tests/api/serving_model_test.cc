@@ -40,7 +40,10 @@ class IoThread {
           changed_.notify_one();
         })),
         thread_([this] { loop(); }) {}
-  ~IoThread() { join(); }
+  ~IoThread() {
+    queue->close();
+    join();
+  }
   void join() {
     {
       const std::lock_guard lock(mutex_);
