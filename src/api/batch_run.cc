@@ -3,12 +3,9 @@
 #include <algorithm>
 #include <exception>
 #include <iterator>
-#include <new>
 #include <utility>
 
-#include "api/chat_fields.h"
 #include "api/graph_report.h"
-#include "api/sampling_check.h"
 #include "core/error.h"
 #include "models/model.h"
 
@@ -23,36 +20,8 @@ constexpr size_t kMaxDone = 64;
 // Prompts taken ahead of the oldest one that runs: bounds what a caller holds who writes results in order.
 constexpr size_t kMaxAhead = 4096;
 
-std::vector<TokenLogprob> converted(const std::vector<engine::TokenScore>& scores) {
-  std::vector<TokenLogprob> logprobs;
-  for (const engine::TokenScore& score : scores) {
-    TokenLogprob& logprob = logprobs.emplace_back(TokenLogprob{score.token_id, score.logprob, {}});
-    for (const engine::RankedToken& ranked : score.top)
-      logprob.top.push_back({ranked.token_id, ranked.logprob});
-  }
-  return logprobs;
-}
-
 void append_all(std::vector<TokenLogprob>& to, std::vector<TokenLogprob>&& from) {
   std::move(from.begin(), from.end(), std::back_inserter(to));
-}
-
-[[noreturn]] void too_long(const std::string& found, int64_t most, int64_t max_model_len) {
-  throw Error(
-      "[request] the prompt has {} tokens, at most {} fit with --max-model-len {}; shorten it or raise the "
-      "limit",
-      found, most, max_model_len);
-}
-
-// What an exception of ours says in a result.
-std::string message_of_current() {
-  try {
-    throw;
-  } catch (const std::bad_alloc&) {
-    return "[request] out of memory; send a smaller request or free memory";
-  } catch (const std::exception& e) {
-    return e.what();
-  }
 }
 
 // An error without anything produced before it has no outputs.
@@ -66,7 +35,14 @@ void drop_empty_outputs(Result& result) {
 
 BatchRun::BatchRun(engine::Engine& engine, const TextModel& text, engine::RequestId& next_id,
                    const PromptSource& source, const GenerateOptions& options)
-    : engine_(engine), text_(text), next_id_(next_id), source_(source), options_(options) {}
+    : engine_(engine),
+      text_(text),
+      limits_{.max_model_len = engine.config().max_model_len,
+              .vocab_size = engine.model().config().vocab_size,
+              .max_logprobs = engine.config().max_logprobs},
+      next_id_(next_id),
+      source_(source),
+      options_(options) {}
 
 BatchRun::~BatchRun() {
   if (!complete_) engine_.abort_all();
@@ -112,48 +88,6 @@ void BatchRun::take_prompts() {
   }
 }
 
-std::vector<int32_t> BatchRun::prompt_ids(const Prompt& prompt) const {
-  const int64_t max_model_len = engine_.config().max_model_len;
-  const int64_t most = max_model_len - (prompt.sampling.max_tokens == 0 ? 0 : 1);
-  check_prompt_size(prompt);
-  try {
-    if (prompt.text)
-      return text_.tokenizer().encode(*prompt.text,
-                                      tokenizer::EncodeOptions{.max_tokens = static_cast<size_t>(most)});
-    if (!prompt.token_ids.empty()) {
-      const auto length = static_cast<int64_t>(prompt.token_ids.size());
-      if (length > most) too_long(std::to_string(length), most, max_model_len);
-      return prompt.token_ids;
-    }
-    if (prompt.messages_json.empty() && prompt.messages.empty())
-      return {};  // the engine refuses an empty prompt, in its words
-    return text_.encode_chat(text_.render_chat(chat_request_of(prompt)), static_cast<size_t>(most));
-  } catch (const tokenizer::TooManyTokens&) {
-    too_long(fmt::format("more than {}", most), most, max_model_len);
-  }
-}
-
-engine::Request BatchRun::request_of(const Prompt& prompt) const {
-  const Sampling& sampling = prompt.sampling;
-  const engine::EngineConfig& config = engine_.config();
-  check_sampling(sampling, engine_.model().config().vocab_size, config.max_logprobs);
-  if (!sampling.stop.empty()) text_.tokenizer();  // stop strings without text would never match
-  engine::SamplingParams params = engine_sampling(sampling);
-  std::vector<std::vector<int32_t>>& bad = params.bad_words_token_ids;
-  for (const std::string& word : sampling.bad_words) {
-    // A word begins a text or follows a blank; tokenizers write the two differently, and both are bad.
-    for (const std::string& form : {word, " " + word}) {
-      std::vector<int32_t> ids = text_.tokenizer().encode(form, false);
-      if (!ids.empty() && std::find(bad.begin(), bad.end(), ids) == bad.end()) bad.push_back(std::move(ids));
-    }
-  }
-  if (bad.size() > engine::SamplingParams::kMaxBadWords)
-    throw Error(
-        "[sampling] bad_words and bad_words_token_ids are {} sequences, at most {} are served; shorten them",
-        bad.size(), engine::SamplingParams::kMaxBadWords);
-  return {.prompt_token_ids = prompt_ids(prompt), .sampling = std::move(params)};
-}
-
 // What is wrong with a prompt is its result; only exceptions of callers leave.
 void BatchRun::start(Prompt prompt) {
   const engine::RequestId id = next_id_++;
@@ -163,40 +97,25 @@ void BatchRun::start(Prompt prompt) {
   active.prompt = std::move(prompt);
   active_.emplace(id, std::move(owned));
   Result& result = active.result;
-  const Sampling& sampling = active.prompt.sampling;
   try {
-    engine::Request request = request_of(active.prompt);
-    result.prompt_token_ids = request.prompt_token_ids;
-    const tokenizer::Tokenizer* tokenizer = text_.has_tokenizer() ? &text_.tokenizer() : nullptr;
-    const OutputTextOptions text_options = {
-        .skip_special_tokens = sampling.skip_special_tokens,
-        .stop = sampling.stop.empty() ? nullptr : std::make_shared<const StopSet>(sampling.stop),
-        .include_stop = sampling.include_stop_str_in_output,
-        .min_tokens = sampling.min_tokens};
-    std::string echo;
-    if (sampling.echo && tokenizer != nullptr)
-      echo = tokenizer->decode(request.prompt_token_ids, sampling.skip_special_tokens);
-    const auto outputs = static_cast<size_t>(sampling.n);
-    active.outputs.reserve(outputs);
-    for (int i = 0; i < sampling.n; ++i) {
+    PreparedRequest prepared = prepare(text_, active.prompt, limits_);
+    result.prompt_token_ids = prepared.request.prompt_token_ids;
+    for (int i = 0; i < prepared.form.outputs; ++i)
       result.outputs.push_back(
-          {.index = i, .text = echo, .token_ids = {}, .finish_reason = {}, .logprobs = {}});
-      active.outputs.push_back({.text = OutputText(tokenizer, text_options)});
-    }
+          {.index = i, .text = prepared.echo, .token_ids = {}, .finish_reason = {}, .logprobs = {}});
+    active.assembler.emplace(prepared);
     // Counted before: events may come before this returns.
-    active.unfinished = outputs;
-    open_outputs_ += outputs;
+    open_outputs_ += result.outputs.size();
     try {
-      engine_.submit_as(id, std::move(request));
+      engine_.submit_as(id, std::move(prepared.request));
     } catch (...) {
-      open_outputs_ -= outputs;
+      open_outputs_ -= result.outputs.size();
       throw;
     }
   } catch (const std::exception&) {
+    result.error = request_failure();
     result.outputs.clear();
-    active.outputs.clear();
-    active.unfinished = 0;
-    result.error = message_of_current();
+    active.assembler.reset();
     done_.push_back(id);
   }
 }
@@ -222,99 +141,73 @@ void BatchRun::cancel() {
   cancelled_ = true;
   at_end_ = true;
   for (const auto& [id, active] : active_)
-    if (active->unfinished > 0) engine_.abort(id);
+    if (active->assembler && !active->assembler->finished()) engine_.abort(id);
 }
 
 // --- events
 
-// Takes the event's tokens into the output until something stops it.
-void BatchRun::append(Active& active, const engine::OutputEvent& event, std::string& new_text) {
-  const Sampling& sampling = active.prompt.sampling;
-  OutputState& state = active.outputs[static_cast<size_t>(event.output)];
-  Output& output = active.result.outputs[static_cast<size_t>(event.output)];
-  std::vector<TokenLogprob> scores = converted(event.scores);
-  for (size_t i = 0; i < event.token_ids.size() && !state.stopped; ++i) {
-    output.token_ids.push_back(event.token_ids[i]);
-    if (i < scores.size()) output.logprobs.push_back(std::move(scores[i]));
-    // The id that ended the output is no part of its text.
-    const bool ender = event.finish_reason == engine::FinishReason::stop && i + 1 == event.token_ids.size();
-    if (ender && !sampling.include_stop_str_in_output) break;
-    new_text += state.text.push(event.token_ids[i]);
-    if (!state.text.stopped()) continue;
-    state.stopped = true;
-    if (!event.finished())
-      engine_.finish(event.request, event.output, engine::FinishReason::stop,
-                     static_cast<int64_t>(output.token_ids.size()));
-  }
-  if (!event.finished()) return;
-  if (!state.stopped) new_text += state.text.finish();
-  output.finish_reason = state.text.stopped() ? "stop" : std::string(engine::name_of(event.finish_reason));
-}
-
-void BatchRun::absorb(Active& active, const engine::OutputEvent& event, std::string& new_text) {
-  Result& result = active.result;
-  append_all(result.prompt_logprobs, converted(event.prompt_scores));
-  append(active, event, new_text);
-  result.outputs[static_cast<size_t>(event.output)].text += new_text;
-  if (event.finish_reason == engine::FinishReason::error && result.error.empty()) result.error = event.error;
-  if (!event.finished()) return;
+void BatchRun::absorb(Result& result, OutputDelta& delta) {
+  Output& output = result.outputs[static_cast<size_t>(delta.output)];
+  output.token_ids.insert(output.token_ids.end(), delta.token_ids.begin(), delta.token_ids.end());
+  append_all(output.logprobs, std::move(delta.logprobs));
+  append_all(result.prompt_logprobs, std::move(delta.prompt_logprobs));
+  output.text += delta.text;
+  if (result.error.empty()) result.error = delta.error;
+  if (!delta.finished) return;
+  output.finish_reason = delta.finish_reason;
   Metrics& metrics = result.metrics;
   // Of several outputs, the first's times are the prompt's; steps are those of the longest.
-  if (event.output == 0) {
-    metrics.time_to_first_token_s = event.metrics.time_to_first_token_s;
-    metrics.decode_tokens_per_s = event.metrics.decode_tokens_per_s;
-    metrics.steps_not_replayed = not_replayed(event.metrics.steps);
+  if (delta.output == 0) {
+    metrics.time_to_first_token_s = delta.metrics.time_to_first_token_s;
+    metrics.decode_tokens_per_s = delta.metrics.decode_tokens_per_s;
+    metrics.steps_not_replayed = not_replayed(delta.metrics.steps);
   }
-  metrics.preemptions += event.metrics.preemptions;
-  metrics.steps_replayed = std::max(metrics.steps_replayed, event.metrics.steps.replayed);
+  metrics.preemptions += delta.metrics.preemptions;
+  metrics.steps_replayed = std::max(metrics.steps_replayed, delta.metrics.steps.replayed);
+}
+
+// What the assembler wants the engine to do.
+void BatchRun::ask(engine::RequestId id, const OutputDelta& delta) {
+  if (delta.ask == OutputDelta::Ask::finish)
+    engine_.finish(id, delta.output, engine::FinishReason::stop, delta.keep_tokens);
+  else if (delta.ask == OutputDelta::Ask::abort)
+    engine_.abort(id);
 }
 
 void BatchRun::on_event(const engine::OutputEvent& event) {
   if (callback_failed_) return;
   const auto found = active_.find(event.request);
-  if (found == active_.end() || static_cast<size_t>(event.output) >= found->second->outputs.size()) return;
+  if (found == active_.end() || !found->second->assembler) return;
   Active& active = *found->second;
-  OutputState& state = active.outputs[static_cast<size_t>(event.output)];
-  if (state.finished) return;
-  Output& output = active.result.outputs[static_cast<size_t>(event.output)];
-  const size_t tokens_before = output.token_ids.size();
-  std::string new_text;
+  OutputDelta& delta = active.assembler->take(event);
   try {
-    if (!active.broken)
-      absorb(active, event, new_text);
-    else if (event.finished())
-      output.finish_reason = engine::name_of(event.finish_reason);
+    absorb(active.result, delta);
+    ask(event.request, delta);
   } catch (const std::exception&) {
-    // The text of this request could not be made; the others go on.
-    active.broken = true;
-    active.result.error = message_of_current();
-    if (event.finished())
-      output.finish_reason = engine::name_of(engine::FinishReason::error);
-    else
-      engine_.abort(event.request);
+    // The result of this request could not be kept; the others go on.
+    active.result.error = request_failure();
+    active.assembler->give_up();
+    if (!delta.finished) engine_.abort(event.request);
   }
-  if (event.finished()) {
-    state.finished = true;
-    --open_outputs_;
-  }
+  if (delta.finished) --open_outputs_;
   if (options_.on_event) {
     try {
-      const std::vector<int32_t> new_ids(output.token_ids.begin() + static_cast<ptrdiff_t>(tokens_before),
-                                         output.token_ids.end());
       const bool go_on = options_.on_event({.prompt = active.index,
-                                            .output = event.output,
-                                            .text = new_text,
-                                            .token_ids = new_ids,
-                                            .finished = event.finished()});
-      if (!go_on && !event.finished() && !state.stopped)
+                                            .output = delta.output,
+                                            .text = delta.text,
+                                            .token_ids = delta.token_ids,
+                                            .finished = delta.finished});
+      if (!go_on && !delta.complete && !delta.finished) {
+        const Output& output = active.result.outputs[static_cast<size_t>(delta.output)];
         engine_.finish(event.request, event.output, engine::FinishReason::abort,
                        static_cast<int64_t>(output.token_ids.size()));
+      }
     } catch (...) {
       callback_failed_ = true;
       throw;
     }
   }
-  if (event.finished() && --active.unfinished == 0) done_.push_back(event.request);
+  if (active.assembler->finished()) done_.push_back(event.request);
 }
 
 }  // namespace reprise::api

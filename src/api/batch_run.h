@@ -8,10 +8,11 @@
 #include <cstddef>
 #include <map>
 #include <memory>
-#include <string>
+#include <optional>
 #include <vector>
 
-#include "api/output_text.h"
+#include "api/output_assembler.h"
+#include "api/prepare.h"
 #include "api/text_model.h"
 #include "engine/engine.h"
 #include "reprise/reprise.h"
@@ -35,33 +36,25 @@ class BatchRun {
   void on_event(const engine::OutputEvent& event);
 
  private:
-  struct OutputState {
-    OutputText text;
-    bool stopped = false;   // by a stop string: the engine was told, later tokens are dropped
-    bool finished = false;  // its last event came
-  };
   struct Active {
     size_t index = 0;  // of the prompt
     Prompt prompt;
     Result result;
-    std::vector<OutputState> outputs;
-    size_t unfinished = 0;  // outputs
-    bool broken = false;    // its text could not be made; result.error says why
+    std::optional<OutputAssembler> assembler;  // none where the prompt can't run; result.error says why
   };
 
   bool may_take() const;
   void take_prompts();
   void start(Prompt prompt);
-  engine::Request request_of(const Prompt& prompt) const;
-  std::vector<int32_t> prompt_ids(const Prompt& prompt) const;
   void deliver();
   void cancel();
 
-  void absorb(Active& active, const engine::OutputEvent& event, std::string& new_text);
-  void append(Active& active, const engine::OutputEvent& event, std::string& new_text);
+  static void absorb(Result& result, OutputDelta& delta);
+  void ask(engine::RequestId id, const OutputDelta& delta);
 
   engine::Engine& engine_;
   const TextModel& text_;
+  const PrepareLimits limits_;
   engine::RequestId& next_id_;
   const PromptSource& source_;
   const GenerateOptions& options_;

@@ -31,7 +31,7 @@ std::optional<Json> number_of(const std::string& text) {
 }
 
 Json value_of(const api::SamplingField& field, const std::string& name, const std::string& text) {
-  if (field.form == api::FieldForm::number) {
+  if (api::form_of(field) == api::FieldForm::number) {
     if (const std::optional<Json> number = number_of(text)) return *number;
     throw Error("[{}] is '{}', expected a number: {}", name, shortened(text), field.range);
   }
@@ -65,12 +65,12 @@ SamplingFlags::SamplingFlags(Command& command) {
       given_.push_back(
           [&field, flag, value](Sampling& sampling) { api::set_field(field, sampling, value, flag); });
     };
-    if (field.form == api::FieldForm::flag) {
+    if (api::form_of(field) == api::FieldForm::flag) {
       command
           .on_off(
               flag, [give](bool on) { give(Json(on)); }, field.help)
           .group("Sampling");
-    } else if (field.form == api::FieldForm::text_list) {
+    } else if (api::form_of(field) == api::FieldForm::text_list) {
       const auto texts = std::make_shared<Json>(Json::array());
       command
           .add(
@@ -85,7 +85,7 @@ SamplingFlags::SamplingFlags(Command& command) {
     } else {
       command
           .add(
-              flag, type_of(field.form),
+              flag, type_of(api::form_of(field)),
               [give, &field](const std::string& name, const std::string& text) {
                 give(value_of(field, name, text));
               },

@@ -11,7 +11,7 @@
 
 namespace reprise::engine {
 
-EngineThread::EngineThread(MakeEngine make) {
+EngineThread::EngineThread(MakeEngine make, EngineThreadOptions options) : options_(std::move(options)) {
   if (!make) throw Error("[engine] the function that makes the engine is empty; pass one");
   try {
     thread_ = std::thread([this, make = std::move(make)] { loop(make); });
@@ -20,8 +20,9 @@ EngineThread::EngineThread(MakeEngine make) {
         "[engine] cannot start the engine's thread: {}; end other processes or raise the limit of threads",
         error.what());
   }
+  id_ = thread_.get_id();
   std::unique_lock lock(mutex_);
-  wake_.wait(lock, [this] { return started_; });
+  call_done_.wait(lock, [this] { return started_; });
   if (start_failure_ == nullptr) return;
   lock.unlock();
   thread_.join();
@@ -29,12 +30,17 @@ EngineThread::EngineThread(MakeEngine make) {
 }
 
 EngineThread::~EngineThread() {
+  stop();
+}
+
+void EngineThread::stop() {
   {
     const std::lock_guard lock(mutex_);
-    stopping_ = true;
+    state_.stopping = true;
   }
-  wake_.notify_all();
-  thread_.join();
+  wake_.notify_one();
+  const std::lock_guard lock(joining_);
+  if (thread_.joinable()) thread_.join();
 }
 
 RequestId EngineThread::submit(Request request, EventSink sink) {
@@ -43,25 +49,35 @@ RequestId EngineThread::submit(Request request, EventSink sink) {
   receiver->sink = std::move(sink);
   const int32_t outputs = std::clamp(request.sampling.n, 1, SamplingParams::kMaxOutputs);
   receiver->unfinished = ~Outputs() >> static_cast<size_t>(SamplingParams::kMaxOutputs - outputs);
+  Commands queued;
+  RequestId& number =
+      std::get<Submit>(queued.emplace_back(Submit{0, std::move(request), std::move(receiver)})).id;
   RequestId id;
   {
     // Under one lock, so that the engine gets the numbers in their order.
     const std::lock_guard lock(mutex_);
-    if (stopping_) throw Error("[submit] the engine is shutting down; it takes no more requests");
-    id = next_id_;
-    commands_.emplace_back(Submit{id, std::move(request), std::move(receiver)});
-    ++next_id_;
+    if (state_.stopping) throw Error("[submit] the engine is shutting down; it takes no more requests");
+    if (state_.open_requests >= options_.max_open_requests)
+      throw QueueFull("[submit] {} requests are queued or running, at most {} are taken; try again later",
+                      state_.open_requests, options_.max_open_requests);
+    id = number = next_id_++;
+    ++state_.open_requests;
+    ++state_.queued_requests;
+    commands_.splice(commands_.end(), queued);
   }
-  wake_.notify_all();
+  wake_.notify_one();
   return id;
 }
 
 void EngineThread::push(Command command) {
+  Commands queued;
+  queued.push_back(std::move(command));
   {
     const std::lock_guard lock(mutex_);
-    commands_.push_back(std::move(command));
+    if (state_.stopping) return;  // all that runs is being aborted
+    commands_.splice(commands_.end(), queued);
   }
-  wake_.notify_all();
+  wake_.notify_one();
 }
 void EngineThread::abort(RequestId request) {
   push(Abort{request});
@@ -71,12 +87,28 @@ void EngineThread::finish(RequestId request, int32_t output, FinishReason reason
   push(Finish{request, output, reason, keep_tokens});
 }
 
-EngineStats EngineThread::stats() const {
+void EngineThread::call(const std::function<void(Engine&)>& action) {
+  if (std::this_thread::get_id() == id_)
+    throw Error("[engine] call() from within a callback would wait for itself; call from another thread");
+  Call call{.action = action};
+  Commands queued;
+  queued.emplace_back(&call);
+  std::unique_lock lock(mutex_);
+  if (state_.stopping) throw Error("[engine] it is shutting down; it runs no more calls");
+  commands_.splice(commands_.end(), queued);
+  wake_.notify_one();
+  call_done_.wait(lock, [&] { return call.done; });
+  if (call.failure != nullptr) std::rethrow_exception(call.failure);
+}
+
+EngineState EngineThread::state() const {
   const std::lock_guard lock(mutex_);
-  return stats_;
+  return state_;
 }
 
 void EngineThread::loop(const MakeEngine& make) noexcept {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::milliseconds kTryAgain(10);
   std::unique_ptr<Engine> engine;
   std::exception_ptr failure;
   try {
@@ -89,23 +121,34 @@ void EngineThread::loop(const MakeEngine& make) noexcept {
     const std::lock_guard lock(mutex_);
     start_failure_ = std::move(failure);
     started_ = true;
+    state_.last_step = Clock::now();
+    if (engine != nullptr) state_.stats = engine->stats();
   }
-  wake_.notify_all();
+  call_done_.notify_all();
   if (engine == nullptr) return;
 
-  std::vector<Command> commands;
+  Commands commands;
   for (bool busy = false, stopping = false;;) {
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return busy || stopping_ || !commands_.empty(); });
-      std::swap(commands, commands_);
-      stopping = stopping_;
+      const auto awake = [&] { return busy || state_.stopping || !commands_.empty(); };
+      if (gave_events_)
+        wake_.wait_for(lock, kTryAgain, awake);
+      else
+        wake_.wait(lock, awake);
+      commands.splice(commands.end(), commands_);
+      state_.queued_requests = 0;
+      state_.step_began = Clock::now();
+      stopping = state_.stopping;
     }
     busy = turn(*engine, commands, stopping);
-    commands.clear();
+    if (gave_events_) end_step();
     {
       const std::lock_guard lock(mutex_);
-      stats_ = engine->stats();
+      state_.stats = engine->stats();
+      state_.open_requests -= std::exchange(ended_, 0);
+      state_.last_step = Clock::now();
+      state_.step_began.reset();
       // Checked under the lock that submit() takes: nothing can be queued after it.
       if (stopping && receivers_.empty() && commands_.empty()) return;
     }
@@ -113,16 +156,8 @@ void EngineThread::loop(const MakeEngine& make) noexcept {
 }
 
 // Carries out `commands` and one step. Whether there is more to do at once.
-bool EngineThread::turn(Engine& engine, std::vector<Command>& commands, bool stopping) noexcept {
-  for (Command& command : commands) {
-    try {
-      execute(engine, command);
-    } catch (...) {  // memory: only this command is lost, and its request knows
-      if (auto* submitted = std::get_if<Submit>(&command);
-          submitted != nullptr && submitted->receiver != nullptr)
-        fail(submitted->id, *submitted->receiver, current_failure("engine"));
-    }
-  }
+bool EngineThread::turn(Engine& engine, Commands& commands, bool stopping) noexcept {
+  carry_out(engine, commands);
   try {
     if (stopping)
       for (const auto& [id, receiver] : receivers_) engine.abort(id);
@@ -134,6 +169,24 @@ bool EngineThread::turn(Engine& engine, std::vector<Command>& commands, bool sto
     engine.abort_all();
     fail_all(current_failure("engine"));
     return false;
+  }
+}
+
+// One that throws, for memory, hurts nobody else: a request is told, all others stay for the next turn.
+void EngineThread::carry_out(Engine& engine, Commands& commands) noexcept {
+  for (auto command = commands.begin(); command != commands.end();) {
+    try {
+      execute(engine, *command);
+    } catch (...) {
+      auto* submitted = std::get_if<Submit>(&*command);
+      if (submitted == nullptr) {
+        ++command;
+        continue;
+      }
+      fail(submitted->id, *submitted->receiver, current_failure("engine"));
+      ++ended_;
+    }
+    command = commands.erase(command);
   }
 }
 
@@ -150,9 +203,33 @@ void EngineThread::execute(Engine& engine, Command& command) {
     place->second = std::move(submitted->receiver);
   } else if (const auto* aborted = std::get_if<Abort>(&command)) {
     engine.abort(aborted->id);
+  } else if (const auto* finished = std::get_if<Finish>(&command)) {
+    engine.finish(finished->id, finished->output, finished->reason, finished->keep_tokens);
   } else {
-    const auto& finished = std::get<Finish>(command);
-    engine.finish(finished.id, finished.output, finished.reason, finished.keep_tokens);
+    execute(engine, *std::get<Call*>(command));
+  }
+}
+
+void EngineThread::execute(Engine& engine, Call& call) noexcept {
+  std::exception_ptr failure;
+  try {
+    call.action(engine);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    call.failure = std::move(failure);
+    call.done = true;
+  }
+  call_done_.notify_all();
+}
+
+void EngineThread::end_step() noexcept {
+  try {
+    if (options_.on_step_end) options_.on_step_end();
+    gave_events_ = false;
+  } catch (...) {  // again at the end of the next turn, which comes soon
   }
 }
 
@@ -160,16 +237,20 @@ void EngineThread::deliver(const OutputEvent& event) {
   const auto found = receivers_.find(event.request);
   if (found == receivers_.end()) return;
   Receiver& receiver = *found->second;
+  gave_events_ = true;
   try {
     receiver.sink(event);
   } catch (...) {
     sink_threw_ = true;
     receivers_.erase(found);
+    ++ended_;
     throw;  // so that the engine aborts the request
   }
   if (!event.finished()) return;
   receiver.unfinished.reset(static_cast<size_t>(event.output));
-  if (receiver.unfinished.none()) receivers_.erase(found);
+  if (!receiver.unfinished.none()) return;
+  receivers_.erase(found);
+  ++ended_;
 }
 
 // An error event for each output that has had no last event.
@@ -177,6 +258,7 @@ void EngineThread::fail(RequestId id, Receiver& receiver, std::string_view why) 
   OutputEvent event;
   event.request = id;
   event.finish_reason = FinishReason::error;
+  gave_events_ = true;
   try {
     event.error.assign(why);
   } catch (const std::bad_alloc&) {
@@ -192,6 +274,7 @@ void EngineThread::fail(RequestId id, Receiver& receiver, std::string_view why) 
 void EngineThread::fail_all(std::string_view why) noexcept {
   // Sinks may submit meanwhile: that goes to the queue, not to this map.
   for (const auto& [id, receiver] : receivers_) fail(id, *receiver, why);
+  ended_ += receivers_.size();
   receivers_.clear();
 }
 

@@ -133,6 +133,46 @@ TEST(SamplingFields, RangesAreThoseOfTheEngine) {
   EXPECT_THROW(check_sampling(sampling), Error);
 }
 
+// What the schema says is what is taken: the default and the values at its edges, and none beyond.
+TEST(SamplingFields, SchemasSayWhatIsTaken) {
+  int edges = 0;
+  for (const SamplingField& field : sampling_fields()) {
+    const Json schema = field_schema(field);
+    EXPECT_FALSE(schema["description"].get<std::string>().empty());
+    EXPECT_EQ(error_of(field.name, schema["default"]), "") << field.name;
+    const bool choice = field.type == FieldType::logprob_count;
+    const Json& number = choice ? schema["anyOf"][1] : schema;
+    for (const auto& [key, outwards] : {std::pair{"minimum", -1}, {"maximum", 1}, {"exclusiveMinimum", 0}}) {
+      if (!number.contains(key)) continue;
+      const Json& edge = number[key];
+      if (field.type == FieldType::seed) {
+        EXPECT_EQ(error_of(field.name, edge), "");
+        continue;
+      }
+      ++edges;
+      const double beyond = edge.get<double>() + outwards;
+      const bool whole = field.type != FieldType::number;
+      EXPECT_EQ(error_of(field.name, edge) == "", outwards != 0) << field.name << " at its " << key;
+      EXPECT_NE(error_of(field.name, whole ? Json(static_cast<int64_t>(beyond)) : Json(beyond)), "")
+          << field.name << " beyond its " << key;
+    }
+    const std::vector<int> ids(schema.contains("maxItems") ? schema["maxItems"].get<size_t>() : 0, 1);
+    if (ids.empty()) continue;
+    ++edges;
+    Json list = ids;
+    EXPECT_EQ(error_of(field.name, list), "");
+    list.push_back(1);
+    EXPECT_NE(error_of(field.name, list), "") << field.name;
+  }
+  EXPECT_GE(edges, 18);
+  const SamplingField& top_p = sampling_fields()[2];
+  EXPECT_EQ(field_schema(top_p), (Json{{"type", "number"},
+                                       {"minimum", 0.0},
+                                       {"maximum", 1.0},
+                                       {"default", 1},
+                                       {"description", fmt::format("{}. Values: 0 to 1 (1)", top_p.help)}}));
+}
+
 TEST(SamplingFields, TextOfFlags) {
   const auto error = [](const std::string& name, const std::vector<std::string>& texts) -> std::string {
     Sampling sampling;

@@ -4,9 +4,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
 #include <future>
+#include <semaphore>
+#include <string>
+#include <thread>
 
 #include "core/error.h"
+#include "tests/count_new.h"
 #include "tests/device/host_mirror_device.h"
 #include "tests/engine/small_model.h"
 
@@ -18,12 +24,17 @@ SamplingParams seeded(uint64_t seed) {
 }
 
 struct Threaded {
+  explicit Threaded(EngineThreadOptions options = {})
+      : thread(
+            [this](EventSink sink) {
+              return std::make_unique<Engine>(small_model(team, device), EngineServices(device),
+                                              small_engine_config(), std::move(sink));
+            },
+            std::move(options)) {}
+
   ThreadTeam team{2};
   TestDevice device{team, Isa::scalar};
-  EngineThread thread{[this](EventSink sink) {
-    return std::make_unique<Engine>(small_model(team, device), EngineServices(device), small_engine_config(),
-                                    std::move(sink));
-  }};
+  EngineThread thread;
 
   // Submits and waits for the last event of output 0.
   Collected run(Request request) {
@@ -49,7 +60,7 @@ TEST(EngineThread, ManyCallersGetTheirOwnResults) {
     callers.emplace_back([&, i] {
       for (int round = 0; round < 3; ++round) {
         got[i] = threaded.run({small_prompt(5 + i, i), seeded(i)}).token_ids;
-        threaded.thread.stats();
+        threaded.thread.state();
       }
     });
   for (std::thread& caller : callers) caller.join();
@@ -87,6 +98,157 @@ TEST(EngineThread, EndsWithEveryRequestAnswered) {
     }
   }
   EXPECT_EQ(finished, 40);
+}
+
+// A sink that lets the engine's thread go on only when the test says so.
+struct Gate {
+  std::binary_semaphore reached{0}, go{0};
+  void pass() {
+    reached.release();
+    go.acquire();
+  }
+  void hold() { reached.acquire(); }
+  void open() { go.release(); }
+};
+
+TEST(EngineThread, TheEndOfAStepIsToldOnce) {
+  constexpr int kRequests = 6;
+  Gate gate;
+  std::atomic<int> finished{0};
+  int in_step = 0;
+  std::vector<int> steps;  // events of each
+  std::promise<void> all_done;
+  Threaded threaded({.on_step_end = [&] {
+    steps.push_back(std::exchange(in_step, 0));
+    if (finished == kRequests + 1) all_done.set_value();
+  }});
+  // While the engine waits here, the others are queued, so that they run side by side.
+  threaded.thread.submit({small_prompt(3), {.temperature = 0, .max_tokens = 1}},
+                         [&](const OutputEvent& event) {
+                           gate.pass();
+                           ++in_step;
+                           finished += event.finished();
+                         });
+  gate.hold();
+  for (uint32_t i = 0; i < kRequests; ++i)
+    threaded.thread.submit({small_prompt(4, i), {.temperature = 0, .ignore_eos = true, .max_tokens = 5}},
+                           [&](const OutputEvent& event) {
+                             ++in_step;
+                             finished += event.finished();
+                           });
+  gate.open();
+  all_done.get_future().wait();
+  EXPECT_THAT(steps, testing::ElementsAre(1, 6, 6, 6, 6, 6)) << "events of each step, handed over at once";
+}
+
+TEST(EngineThread, TheEndOfAStepIsToldAgainWhereThatFailed) {
+  std::atomic<int> calls{0};
+  std::promise<void> told;
+  Threaded threaded({.on_step_end = [&] {
+    if (++calls < 3) throw std::bad_alloc();
+    told.set_value();
+  }});
+  threaded.thread.submit({small_prompt(3), {.temperature = 0, .max_tokens = 1}}, [](const OutputEvent&) {});
+  EXPECT_EQ(told.get_future().wait_for(std::chrono::seconds(60)), std::future_status::ready);
+}
+
+TEST(EngineThread, SoManyRequestsAreTakenAndNoMore) {
+  Gate gate;
+  Threaded threaded({.max_open_requests = 3});
+  std::atomic<int> finished{0};
+  const auto count = [&](const OutputEvent& event) { finished += event.finished(); };
+  bool first = true;
+  threaded.thread.submit({small_prompt(3), {.temperature = 0, .max_tokens = 3}},
+                         [&](const OutputEvent& event) {
+                           if (std::exchange(first, false)) gate.pass();
+                           count(event);
+                         });
+  gate.hold();
+  threaded.thread.submit({small_prompt(3), {.max_tokens = 2, .n = 2}}, count);
+  threaded.thread.submit({{}, {}}, count);  // will be refused
+  const EngineState full = threaded.thread.state();
+  EXPECT_EQ(full.open_requests, 3u);
+  EXPECT_EQ(full.queued_requests, 2u);
+  EXPECT_TRUE(full.step_began.has_value()) << "the state is there while a step is in progress";
+  std::string said;
+  try {
+    threaded.thread.submit({small_prompt(3), {}}, count);
+  } catch (const QueueFull& error) {
+    said = error.what();
+  }
+  EXPECT_THAT(said, testing::AllOf(testing::HasSubstr("3 requests"), testing::HasSubstr("at most 3")));
+  gate.open();
+  while (threaded.thread.state().open_requests > 0) std::this_thread::yield();
+  EXPECT_EQ(finished, 4);
+  EXPECT_EQ(threaded.run({small_prompt(4), seeded(2)}).token_ids.size(), 10u) << "there is room again";
+}
+
+TEST(EngineThread, AnAbortThatFindsNoMemoryIsNotLost) {
+  Gate gate;
+  Threaded threaded;
+  std::promise<FinishReason> ended;
+  int events = 0;
+  const RequestId id = threaded.thread.submit({small_prompt(3), {.temperature = 0, .ignore_eos = true}},
+                                              [&](const OutputEvent& event) {
+                                                if (++events <= 2) gate.pass();
+                                                if (event.finished()) ended.set_value(event.finish_reason);
+                                              });
+  gate.hold();
+  // More than the engine has room for without asking for memory.
+  for (RequestId unknown = 0; unknown < 1000; ++unknown) threaded.thread.abort(unknown + 100);
+  threaded.thread.abort(id);
+  {
+    const RefusedCalls refused(0, /*all_after=*/true);
+    gate.open();
+    gate.hold();  // the abort was tried, and a step later the next token is there
+  }
+  gate.open();
+  EXPECT_EQ(ended.get_future().get(), FinishReason::abort);
+}
+
+TEST(EngineThread, ManyAbortsTakeTimeLinearInTheirNumber) {
+  Threaded threaded;
+  const auto abort_all_of = [&](int count) {
+    Gate gate;
+    std::promise<void> last;
+    int left = count;
+    threaded.thread.submit({small_prompt(3), {.max_tokens = 1}}, [&](const OutputEvent&) { gate.pass(); });
+    gate.hold();
+    std::vector<RequestId> ids;
+    for (int i = 0; i < count; ++i)
+      ids.push_back(threaded.thread.submit({small_prompt(2), {}}, [&](const OutputEvent& event) {
+        if (event.finished() && --left == 0) last.set_value();
+      }));
+    for (const RequestId id : ids) threaded.thread.abort(id);
+    const auto begin = std::chrono::steady_clock::now();
+    gate.open();
+    last.get_future().wait();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  };
+  double few = 1e9, many = 1e9;
+  for (int round = 0; round < 3; ++round) {
+    few = std::min(few, abort_all_of(2000));
+    many = std::min(many, abort_all_of(20000));
+  }
+  EXPECT_LT(many, 40 * few) << "10 times as many may take 10 times as long, quadratic would be 100 times";
+}
+
+TEST(EngineThread, CallsRunBetweenSteps) {
+  Threaded threaded;
+  int64_t blocks = 0;
+  threaded.thread.call([&](Engine& engine) { blocks = engine.stats().free_blocks; });
+  EXPECT_EQ(blocks, threaded.thread.state().stats.free_blocks);
+  EXPECT_THROW(threaded.thread.call([](Engine&) { throw Error("[test] the call's own"); }), Error);
+  std::promise<std::string> said;
+  threaded.thread.submit({small_prompt(3), {.max_tokens = 1}}, [&](const OutputEvent&) {
+    try {
+      threaded.thread.call([](Engine&) {});
+      said.set_value("nothing was thrown");
+    } catch (const Error& error) {
+      said.set_value(error.what());
+    }
+  });
+  EXPECT_THAT(said.get_future().get(), testing::HasSubstr("would wait for itself"));
 }
 
 TEST(EngineThread, AnEngineThatCannotBeMadeThrowsHere) {
