@@ -13,6 +13,7 @@ build() {
   esac
   need "${kBuildPackages[@]}"
   need_if_known "${kCompilerPackages[@]}"
+  need_first_known "${kServerPackages[@]}"
   cmake --preset "$preset" -DREPRISE_WERROR=$werror >"$(log_of "$preset")" || { cat "$(log_of "$preset")" >&2; exit 1; }
   cmake --build "build/$preset" -j "$(nproc)" --target "$@" >&2
 }

@@ -3,6 +3,7 @@
 kBuildPackages=(cmake ninja-build g++ ccache pkg-config libfmt-dev nlohmann-json3-dev libsimdjson-dev
   libpcre2-dev libutf8proc-dev libcli11-dev libgtest-dev libgmock-dev libbenchmark-dev libsimde-dev)
 kCompilerPackages=(llvm-19-dev zlib1g-dev libzstd-dev)  # reprise-compiler; not in Ubuntu 22.04
+kServerPackages=(libboost1.83-dev libboost1.81-dev)  # the first that apt knows
 kPythonPackages=(python3 python3-venv python3-pip ca-certificates)
 kFuzzPackages=(clang-19 libclang-rt-19-dev llvm-19)
 kTidyPackages=(clang-tidy-19 python3)
@@ -34,6 +35,19 @@ need() {
   "${as_root[@]}" apt-get update -qq >&2 || say "apt-get update failed; going on with the package lists there are"
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
     "${missing[@]}" >&2 || die "apt could not install: ${missing[*]}"
+}
+
+# need_first_known PACKAGE...: the first of them that apt knows; goes on without where it knows none.
+need_first_known() {
+  [ -z "${REPRISE_SKIP_APT:-}" ] || return 0
+  local package
+  for package in "$@"; do
+    if apt-cache show "$package" >/dev/null 2>&1; then
+      need_if_known "$package"
+      return 0
+    fi
+  done
+  say "going on without any of $*: this system's packages lack them"
 }
 
 # need_if_known PACKAGE...: as need, but goes on without them where apt doesn't know one of them.

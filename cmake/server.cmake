@@ -1,0 +1,22 @@
+# The server (src/server) is made with Asio and Beast of Boost, headers alone. Without them all else is built, and
+# `reprise serve` says what is missing.
+set(REPRISE_SERVER AUTO CACHE STRING "Build the server, by Boost 1.81 or newer: AUTO (where it is found), ON or OFF")
+set_property(CACHE REPRISE_SERVER PROPERTY STRINGS AUTO ON OFF)
+set(REPRISE_HAVE_SERVER OFF)
+if(NOT REPRISE_SERVER STREQUAL "OFF")
+  find_path(REPRISE_BOOST_INCLUDE boost/beast/version.hpp)
+  set(boost_version 0)
+  if(REPRISE_BOOST_INCLUDE)
+    file(STRINGS ${REPRISE_BOOST_INCLUDE}/boost/version.hpp line REGEX "^#define BOOST_VERSION ")
+    string(REGEX REPLACE "[^0-9]" "" boost_version "${line}")
+  endif()
+  if(boost_version GREATER_EQUAL 108100)
+    set(REPRISE_HAVE_SERVER ON)
+    message(STATUS "server: by Boost ${boost_version}")
+  elseif(REPRISE_SERVER STREQUAL "ON")
+    message(FATAL_ERROR "REPRISE_SERVER=ON, but Boost 1.81 was not found: apt-get install libboost1.81-dev (Debian 12) or "
+                        "libboost1.83-dev, or -DREPRISE_SERVER=OFF")
+  else()
+    message(STATUS "server: not built, Boost 1.81 was not found (libboost1.81-dev or libboost1.83-dev)")
+  endif()
+endif()

@@ -1,0 +1,280 @@
+#include "server/generation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "api/output_assembler.h"
+#include "api/prepare.h"
+#include "server/api_error.h"
+#include "server/reply_writer.h"
+#include "server/request_line.h"
+
+namespace reprise::server {
+namespace {
+
+// Of pieces that a client has not taken. One that reads so slowly is cut off.
+constexpr size_t kMostUnsent = size_t{16} << 20;
+
+int64_t seconds_since_1970() {
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+// The engine would answer these with an event, when the status line is gone already.
+void check_ids(const engine::Request& request, const ModelInfo& info) {
+  if (request.prompt_token_ids.empty())
+    throw ApiError(400, "the prompt is empty; it needs at least one token", "empty_prompt", "prompt");
+  for (const int32_t id : request.prompt_token_ids)
+    if (id < 0 || id >= info.vocab_size)
+      throw ApiError(400,
+                     fmt::format("the prompt has the token id {}, expected 0 to {}", id, info.vocab_size - 1),
+                     "bad_token_id", "prompt");
+}
+
+// Lives while somebody waits for it: the worker that prepares it, its requests' functions in the queue, the exchange.
+class Generation : public std::enable_shared_from_this<Generation> {
+ public:
+  Generation(Service& service, Endpoint endpoint, std::shared_ptr<Exchange> exchange)
+      : service_(service), endpoint_(endpoint), exchange_(std::move(exchange)) {
+    ++service_.open_requests;
+    number_ = service_.next_id++;
+  }
+  ~Generation() { --service_.open_requests; }
+  Generation(const Generation&) = delete;
+  Generation& operator=(const Generation&) = delete;
+
+  void start() {
+    exchange_->on_gone([self = weak_from_this()] {
+      if (const auto generation = self.lock()) generation->abandon();
+    });
+    service_.prepare_pool.post([self = shared_from_this()] { self->prepare(); });
+  }
+
+ private:
+  struct Part {
+    explicit Part(api::PreparedRequest prepared_request)
+        : prepared(std::move(prepared_request)), assembler(prepared) {}
+    api::PreparedRequest prepared;
+    api::OutputAssembler assembler;
+    engine::RequestId id = 0;
+  };
+
+  // On a worker.
+  void prepare() {
+    std::optional<ApiError> failed;
+    try {
+      if (cancelled_) return;
+      request_ =
+          parse_generation_request(endpoint_, exchange_->request().body, service_.model.default_sampling());
+      check_model();
+      for (Prompt& prompt : request_.prompts) {
+        if (request_.best_of > prompt.sampling.n) {
+          prompt.sampling.n = request_.best_of;
+          if (!prompt.sampling.logprobs) prompt.sampling.logprobs = 0;  // by which they are ranked
+        }
+        if (prompt.sampling.echo && prompt.sampling.logprobs)
+          prompt.sampling.prompt_logprobs = prompt.sampling.logprobs;
+        api::PreparedRequest prepared =
+            api::prepare(service_.model.text(), prompt, service_.model.limits(), &cancelled_);
+        check_ids(prepared.request, service_.model.info());
+        prompt_tokens_ += static_cast<int64_t>(prepared.request.prompt_token_ids.size());
+        parts_.push_back(std::make_unique<Part>(std::move(prepared)));
+      }
+    } catch (...) {
+      failed.emplace(api_error_of_current());
+    }
+    exchange_->post([self = shared_from_this(), failed = std::move(failed)] {
+      if (failed)
+        self->fail(*failed);
+      else
+        self->submit();
+    });
+  }
+
+  void check_model() {
+    const auto& names = service_.settings.model_names;
+    if (request_.model.empty()) request_.model = names[0];
+    if (std::ranges::find(names, request_.model) == names.end())
+      throw ApiError(404,
+                     fmt::format("the model '{}' is not served here; /v1/models lists what is",
+                                 request_.model.substr(0, 200)),
+                     "model_not_found", "model");
+  }
+
+  // On the I/O thread, as all below.
+  void submit() {
+    if (exchange_->gone()) return end("abort");
+    std::vector<std::string> echoes;
+    std::vector<std::vector<int32_t>> ids;
+    for (const auto& part : parts_) {
+      echoes.push_back(part->prepared.echo);
+      ids.push_back(part->prepared.request.prompt_token_ids);
+    }
+    const std::string name = !request_.request_id.empty()
+                                 ? request_.request_id
+                                 : fmt::format("{:016x}", service_.metrics.start_id() + number_);
+    id_ = fmt::format("{}-{}", endpoint_ == Endpoint::chat ? "chatcmpl" : "cmpl", name);
+    writer_.emplace(
+        request_,
+        ReplyIdentity{.id = id_,
+                      .created = seconds_since_1970(),
+                      .model = request_.model,
+                      .fingerprint = service_.fingerprint,
+                      .tokenizer = service_.model.text().has_tokenizer() ? &service_.model.text().tokenizer()
+                                                                         : nullptr},
+        std::move(echoes), std::move(ids));
+    try {
+      for (size_t i = 0; i < parts_.size(); ++i) {
+        parts_[i]->id = service_.model.submit(
+            std::move(parts_[i]->prepared.request), *service_.queues[exchange_->io_thread()],
+            [self = shared_from_this(), i](std::vector<engine::OutputEvent>&& events) {
+              self->take(i, events);
+            });
+        ++submitted_;
+      }
+    } catch (...) {
+      const ApiError error = api_error_of_current();
+      abandon();
+      fail(error);
+    }
+  }
+
+  void take(size_t number, const std::vector<engine::OutputEvent>& events) {
+    Part& part = *parts_[number];
+    std::string chunks;
+    for (const engine::OutputEvent& event : events) {
+      api::OutputDelta& delta = part.assembler.take(event);
+      if (delta.ask == api::OutputDelta::Ask::finish)
+        service_.model.finish(part.id, delta.output, engine::FinishReason::stop, delta.keep_tokens);
+      else if (delta.ask == api::OutputDelta::Ask::abort)
+        service_.model.abort(part.id);
+      if (ended_) continue;
+      if (first_token_s_ == 0 && !delta.token_ids.empty()) first_token_s_ = exchange_->age_s();
+      if (delta.finished) note(delta.metrics);
+      if (!delta.error.empty()) {
+        service_.model.abort(part.id);
+        return fail(
+            ApiError(delta.finished && submitted_ == parts_.size() ? 400 : 500, delta.error, "engine_error"));
+      }
+      writer_->add(number, delta, usage(), chunks);
+    }
+    if (ended_) return;
+    if (request_.stream) send(chunks);
+    if (std::ranges::all_of(parts_, [](const auto& each) { return each->assembler.finished(); })) complete();
+  }
+
+  void send(const std::string& chunks) {
+    if (chunks.empty()) return;
+    if (!streaming_) {
+      streaming_ = true;
+      exchange_->begin(
+          {.content_type = "text/event-stream; charset=utf-8",
+           .fields = {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}, {"x-request-id", id_}}},
+          ": keep-alive\n\n", std::chrono::seconds(service_.settings.keep_alive_interval));
+    }
+    exchange_->send(chunks);
+    if (exchange_->unsent() > kMostUnsent) {
+      abandon();
+      exchange_->end();
+    }
+  }
+
+  void complete() {
+    if (request_.stream) {
+      std::string chunks;
+      writer_->finish_stream(usage(), chunks);
+      send(chunks);
+      exchange_->end();
+    } else {
+      exchange_->reply({.body = writer_->whole(usage()), .fields = {{"x-request-id", id_}}});
+    }
+    end(writer_->finish_reason());
+  }
+
+  void fail(const ApiError& error) {
+    if (ended_) return;
+    status_ = error.status;
+    if (streaming_) {
+      exchange_->send("data: " + error_json(error.status, error.what(), error.code, error.param) + "\n\n");
+      exchange_->end();
+    } else {
+      exchange_->reply(error_response(error));
+    }
+    for (size_t i = 0; i < submitted_; ++i) service_.model.abort(parts_[i]->id);
+    end("error");
+  }
+
+  // Nobody waits for the reply any more.
+  void abandon() {
+    cancelled_ = true;
+    for (size_t i = 0; i < submitted_; ++i) {
+      parts_[i]->assembler.give_up();
+      service_.model.abort(parts_[i]->id);
+    }
+    end("abort");
+  }
+
+  ReplyUsage usage() const {
+    ReplyUsage sum{.prompt_tokens = prompt_tokens_};
+    for (const auto& part : parts_) sum.output_tokens += part->assembler.usage().output_tokens;
+    return sum;
+  }
+
+  void note(const engine::RequestMetrics& metrics) { last_ = metrics; }
+
+  void end(std::string_view reason) {
+    if (ended_) return;
+    ended_ = true;
+    const RequestLine line{.id = id_,
+                           .client = exchange_->request().client,
+                           .path = exchange_->request().path,
+                           .trace = std::string(exchange_->request().field("traceparent")),
+                           .status = streaming_ ? 200 : status_,
+                           .usage = submitted_ > 0 ? usage() : ReplyUsage{},
+                           .queue_s = last_.queue_s,
+                           .first_token_s = first_token_s_,
+                           .total_s = exchange_->age_s(),
+                           .reason = std::string(reason)};
+    service_.metrics.count(line, last_);
+    if (service_.settings.log_requests) write_request_line(line, service_.settings.log_json);
+  }
+
+  Service& service_;
+  const Endpoint endpoint_;
+  const std::shared_ptr<Exchange> exchange_;
+  uint64_t number_ = 0;
+  std::atomic<bool> cancelled_{false};  // read by the worker
+  GenerationRequest request_;
+  std::vector<std::unique_ptr<Part>> parts_;
+  size_t submitted_ = 0;
+  int64_t prompt_tokens_ = 0;
+  std::optional<ReplyWriter> writer_;
+  std::string id_;
+  bool streaming_ = false, ended_ = false;
+  int status_ = 200;
+  double first_token_s_ = 0;
+  engine::RequestMetrics last_;
+};
+
+}  // namespace
+
+void start_generation(Service& service, Endpoint endpoint, const std::shared_ptr<Exchange>& exchange) {
+  const int64_t open = service.open_requests;
+  if (service.draining)
+    return exchange->reply(
+        error_response(ApiError(503, "the server is shutting down; send the request elsewhere", "draining")));
+  if (open >= service.settings.max_concurrency)
+    return exchange->reply(error_response(ApiError(
+        429,
+        fmt::format("{} requests are open, and [--max-concurrency] allows no more; try again later", open),
+        "too_many_requests")));
+  std::make_shared<Generation>(service, endpoint, exchange)->start();
+}
+
+}  // namespace reprise::server

@@ -1,0 +1,274 @@
+#include "server/generation_request.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <utility>
+
+#include "api/chat_fields.h"
+#include "api/sampling_check.h"
+#include "api/sampling_fields.h"
+#include "core/json_fields.h"
+#include "core/nearest.h"
+#include "server/api_error.h"
+#include "server/http/message.h"
+
+namespace reprise::server {
+namespace {
+
+constexpr uint8_t kChat = 1, kCompletions = 2, kBoth = 3;
+
+// A field beside the sampling fields.
+struct BodyField {
+  const char* name;
+  uint8_t endpoints;
+  const char* schema;  // JSON
+  void (*set)(GenerationRequest&, const JsonValue&);
+};
+
+void ignore(GenerationRequest&, const JsonValue&) {}
+
+void set_stream_options(GenerationRequest& request, const JsonValue& value) {
+  const JsonFields fields = value.fields();
+  for (const auto& [name, option] : value.json().items()) {
+    if (name == "include_usage")
+      request.include_usage = fields.boolean(name).value_or(false);
+    else if (name == "continuous_usage_stats")
+      request.continuous_usage = fields.boolean(name).value_or(false);
+    else if (name != "include_obfuscation")
+      throw ApiError(400,
+                     fmt::format("[stream_options] has the unknown field '{}'; known are include_usage and "
+                                 "continuous_usage_stats",
+                                 name.substr(0, 80)),
+                     "", "stream_options");
+  }
+}
+
+void refuse_other_than_text(GenerationRequest&, const JsonValue& value) {
+  if (value.fields().string("type").value_or("text") != "text")
+    throw ApiError(400, "[response_format] only {\"type\": \"text\"} is served by this version", "",
+                   "response_format");
+}
+
+// Chats take messages, or ids in their place. What messages hold is read by the chat fields' own parser.
+const BodyField kFields[] = {
+    {"model", kBoth, R"({"type":"string","description":"one of /v1/models; absent: the one that is served"})",
+     [](GenerationRequest& r, const JsonValue& v) { r.model = v.string(); }},
+    {"messages", kChat, R"({"type":"array","items":{"type":"object"},"description":"the conversation"})",
+     ignore},
+    {"prompt", kCompletions,
+     R"({"description":"text, a list of texts, token ids, or a list of lists of them","anyOf":[{"type":"string"},{"type":"array"}]})",
+     ignore},
+    {"prompt_token_ids", kBoth,
+     R"({"type":"array","items":{"type":"integer"},"description":"ids in place of text"})", ignore},
+    {"documents", kChat, R"({"type":"array","description":"documents for the chat template"})", ignore},
+    {"add_generation_prompt", kChat,
+     R"({"type":"boolean","default":true,"description":"the prompt ends where the answer begins"})", ignore},
+    {"chat_template_kwargs", kChat,
+     R"({"type":"object","description":"further variables of the chat template"})", ignore},
+    {"stream", kBoth, R"({"type":"boolean","default":false,"description":"send tokens as they are made"})",
+     [](GenerationRequest& r, const JsonValue& v) { r.stream = v.boolean(); }},
+    {"stream_options", kBoth,
+     R"({"type":"object","description":"include_usage: usage in a last chunk; continuous_usage_stats: in each"})",
+     set_stream_options},
+    {"return_token_ids", kBoth,
+     R"({"type":"boolean","default":false,"description":"ids of prompt and output in the reply"})",
+     [](GenerationRequest& r, const JsonValue& v) { r.return_token_ids = v.boolean(); }},
+    {"best_of", kCompletions,
+     R"({"type":"integer","minimum":1,"maximum":128,"description":"make so many outputs and keep the n best"})",
+     [](GenerationRequest& r, const JsonValue& v) { r.best_of = static_cast<int>(v.integer(1, 128)); }},
+    {"request_id", kBoth,
+     R"({"type":"string","maxLength":128,"description":"name of this request in replies and logs"})",
+     [](GenerationRequest& r, const JsonValue& v) {
+       r.request_id = v.string();
+       if (r.request_id.size() > 128 || !may_be_field_value(r.request_id))
+         v.fail("at most 128 printable characters");
+     }},
+    {"response_format", kBoth, R"({"type":"object","description":"only {\"type\": \"text\"}"})",
+     refuse_other_than_text},
+    // What a hosted service does with these can't change a reply here.
+    {"user", kBoth, R"({"type":"string","description":"ignored"})", ignore},
+    {"metadata", kBoth, R"({"type":"object","description":"ignored"})", ignore},
+    {"store", kBoth, R"({"type":"boolean","description":"ignored"})", ignore},
+    {"service_tier", kBoth, R"({"type":"string","description":"ignored"})", ignore},
+    {"prompt_cache_key", kBoth, R"({"type":"string","description":"ignored"})", ignore},
+    {"safety_identifier", kBoth, R"({"type":"string","description":"ignored"})", ignore},
+};
+
+// Of the interface, but of features that are not there yet.
+constexpr std::string_view kNotServed[] = {"tools",
+                                           "tool_choice",
+                                           "functions",
+                                           "function_call",
+                                           "parallel_tool_calls",
+                                           "guided_json",
+                                           "guided_regex",
+                                           "guided_choice",
+                                           "guided_grammar",
+                                           "structural_tag",
+                                           "modalities",
+                                           "audio",
+                                           "prediction",
+                                           "web_search_options",
+                                           "structured_outputs",
+                                           "suffix",
+                                           "reasoning_effort",
+                                           "reasoning_max_tokens",
+                                           "logits_processors_args",
+                                           "verbosity",
+                                           "chat_template",
+                                           "priority",
+                                           "cache_salt",
+                                           "max_streaming_response_tokens",
+                                           "disable_chat_template"};
+
+uint8_t bit_of(Endpoint endpoint) {
+  return static_cast<uint8_t>(endpoint);
+}
+
+const BodyField* find_field(Endpoint endpoint, std::string_view name) {
+  for (const BodyField& field : kFields)
+    if (name == field.name && (field.endpoints & bit_of(endpoint)) != 0) return &field;
+  return nullptr;
+}
+
+// Sampling fields that only one of the two has.
+bool serves_sampling_field(Endpoint endpoint, std::string_view name) {
+  if (name == "top_logprobs" || name == "max_completion_tokens") return endpoint == Endpoint::chat;
+  if (name == "echo") return endpoint == Endpoint::completions;
+  return true;
+}
+
+[[noreturn]] void fail_unknown(Endpoint endpoint, const std::string& name) {
+  if (std::ranges::find(kNotServed, name) != std::end(kNotServed))
+    throw ApiError(400, fmt::format("[{}] is not served by this version; leave it out", name),
+                   "unsupported_field", name);
+  std::vector<std::string_view> known;
+  for (const BodyField& field : kFields)
+    if ((field.endpoints & bit_of(endpoint)) != 0) known.emplace_back(field.name);
+  for (const api::SamplingField& field : api::sampling_fields())
+    if (serves_sampling_field(endpoint, field.name)) known.emplace_back(field.name);
+  const std::string shown = name.substr(0, 80);
+  const std::string_view near = nearest_name(shown, known);
+  throw ApiError(400,
+                 near.empty()
+                     ? fmt::format("[{}] is no field of this endpoint; /openapi.json lists them", shown)
+                     : fmt::format("[{}] is no field of this endpoint; did you mean {}?", shown, near),
+                 "unknown_field", shown);
+}
+
+std::vector<int32_t> ids_of(const Json& list, const std::string& name) {
+  const std::vector<int64_t> wide = JsonValue(list, name).integers(0, INT32_MAX);
+  return {wide.begin(), wide.end()};
+}
+
+std::vector<Prompt> prompts_of(const Json& value) {
+  const JsonValue named(value, "[prompt]");
+  if (value.is_string()) return {{.text = value.get<std::string>()}};
+  if (!value.is_array() || value.empty())
+    named.fail("a string, a list of strings, token ids or a list of lists of them");
+  if (value[0].is_number()) return {{.token_ids = ids_of(value, "[prompt]")}};
+  if (value.size() > kMostPrompts)
+    throw ApiError(
+        400,
+        fmt::format("[prompt] has {} prompts, at most {} are served in one request; send several requests",
+                    value.size(), kMostPrompts),
+        "too_many_prompts", "prompt");
+  std::vector<Prompt> prompts;
+  for (const JsonValue& item : named.items()) {
+    if (item.json().is_string())
+      prompts.push_back({.text = item.string()});
+    else if (item.json().is_array())
+      prompts.push_back({.token_ids = ids_of(item.json(), item.name())});
+    else
+      item.fail("a string or a list of token ids, as the first one");
+  }
+  return prompts;
+}
+
+// The chat API counts by top_logprobs what a boolean switches on; the completions API has a number alone.
+void settle_logprobs(GenerationRequest& request, const Json& body, Sampling& sampling) {
+  const auto flag = body.find("logprobs");
+  if (request.endpoint == Endpoint::chat) {
+    const bool on = flag != body.end() && flag->is_boolean() && flag->get<bool>();
+    if (flag != body.end() && !flag->is_boolean() && !flag->is_null())
+      JsonValue(*flag, "[logprobs]").fail("true or false; top_logprobs says how many");
+    const auto top = body.find("top_logprobs");
+    if (top != body.end() && !top->is_null() && !on)
+      throw ApiError(400, "[top_logprobs] needs \"logprobs\": true", "", "top_logprobs");
+    if (on && !sampling.logprobs) sampling.logprobs = 0;
+  } else if (flag != body.end() && flag->is_boolean()) {
+    JsonValue(*flag, "[logprobs]").fail("an integer");
+  }
+  request.wants_logprobs = sampling.logprobs.has_value();
+}
+
+GenerationRequest parse(Endpoint endpoint, std::string_view text, const Sampling& defaults) {
+  JsonLimits limits = kRequestJson;
+  limits.max_bytes = size_t{32} << 20;
+  limits.unique_keys = true;
+  const Json body = parse_json(text, "body", limits);
+  if (!body.is_object())
+    throw ApiError(400, fmt::format("[body] is {}, expected an object", short_json_text(body)),
+                   "invalid_json");
+  GenerationRequest request;
+  request.endpoint = endpoint;
+  Sampling sampling = defaults;
+  for (const auto& [name, value] : body.items()) {
+    if (const BodyField* field = find_field(endpoint, name)) {
+      if (!value.is_null()) field->set(request, JsonValue(value, "[" + name + "]"));
+    } else if (!serves_sampling_field(endpoint, name) || !api::set_sampling_field(sampling, name, value)) {
+      fail_unknown(endpoint, name);
+    }
+  }
+  settle_logprobs(request, body, sampling);
+  const JsonFields fields(body, "body", FieldNames::request);
+  const Json* ids = fields.find("prompt_token_ids");
+  const Json* source = fields.find(endpoint == Endpoint::chat ? "messages" : "prompt");
+  if ((ids != nullptr) == (source != nullptr)) {
+    const std::string_view name = endpoint == Endpoint::chat ? "messages" : "prompt";
+    throw ApiError(400, fmt::format("give one of [{}] and [prompt_token_ids]", name), "missing_field",
+                   std::string(name));
+  }
+  if (ids != nullptr)
+    request.prompts.push_back({.token_ids = ids_of(*ids, "[prompt_token_ids]")});
+  else if (endpoint == Endpoint::completions)
+    request.prompts = prompts_of(*source);
+  else if (source->is_array() && !source->empty() && (*source)[0].is_number())
+    request.prompts.push_back({.token_ids = ids_of(*source, "[messages]")});  // as FastDeploy has it
+  else
+    api::set_chat(request.prompts.emplace_back(), api::parse_chat_request(body, true));
+  if (fields.has("stream_options") && !request.stream)
+    throw ApiError(400, "[stream_options] needs \"stream\": true", "", "stream_options");
+  if (request.best_of != 0) {
+    if (request.best_of < sampling.n)
+      throw ApiError(
+          400, fmt::format("[best_of] is {}, expected at least n, which is {}", request.best_of, sampling.n),
+          "", "best_of");
+    if (request.stream && request.best_of > sampling.n)
+      throw ApiError(400, "[best_of] above n can't be streamed: which outputs are best is known at their end",
+                     "", "best_of");
+  }
+  api::check_sampling(sampling);
+  for (Prompt& prompt : request.prompts) prompt.sampling = sampling;
+  return request;
+}
+
+}  // namespace
+
+GenerationRequest parse_generation_request(Endpoint endpoint, std::string_view body,
+                                           const Sampling& defaults) {
+  return parse(endpoint, body, defaults);
+}
+
+Json request_schema(Endpoint endpoint) {
+  Json properties = Json::object();
+  for (const BodyField& field : kFields)
+    if ((field.endpoints & bit_of(endpoint)) != 0)
+      properties[field.name] = parse_json(field.schema, field.name);
+  for (const api::SamplingField& field : api::sampling_fields())
+    if (serves_sampling_field(endpoint, field.name)) properties[field.name] = api::field_schema(field);
+  return {{"type", "object"}, {"properties", std::move(properties)}, {"additionalProperties", false}};
+}
+
+}  // namespace reprise::server

@@ -1,0 +1,98 @@
+// One connection: reads requests one after the other, hands each to the handler and writes its answer. All of it on one
+// I/O thread.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "server/http/exchange.h"
+#include "server/http/http_server.h"
+
+namespace reprise::server {
+
+// What the connections of a server share.
+struct ConnectionShared {
+  HttpSettings settings;
+  HttpHandler handler;
+  std::atomic<size_t> open{0};
+  std::atomic<bool> draining{false};
+};
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  using Socket = boost::asio::generic::stream_protocol::socket;
+  using Clock = std::chrono::steady_clock;
+
+  Connection(Socket socket, boost::asio::io_context& io, size_t io_thread, std::string client,
+             std::shared_ptr<ConnectionShared> shared);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  void start();
+  void close();
+  bool idle() const { return !answering_; }
+
+ private:
+  friend class ConnectionExchange;
+  enum class Read { whole, refused, gone };
+
+  boost::asio::awaitable<void> run();
+  boost::asio::awaitable<bool> read_head(std::string& head);
+  boost::asio::awaitable<Read> read_body(const std::string& head_text, RequestHead& head);
+  boost::asio::awaitable<bool> answer(RequestHead head);
+  void refuse(int status, std::string_view what);
+  boost::asio::awaitable<void> linger();
+
+  // The answer that is being written.
+  void reply(HttpResponse response);
+  void begin(HttpResponse response, std::string idle_text, std::chrono::seconds idle);
+  void send(std::string_view piece);
+  void end();
+  void put_head(const HttpResponse& response, bool whole);
+  void put_piece(std::string_view piece);
+  void write();
+  void written(size_t bytes);
+  void watch_client();
+  void watch_idle();
+  void lose();
+  void wake();
+  bool done() const { return complete_ && !writing_ && in_flight_.empty() && out_.empty(); }
+  void watch_hang_up();
+  void set_deadline(std::chrono::milliseconds after);
+
+  Socket socket_;
+  boost::asio::io_context& io_;
+  const size_t io_thread_;
+  const std::string client_;
+  const std::shared_ptr<ConnectionShared> shared_;
+  boost::asio::steady_timer deadline_;  // closes the connection
+  boost::asio::steady_timer idle_;      // of a stream
+  boost::asio::steady_timer changed_;   // run() waits on it for the end of the answer
+  boost::asio::steady_timer look_;      // for a client that closed behind its next request
+  boost::beast::flat_buffer in_;
+
+  uint64_t serial_ = 0;  // of the request
+  bool answering_ = false, begun_ = false, complete_ = false, gone_ = false;
+  bool keep_alive_ = false, chunked_ = false, head_only_ = false, http10_ = false;
+  bool writing_ = false, watching_ = false;
+  std::string out_, in_flight_;
+  size_t flown_ = 0;  // bytes of in_flight_
+  std::string idle_text_;
+  std::chrono::seconds idle_after_{0};
+  Clock::time_point last_sent_{};
+  std::function<void()> on_gone_;
+};
+
+}  // namespace reprise::server

@@ -1,0 +1,229 @@
+#include "server/http/http_server.h"
+
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "core/error.h"
+#include "server/http/connection.h"
+
+namespace reprise::server {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+using unix_socket = asio::local::stream_protocol;
+
+namespace {
+
+// An I/O thread: its loop and the connections that live there.
+struct IoThread {
+  asio::io_context io{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
+  std::vector<std::weak_ptr<Connection>> connections;  // of this thread alone
+  std::thread thread;
+};
+
+std::string text_of(const tcp::endpoint& endpoint) {
+  const bool v6 = endpoint.address().is_v6();
+  return fmt::format("{}{}{}:{}", v6 ? "[" : "", endpoint.address().to_string(), v6 ? "]" : "",
+                     endpoint.port());
+}
+
+// Whether somebody answers at a unix socket.
+bool is_served(const std::string& path) {
+  asio::io_context io;
+  unix_socket::socket probe(io);
+  error_code failed;
+  probe.connect(unix_socket::endpoint(path), failed);
+  return !failed;
+}
+
+void set_no_delay(tcp::socket& socket) {
+  error_code ignored;
+  socket.set_option(tcp::no_delay(true), ignored);
+}
+void set_no_delay(unix_socket::socket&) {}
+
+std::string client_of(const tcp::socket& socket) {
+  error_code failed;
+  const tcp::endpoint from = socket.remote_endpoint(failed);
+  return failed ? "unknown" : text_of(from);
+}
+std::string client_of(const unix_socket::socket&) {
+  return "unix";
+}
+
+}  // namespace
+
+struct HttpServer::Impl {
+  Impl(const HttpSettings& settings, HttpHandler handler) : shared(std::make_shared<ConnectionShared>()) {
+    shared->settings = settings;
+    shared->handler = std::move(handler);
+    const size_t count = std::max<size_t>(1, settings.threads);
+    for (size_t i = 0; i < count; ++i) threads.push_back(std::make_unique<IoThread>());
+    retry = std::make_unique<asio::steady_timer>(threads[0]->io);
+    if (settings.uds.empty())
+      listen_tcp(settings);
+    else
+      listen_unix(settings.uds);
+    for (const auto& thread : threads)
+      thread->thread = std::thread([&io = thread->io] {
+        pthread_setname_np(pthread_self(), "reprise-http");
+        io.run();
+      });
+  }
+
+  ~Impl() {
+    for (const auto& thread : threads)
+      asio::post(thread->io, [this, &thread = *thread] {
+        if (&thread == threads[0].get()) stop_listening();
+        for (const auto& weak : thread.connections)
+          if (const auto connection = weak.lock()) connection->close();
+        thread.work.reset();
+        thread.io.stop();
+      });
+    for (const auto& thread : threads)
+      if (thread->thread.joinable()) thread->thread.join();
+    if (!uds.empty()) unlink(uds.c_str());
+  }
+
+  void listen_tcp(const HttpSettings& settings) {
+    error_code failed;
+    tcp::resolver resolver(threads[0]->io);
+    const auto found = resolver.resolve(settings.host, std::to_string(settings.port),
+                                        tcp::resolver::passive | tcp::resolver::numeric_service, failed);
+    if (failed || found.empty())
+      throw Error(
+          "[--host] {} can't be resolved: {}; give an address of this machine, or 0.0.0.0 for all of them",
+          settings.host, failed.message());
+    const tcp::endpoint endpoint = found.begin()->endpoint();
+    acceptor = std::make_unique<tcp::acceptor>(threads[0]->io);
+    acceptor->open(endpoint.protocol(), failed);
+    if (!failed) acceptor->set_option(tcp::acceptor::reuse_address(true), failed);
+    if (!failed) acceptor->bind(endpoint, failed);
+    if (!failed) acceptor->listen(asio::socket_base::max_listen_connections, failed);
+    if (failed)
+      throw Error("[--port] can't listen on {}: {}; give another --port, or end what listens there",
+                  text_of(endpoint), failed.message());
+    address = "http://" + text_of(acceptor->local_endpoint());
+    port = acceptor->local_endpoint().port();
+    accept(*acceptor);
+  }
+
+  void listen_unix(const std::string& path) {
+    struct stat about = {};
+    if (lstat(path.c_str(), &about) == 0) {
+      if (!S_ISSOCK(about.st_mode)) throw Error("[--uds] {} is no socket; give another path", path);
+      if (is_served(path)) throw Error("[--uds] {} is served by another process; give another path", path);
+      unlink(path.c_str());
+    }
+    try {
+      unix_acceptor = std::make_unique<unix_socket::acceptor>(threads[0]->io, unix_socket::endpoint(path));
+    } catch (const boost::system::system_error& error) {
+      throw Error(
+          "[--uds] can't listen on {}: {}; its folder must exist and be writable, and the path be at most 107 "
+          "bytes long",
+          path, error.code().message());
+    }
+    uds = path;
+    address = "unix:" + path;
+    accept(*unix_acceptor);
+  }
+
+  template <typename Acceptor>
+  void accept(Acceptor& from) {
+    IoThread& thread = *threads[next++ % threads.size()];
+    const auto socket = std::make_shared<typename Acceptor::protocol_type::socket>(thread.io);
+    from.async_accept(*socket, [this, &from, &thread, socket](error_code failed) {
+      if (!from.is_open()) return;
+      if (failed) {  // no descriptors left, say
+        retry->expires_after(std::chrono::milliseconds(50));
+        retry->async_wait([this, &from](error_code cancelled) {
+          if (!cancelled && from.is_open()) accept(from);
+        });
+        return;
+      }
+      if (shared->open < shared->settings.max_connections) {
+        set_no_delay(*socket);
+        std::string client = client_of(*socket);
+        auto connection = std::make_shared<Connection>(std::move(*socket), thread.io, index_of(thread),
+                                                       std::move(client), shared);
+        asio::post(thread.io, [&thread, connection] {
+          std::erase_if(thread.connections, [](const auto& weak) { return weak.expired(); });
+          thread.connections.push_back(connection);
+          connection->start();
+        });
+      }
+      accept(from);
+    });
+  }
+
+  size_t index_of(const IoThread& thread) const {
+    size_t index = 0;
+    while (threads[index].get() != &thread) ++index;
+    return index;
+  }
+
+  void stop_listening() {
+    error_code ignored;
+    retry->cancel();
+    if (acceptor) acceptor->close(ignored);
+    if (unix_acceptor) unix_acceptor->close(ignored);
+  }
+
+  std::shared_ptr<ConnectionShared> shared;
+  std::vector<std::unique_ptr<IoThread>> threads;
+  std::unique_ptr<tcp::acceptor> acceptor;
+  std::unique_ptr<unix_socket::acceptor> unix_acceptor;
+  std::unique_ptr<asio::steady_timer> retry;
+  size_t next = 0;
+  std::string address, uds;
+  uint16_t port = 0;
+};
+
+HttpServer::HttpServer(const HttpSettings& settings, HttpHandler handler)
+    : impl_(std::make_unique<Impl>(settings, std::move(handler))) {}
+
+HttpServer::~HttpServer() = default;
+
+std::string HttpServer::address() const {
+  return impl_->address;
+}
+uint16_t HttpServer::port() const {
+  return impl_->port;
+}
+size_t HttpServer::threads() const {
+  return impl_->threads.size();
+}
+size_t HttpServer::connections() const {
+  return impl_->shared->open;
+}
+
+void HttpServer::drain() {
+  impl_->shared->draining = true;
+  for (const auto& thread : impl_->threads)
+    asio::post(thread->io, [this, &thread = *thread] {
+      if (&thread == impl_->threads[0].get()) impl_->stop_listening();
+      for (const auto& weak : thread.connections)
+        if (const auto connection = weak.lock(); connection && connection->idle()) connection->close();
+    });
+}
+
+void HttpServer::post(size_t thread, std::function<void()> task) {
+  asio::post(impl_->threads[thread]->io, std::move(task));
+}
+
+}  // namespace reprise::server

@@ -1,0 +1,56 @@
+// Listens, reads requests and writes answers, on threads of its own (named reprise-http). Each connection belongs to one
+// of them. What is malformed, too large or too slow is answered here and never reaches the handler.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "server/http/exchange.h"
+#include "server/http/request_head.h"
+
+namespace reprise::server {
+
+struct HttpSettings {
+  std::string host = "0.0.0.0";  // a name or an address
+  uint16_t port = 8000;          // 0: any free one
+  std::string uds = {};          // path of a unix socket instead; a socket that nobody listens on is replaced
+  size_t threads = 1;
+  HeadLimits head = {};
+  size_t max_body_bytes = size_t{32} << 20;
+  std::chrono::milliseconds head_timeout{30'000};
+  std::chrono::milliseconds body_timeout{60'000};
+  std::chrono::milliseconds idle_timeout{60'000};   // between two requests
+  std::chrono::milliseconds stall_timeout{60'000};  // a client that takes no byte of its answer
+  size_t max_connections = 8192;
+  // The body of an error that the connection finds itself, such as JSON.
+  std::function<std::string(int status, std::string_view what)> error_body = nullptr;
+};
+
+class HttpServer {
+ public:
+  // Listens, and answers from then on. Throws Error where it can't listen: which address, why, and what to do.
+  HttpServer(const HttpSettings& settings, HttpHandler handler);
+  // Closes all connections at once.
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  std::string address() const;  // "http://127.0.0.1:8000" or "unix:PATH"
+  uint16_t port() const;        // 0 for a unix socket
+  size_t threads() const;
+  // Takes no new connections. Those that are open stay; each is closed behind the answer it waits for.
+  void drain();
+  size_t connections() const;  // open ones; any thread
+  // Runs `task` on I/O thread `thread`. Any thread.
+  void post(size_t thread, std::function<void()> task);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace reprise::server

@@ -1,0 +1,206 @@
+#include "server/information.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "api/chat_fields.h"
+#include "api/graph_report.h"
+#include "core/json.h"
+#include "core/json_fields.h"
+#include "server/api_error.h"
+#include "server/generation_request.h"
+
+namespace reprise::server {
+namespace {
+
+void reply_json(const std::shared_ptr<Exchange>& exchange, const Json& json, int status = 200) {
+  exchange->reply({.status = status, .body = to_json_text(json)});
+}
+
+// Work that takes long, off the I/O thread.
+void reply_later(Service& service, const std::shared_ptr<Exchange>& exchange, std::function<Json()> work) {
+  service.prepare_pool.post([exchange, work = std::move(work)] {
+    HttpResponse response;
+    try {
+      response.body = to_json_text(work());
+    } catch (...) {
+      response = error_response(api_error_of_current());
+    }
+    exchange->post(
+        [exchange, response = std::move(response)]() mutable { exchange->reply(std::move(response)); });
+  });
+}
+
+Json body_of(const Exchange& exchange, std::initializer_list<std::string_view> known) {
+  JsonLimits limits = kRequestJson;
+  limits.max_bytes = size_t{32} << 20;
+  limits.unique_keys = true;
+  Json body = parse_json(exchange.request().body, "body", limits);
+  if (!body.is_object()) throw ApiError(400, "[body] is no object", "invalid_json");
+  for (const auto& [name, value] : body.items())
+    if (std::ranges::find(known, std::string_view(name)) == known.end() && !api::is_chat_field(name))
+      throw ApiError(400, fmt::format("[{}] is no field of this endpoint", name.substr(0, 80)),
+                     "unknown_field", name.substr(0, 80));
+  return body;
+}
+
+Json model_json(const Service& service, const std::string& name) {
+  return {{"id", name},
+          {"object", "model"},
+          {"created", 0},
+          {"owned_by", "reprise"},
+          {"max_model_len", service.model.info().max_model_len}};
+}
+
+Json counts_json(const std::vector<std::pair<std::string, int64_t>>& counts) {
+  Json object = Json::object();
+  for (const auto& [reason, count] : counts) object[reason] = count;
+  return object;
+}
+
+Json graph_json(const GraphReport& report) {
+  Json splits = Json::array();
+  for (const GraphReport::Split& split : report.splits)
+    splits.push_back({{"op", split.op}, {"layer", split.layer}, {"why", split.why}});
+  return {{"steps", report.steps},
+          {"steps_replayed", report.steps_replayed},
+          {"steps_split", report.steps_split},
+          {"steps_not_replayed", counts_json(report.steps_not_replayed)},
+          {"tokens_replayed", report.tokens_replayed},
+          {"tokens_padding", report.tokens_padding},
+          {"captures", report.captures},
+          {"captures_pending", report.captures_pending},
+          {"captures_failed", report.captures_failed},
+          {"capture_failure", report.capture_failure},
+          {"capture_s", report.capture_s},
+          {"launches", report.launches},
+          {"splits", std::move(splits)},
+          {"compile", api::compile_json(report.compile)},
+          {"steps_verified", report.steps_verified},
+          {"steps_differing", report.steps_differing}};
+}
+
+Json reply_schema(std::string_view description) {
+  return {{"description", description},
+          {"content", {{"application/json", {{"schema", {{"type", "object"}}}}}}}};
+}
+
+Json operation(std::string_view summary, Json schema = nullptr) {
+  Json of = {{"summary", summary},
+             {"responses",
+              {{"200", reply_schema("the reply")},
+               {"400", reply_schema("a request that can't be served")},
+               {"401", reply_schema("no API key, or a wrong one")},
+               {"404", reply_schema("no such model or path")},
+               {"413", reply_schema("a body that is too large")},
+               {"415", reply_schema("a body that is no JSON")},
+               {"429", reply_schema("too many requests")},
+               {"503", reply_schema("shutting down, or not healthy")}}}};
+  if (!schema.is_null())
+    of["requestBody"] = {{"required", true},
+                         {"content", {{"application/json", {{"schema", std::move(schema)}}}}}};
+  return of;
+}
+
+}  // namespace
+
+void answer_models(Service& service, const std::shared_ptr<Exchange>& exchange) {
+  Json list = Json::array();
+  for (const std::string& name : service.settings.model_names) list.push_back(model_json(service, name));
+  reply_json(exchange, {{"object", "list"}, {"data", std::move(list)}});
+}
+
+void answer_model(Service& service, const std::shared_ptr<Exchange>& exchange) {
+  const std::string name = exchange->request().path.substr(std::string_view("/v1/models/").size());
+  if (std::ranges::find(service.settings.model_names, name) == service.settings.model_names.end())
+    throw ApiError(
+        404, fmt::format("the model '{}' is not served here; /v1/models lists what is", name.substr(0, 200)),
+        "model_not_found", "model");
+  reply_json(exchange, model_json(service, name));
+}
+
+void answer_tokenize(Service& service, const std::shared_ptr<Exchange>& exchange) {
+  reply_later(service, exchange, [&service, exchange] {
+    const Json body = body_of(*exchange, {"model", "prompt", "add_special_tokens"});
+    const JsonFields fields(body, "body", FieldNames::request);
+    if (fields.has("prompt") == fields.has("messages"))
+      throw ApiError(400, "give one of [prompt] and [messages]", "missing_field", "prompt");
+    const api::TextModel& text = service.model.text();
+    const std::vector<int32_t> ids =
+        fields.has("messages") ? text.encode_chat(text.render_chat(api::parse_chat_request(body, true)))
+                               : text.tokenizer().encode(fields.at("prompt").string(),
+                                                         fields.boolean("add_special_tokens").value_or(true));
+    return Json{
+        {"tokens", ids}, {"count", ids.size()}, {"max_model_len", service.model.info().max_model_len}};
+  });
+}
+
+void answer_detokenize(Service& service, const std::shared_ptr<Exchange>& exchange) {
+  reply_later(service, exchange, [&service, exchange] {
+    const Json body = body_of(*exchange, {"model", "tokens"});
+    const std::vector<int64_t> wide = JsonFields(body, "body", FieldNames::request)
+                                          .at("tokens")
+                                          .integers(0, service.model.info().vocab_size - 1, size_t{1} << 20);
+    const std::vector<int32_t> ids(wide.begin(), wide.end());
+    return Json{{"prompt", service.model.text().tokenizer().decode(ids, false)}};
+  });
+}
+
+void answer_health(Service& service, const std::shared_ptr<Exchange>& exchange) {
+  const api::Health health = service.model.health();
+  std::string reason = health.reason;
+  if (service.draining) reason = "shutting down";
+  const bool ok = health.ok && !service.draining;
+  reply_json(exchange, ok ? Json{{"status", "ok"}} : Json{{"status", "unhealthy"}, {"reason", reason}},
+             ok ? 200 : 503);
+}
+
+void answer_ping(Service&, const std::shared_ptr<Exchange>& exchange) {
+  reply_json(exchange, {{"status", "ok"}});
+}
+
+void answer_load(Service& service, const std::shared_ptr<Exchange>& exchange) {
+  const api::Health health = service.model.health();
+  reply_json(exchange, {{"num_requests_running", health.running}, {"num_requests_waiting", health.waiting}});
+}
+
+void answer_metrics(Service& service, const std::shared_ptr<Exchange>& exchange) {
+  exchange->reply(
+      {.body = service.metrics.text(service), .content_type = "text/plain; version=0.0.4; charset=utf-8"});
+}
+
+void answer_graph(Service& service, const std::shared_ptr<Exchange>& exchange) {
+  reply_later(service, exchange, [&service] { return graph_json(service.model.graph_report()); });
+}
+
+void answer_openapi(Service&, const std::shared_ptr<Exchange>& exchange) {
+  const Json ids = {{"type", "array"}, {"items", {{"type", "integer"}}}};
+  const Json tokenize = {{"type", "object"},
+                         {"properties",
+                          {{"model", {{"type", "string"}}},
+                           {"prompt", {{"type", "string"}}},
+                           {"messages", {{"type", "array"}}},
+                           {"add_special_tokens", {{"type", "boolean"}}}}}};
+  const Json detokenize = {{"type", "object"}, {"required", {"tokens"}}, {"properties", {{"tokens", ids}}}};
+  const auto get = [](std::string_view summary) { return Json{{"get", operation(summary)}}; };
+  reply_json(exchange,
+             {{"openapi", "3.1.0"},
+              {"info", {{"title", "Reprise"}, {"version", version()}}},
+              {"paths",
+               {{"/v1/chat/completions",
+                 {{"post", operation("The next message of a conversation", request_schema(Endpoint::chat))}}},
+                {"/v1/completions",
+                 {{"post", operation("What a text goes on with", request_schema(Endpoint::completions))}}},
+                {"/v1/models", get("What is served")},
+                {"/tokenize", {{"post", operation("Token ids of a text or a conversation", tokenize)}}},
+                {"/detokenize", {{"post", operation("The text of token ids", detokenize)}}},
+                {"/health", get("Whether requests are served")},
+                {"/ping", get("Whether the process lives")},
+                {"/load", get("How many outputs run and wait")},
+                {"/metrics", get("Metrics for Prometheus")},
+                {"/v1/graph", get("What is captured, and why steps were not replayed")}}}});
+}
+
+}  // namespace reprise::server

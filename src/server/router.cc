@@ -1,0 +1,179 @@
+#include "server/router.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "core/nearest.h"
+#include "server/api_error.h"
+#include "server/generation.h"
+#include "server/information.h"
+
+namespace reprise::server {
+namespace {
+
+enum class Door { open, key };
+
+using Answer = void (*)(Service&, const std::shared_ptr<Exchange>&);
+
+struct Route {
+  std::string_view method, path;
+  Door door;
+  Answer answer;
+};
+
+void chat(Service& service, const std::shared_ptr<Exchange>& exchange) {
+  start_generation(service, Endpoint::chat, exchange);
+}
+void completions(Service& service, const std::shared_ptr<Exchange>& exchange) {
+  start_generation(service, Endpoint::completions, exchange);
+}
+
+constexpr Route kRoutes[] = {
+    {"POST", "/v1/chat/completions", Door::key, chat},
+    {"POST", "/v1/completions", Door::key, completions},
+    {"GET", "/v1/models", Door::key, answer_models},
+    {"POST", "/tokenize", Door::key, answer_tokenize},
+    {"POST", "/detokenize", Door::key, answer_detokenize},
+    {"GET", "/health", Door::open, answer_health},
+    {"GET", "/ping", Door::open, answer_ping},
+    {"GET", "/load", Door::key, answer_load},
+    {"GET", "/metrics", Door::key, answer_metrics},
+    {"GET", "/v1/graph", Door::key, answer_graph},
+    {"GET", "/openapi.json", Door::key, answer_openapi},
+};
+
+// In a time that says nothing about where they differ.
+bool same_secret(std::string_view given, std::string_view kept) {
+  unsigned difference = given.size() == kept.size() ? 0 : 1;
+  for (size_t i = 0; i < given.size(); ++i)
+    difference |= static_cast<unsigned char>(given[i]) ^
+                  static_cast<unsigned char>(kept.empty() ? '\0' : kept[i % kept.size()]);
+  return difference == 0;
+}
+
+bool has_key(const Service& service, const HttpRequest& request) {
+  const auto& keys = service.settings.api_keys;
+  if (keys.empty()) return true;
+  std::string_view given = request.field("authorization");
+  if (given.starts_with("Bearer ") || given.starts_with("bearer "))
+    given.remove_prefix(7);
+  else
+    given = request.field("x-api-key");
+  bool found = false;
+  for (const std::string& key : keys) found |= same_secret(given, key);
+  return found;
+}
+
+// The fields that let a page of another origin read the reply; none where it is not allowed to.
+std::vector<HttpField> cors_fields(const Service& service, const HttpRequest& request) {
+  if (service.settings.allowed_origins.empty()) return {};
+  std::vector<HttpField> fields = {{"Vary", "Origin"}};
+  const std::string_view origin = request.field("origin");
+  for (const std::string& allowed : service.settings.allowed_origins)
+    if ((allowed == "*" || allowed == origin) && !origin.empty() && may_be_field_value(origin)) {
+      fields.emplace_back("Access-Control-Allow-Origin", origin);
+      break;
+    }
+  return fields;
+}
+
+// An exchange whose reply carries more fields.
+class WithFields final : public Exchange {
+ public:
+  WithFields(std::shared_ptr<Exchange> inner, std::vector<HttpField> fields)
+      : inner_(std::move(inner)), fields_(std::move(fields)) {}
+  const HttpRequest& request() const override { return inner_->request(); }
+  double age_s() const override { return inner_->age_s(); }
+  void reply(HttpResponse response) override { inner_->reply(with(std::move(response))); }
+  void begin(HttpResponse response, std::string idle_text, std::chrono::seconds idle) override {
+    inner_->begin(with(std::move(response)), std::move(idle_text), idle);
+  }
+  void send(std::string_view piece) override { inner_->send(piece); }
+  void end() override { inner_->end(); }
+  size_t unsent() const override { return inner_->unsent(); }
+  bool gone() const override { return inner_->gone(); }
+  void on_gone(std::function<void()> then) override { inner_->on_gone(std::move(then)); }
+  void post(std::function<void()> task) override { inner_->post(std::move(task)); }
+  size_t io_thread() const override { return inner_->io_thread(); }
+
+ private:
+  HttpResponse with(HttpResponse response) const {
+    response.fields.insert(response.fields.end(), fields_.begin(), fields_.end());
+    return response;
+  }
+  const std::shared_ptr<Exchange> inner_;
+  const std::vector<HttpField> fields_;
+};
+
+void preflight(const std::shared_ptr<Exchange>& exchange) {
+  exchange->reply({.status = 204,
+                   .fields = {{"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
+                              {"Access-Control-Allow-Headers", "authorization, content-type, x-api-key"},
+                              {"Access-Control-Max-Age", "600"}}});
+}
+
+bool is_json(std::string_view content_type) {
+  const std::string_view type = content_type.substr(0, content_type.find(';'));
+  return content_type.empty() || same_field_name(type, "application/json") ||
+         same_field_name(type, "application/json ") || same_field_name(type, "text/json");
+}
+
+ApiError no_such_path(std::string_view path) {
+  std::vector<std::string_view> known;
+  for (const Route& route : kRoutes) known.push_back(route.path);
+  const std::string shown(path.substr(0, 200));
+  const std::string_view near = nearest_name(shown, known);
+  return {404,
+          near.empty() ? fmt::format("there is no {} here; /openapi.json lists what there is", shown)
+                       : fmt::format("there is no {} here; did you mean {}?", shown, near),
+          "no_such_path"};
+}
+
+void route_to(Service& service, const std::shared_ptr<Exchange>& exchange) {
+  const HttpRequest& request = exchange->request();
+  const std::string_view method =
+      request.method == "HEAD" ? std::string_view("GET") : std::string_view(request.method);
+  std::string allowed;
+  for (const Route& route : kRoutes) {
+    if (request.path != route.path) continue;
+    allowed += allowed.empty() ? std::string(route.method) : ", " + std::string(route.method);
+    if (method != route.method) continue;
+    if (route.door == Door::key && !has_key(service, request))
+      throw ApiError(401,
+                     "this server needs an API key, in the field Authorization (Bearer KEY) or x-api-key",
+                     "invalid_api_key");
+    if (route.method == "POST" && !is_json(request.field("content-type")))
+      throw ApiError(415, "the body must be JSON: Content-Type: application/json", "unsupported_media_type");
+    return route.answer(service, exchange);
+  }
+  if (method == "GET" && request.path.starts_with("/v1/models/")) {
+    if (!has_key(service, request)) throw ApiError(401, "this server needs an API key", "invalid_api_key");
+    return answer_model(service, exchange);
+  }
+  if (allowed.empty()) throw no_such_path(request.path);
+  HttpResponse response = error_response(
+      ApiError(405, fmt::format("{} is answered for {} only", request.path, allowed), "method_not_allowed"));
+  response.fields.emplace_back("Allow", allowed);
+  exchange->reply(std::move(response));
+}
+
+}  // namespace
+
+void route(Service& service, const std::shared_ptr<Exchange>& exchange) {
+  std::shared_ptr<Exchange> answered = exchange;
+  if (std::vector<HttpField> fields = cors_fields(service, exchange->request()); !fields.empty())
+    answered = std::make_shared<WithFields>(exchange, std::move(fields));
+  try {
+    if (exchange->request().method == "OPTIONS" && !exchange->request().field("origin").empty())
+      return preflight(answered);
+    route_to(service, answered);
+  } catch (...) {
+    answered->reply(error_response(api_error_of_current()));
+  }
+}
+
+}  // namespace reprise::server

@@ -1,0 +1,42 @@
+// A model behind HTTP: the server that `reprise serve` runs.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "api/serving_model.h"
+#include "server/http/http_server.h"
+#include "server/service.h"
+
+namespace reprise::server {
+
+struct ServerOptions {
+  HttpSettings http;
+  ServiceSettings service;
+  std::chrono::milliseconds grace{0};  // how long accepted requests may go on after stop(); 0: until they end
+};
+
+class Server {
+ public:
+  // Serves from then on. `model` must outlive this. Throws Error where it can't listen.
+  Server(const ServerOptions& options, api::ServingModel& model);
+  // Stops the model: what is open is aborted and told so.
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  std::string address() const;
+  uint16_t port() const;
+  int64_t open_requests() const;
+  // New requests get 503, no connection is taken, those that are open end. Returns when they have, when the grace time is
+  // over, or when `hurry` says so; what is then open is aborted.
+  void drain(const std::function<bool()>& hurry);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace reprise::server

@@ -1,0 +1,57 @@
+// What the handlers of a server share.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/event_queue.h"
+#include "api/serving_model.h"
+#include "server/metrics.h"
+
+namespace reprise::server {
+
+// Threads for work that takes long: parsing bodies, templates, encoding.
+class WorkerPool {
+ public:
+  explicit WorkerPool(size_t threads);
+  ~WorkerPool();  // finishes
+  WorkerPool(const WorkerPool&) = delete;
+  WorkerPool& operator=(const WorkerPool&) = delete;
+  void post(std::function<void()> task);
+  void finish();  // runs what was posted; nothing may be posted afterwards
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+struct ServiceSettings {
+  std::vector<std::string> model_names;  // the first is the one that replies carry
+  std::vector<std::string> api_keys, admin_keys;
+  std::vector<std::string> allowed_origins;
+  int64_t max_concurrency = 2048;    // requests that are open at once
+  int64_t keep_alive_interval = 15;  // seconds; 0: none
+  bool log_requests = true;
+  bool log_json = false;
+};
+
+struct Service {
+  Service(const ServiceSettings& chosen, api::ServingModel& served, size_t prepare_threads)
+      : settings(chosen), model(served), prepare_pool(prepare_threads) {}
+
+  const ServiceSettings settings;
+  api::ServingModel& model;
+  std::string fingerprint;
+  Metrics metrics;
+  std::vector<std::shared_ptr<api::EventQueue>> queues;  // by I/O thread
+  std::atomic<bool> draining{false};
+  std::atomic<int64_t> open_requests{0};
+  std::atomic<uint64_t> next_id{0};
+  WorkerPool prepare_pool;  // last: its tasks use all above
+};
+
+}  // namespace reprise::server
