@@ -21,6 +21,7 @@ void clear(OutputDelta& delta) {
   delta.logprobs.clear();
   delta.prompt_logprobs.clear();
   delta.complete = false;
+  delta.stop_string.clear();
   delta.finish_reason.clear();
   delta.finished = false;
   delta.error.clear();
@@ -84,6 +85,7 @@ void OutputAssembler::append(State& state, const engine::OutputEvent& event) {
     if (ender && !include_stop_) break;
     delta_.text += state.text.push(event.token_ids[i]);
     if (!state.text.stopped()) continue;
+    delta_.stop_string = state.text.stopped_by();
     complete(state, "stop");
     if (event.finished()) continue;
     delta_.ask = OutputDelta::Ask::finish;
@@ -91,6 +93,7 @@ void OutputAssembler::append(State& state, const engine::OutputEvent& event) {
   }
   if (!event.finished() || state.complete) return;
   delta_.text += state.text.finish();
+  delta_.stop_string = state.text.stopped_by();
   complete(state, state.text.stopped() ? "stop" : engine::name_of(event.finish_reason));
 }
 

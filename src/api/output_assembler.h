@@ -26,6 +26,7 @@ struct OutputDelta {
   // The output is complete with this delta: later ones add nothing. A stop string completes it a step or more
   // before the engine's last event.
   bool complete = false;
+  std::string stop_string;         // with `complete`, where a stop string is the reason: which
   std::string finish_reason;       // from then on: "stop", "length", "abort", "error"
   bool finished = false;           // the engine's last event of this output
   std::string error;               // not empty: what went wrong with it

@@ -56,6 +56,7 @@ std::string OutputText::take(std::string_view said, std::string_view shown) {
 
   if (const auto match = finder_->read(said, tokens_ > options_.min_tokens)) {
     stopped_ = true;
+    stopped_by_ = match->text;
     std::string text = release(shown_at(match->begin));
     if (options_.include_stop) text += match->text;
     held_.clear();

@@ -38,6 +38,8 @@ class OutputText {
   std::string finish();
   // A stop string was found: what follows does not belong to the output.
   bool stopped() const { return stopped_; }
+  // That string, empty where none was; valid as long as the StopSet.
+  std::string_view stopped_by() const { return stopped_by_; }
 
  private:
   // What a token added to both texts: [begin, end) in bytes.
@@ -55,6 +57,7 @@ class OutputText {
   std::optional<tokenizer::StreamingDecoder> said_decoder_;  // only where it says something else
   std::optional<StopFinder> finder_;
   bool stopped_ = false;
+  std::string_view stopped_by_;
   int tokens_ = 0;
   size_t said_ = 0;   // bytes said so far
   size_t shown_ = 0;  // bytes to show so far, held ones included

@@ -66,6 +66,7 @@ TEST(OutputAssembler, AStopStringAtEveryPlaceIsNeitherLeakedNorLost) {
           got.insert(got.end(), delta.token_ids.begin(), delta.token_ids.end());
           EXPECT_TRUE(right.starts_with(text)) << "leaked: " << text;
           completed += delta.complete;
+          EXPECT_EQ(delta.stop_string, delta.complete ? stop : "");
           if (delta.ask == OutputDelta::Ask::finish) {
             ++asked;
             EXPECT_EQ(delta.keep_tokens, static_cast<int64_t>(got.size()));
