@@ -72,10 +72,11 @@ LoadedModel load_parts(const LoadOptions& options, engine::EventSink sink) {
     const auto compile = graph_report(*loaded.engine, loaded.services.compiler.get()).compile;
     warnings.insert(warnings.end(), compile.warnings.begin(), compile.warnings.end());
   }
+  const engine::MemoryReport memory = loaded.engine->memory();
   loaded.limits = {.max_model_len = loaded.engine->config().max_model_len,
                    .vocab_size = config.vocab_size,
-                   .max_logprobs = loaded.engine->config().max_logprobs};
-  const engine::MemoryReport memory = loaded.engine->memory();
+                   .max_logprobs = loaded.engine->config().max_logprobs,
+                   .cache_tokens = memory.num_kv_blocks * loaded.engine->config().block_size};
   loaded.info = {
       .architecture = config.architecture,
       .parameters = models::measure_weights(config, dtype, *loaded.services.device).parameters,

@@ -20,6 +20,7 @@ struct PrepareLimits {
   int64_t max_model_len = 0;
   int64_t vocab_size = 0;
   int32_t max_logprobs = 0;  // -1: no limit
+  int64_t cache_tokens = 0;  // that the KV cache holds; prepare() leaves it to the engine
 };
 
 // More tokens than fit with what is to be generated.

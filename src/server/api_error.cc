@@ -37,7 +37,40 @@ std::string field_of(std::string_view message) {
   return name.find(' ') == std::string_view::npos ? std::string(name) : std::string();
 }
 
+// {"type": "error", "error": {"type", "message"}}
+std::string anthropic_error_json(const ApiError& error) {
+  const auto type = [&]() -> std::string_view {
+    switch (error.status) {
+      case 401:
+        return "authentication_error";
+      case 403:
+        return "permission_error";
+      case 404:
+        return "not_found_error";
+      case 413:
+        return "request_too_large";
+      case 429:
+        return "rate_limit_error";
+      case 503:
+        return "overloaded_error";
+      default:
+        return error.status >= 500 ? "api_error" : "invalid_request_error";
+    }
+  };
+  return to_json_text({{"type", "error"}, {"error", {{"type", type()}, {"message", error.what()}}}});
+}
+
+std::string error_text(const ApiError& error, ErrorForm form) {
+  return form == ErrorForm::anthropic ? anthropic_error_json(error)
+                                      : error_json(error.status, error.what(), error.code, error.param);
+}
+
 }  // namespace
+
+ErrorForm error_form_of(std::string_view path) {
+  return path == "/v1/messages" || path.starts_with("/v1/messages/") ? ErrorForm::anthropic
+                                                                     : ErrorForm::openai;
+}
 
 std::string error_json(int status, std::string_view message, std::string_view code, std::string_view param) {
   Json error = {{"message", message}, {"type", type_of(status)}, {"param", nullptr}, {"code", nullptr}};
@@ -46,12 +79,16 @@ std::string error_json(int status, std::string_view message, std::string_view co
   return to_json_text({{"error", std::move(error)}});
 }
 
-HttpResponse error_response(const ApiError& error) {
-  HttpResponse response{.status = error.status,
-                        .body = error_json(error.status, error.what(), error.code, error.param)};
+HttpResponse error_response(const ApiError& error, ErrorForm form) {
+  HttpResponse response{.status = error.status, .body = error_text(error, form)};
   if (error.status == 429 || error.status == 503) response.fields.emplace_back("Retry-After", "1");
   if (error.status == 401) response.fields.emplace_back("WWW-Authenticate", "Bearer");
   return response;
+}
+
+std::string error_event(const ApiError& error, ErrorForm form) {
+  return (form == ErrorForm::anthropic ? "event: error\ndata: " : "data: ") + error_text(error, form) +
+         "\n\n";
 }
 
 ApiError api_error_of_current() {
@@ -64,7 +101,7 @@ ApiError api_error_of_current() {
   } catch (const engine::QueueFull& error) {
     return {429, error.what(), "queue_full"};
   } catch (const Error& error) {
-    return {400, error.what(), "", field_of(error.what())};
+    return {400, error.what(), "invalid_value", field_of(error.what())};
   } catch (const std::bad_alloc&) {
     return {503, "there is no memory left for this request; try again later", "out_of_memory"};
   } catch (const std::exception& error) {

@@ -9,6 +9,11 @@
 
 namespace reprise::server {
 
+// Whose API's shape an error has.
+enum class ErrorForm { openai, anthropic };
+// That of the endpoint at this path.
+ErrorForm error_form_of(std::string_view path);
+
 class ApiError : public Error {
  public:
   // `code`: OpenAI's, such as "context_length_exceeded"; `param`: the field; both may be empty.
@@ -19,10 +24,12 @@ class ApiError : public Error {
   const std::string param;
 };
 
-// {"error": {"message", "type", "param", "code"}}; the type follows from the status.
+// OpenAI's {"error": {"message", "type", "param", "code"}}; the type follows from the status.
 std::string error_json(int status, std::string_view message, std::string_view code = {},
                        std::string_view param = {});
-HttpResponse error_response(const ApiError& error);
+HttpResponse error_response(const ApiError& error, ErrorForm form = ErrorForm::openai);
+// The event that ends a stream.
+std::string error_event(const ApiError& error, ErrorForm form);
 
 // The error that is being handled, as a client hears of it: what our layers say begins with "[field]", which becomes
 // `param`. Call it inside of a catch block.

@@ -1,6 +1,7 @@
 #include "server/generation.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -12,7 +13,6 @@
 #include "api/output_assembler.h"
 #include "api/prepare.h"
 #include "server/api_error.h"
-#include "server/reply_writer.h"
 #include "server/request_line.h"
 
 namespace reprise::server {
@@ -27,7 +27,7 @@ int64_t seconds_since_1970() {
 }
 
 // The engine would answer these with an event, when the status line is gone already.
-void check_ids(const engine::Request& request, const ModelInfo& info) {
+void check_ids(const engine::Request& request, const ModelInfo& info, int64_t cache_tokens) {
   if (request.prompt_token_ids.empty())
     throw ApiError(400, "the prompt is empty; it needs at least one token", "empty_prompt", "prompt");
   for (const int32_t id : request.prompt_token_ids)
@@ -35,13 +35,19 @@ void check_ids(const engine::Request& request, const ModelInfo& info) {
       throw ApiError(400,
                      fmt::format("the prompt has the token id {}, expected 0 to {}", id, info.vocab_size - 1),
                      "bad_token_id", "prompt");
+  if (const auto length = static_cast<int64_t>(request.prompt_token_ids.size()); length > cache_tokens)
+    throw ApiError(
+        400,
+        fmt::format("the prompt has {} tokens, and the KV cache of this server holds {}; shorten it", length,
+                    cache_tokens),
+        "context_length_exceeded", "prompt");
 }
 
 // Lives while somebody waits for it: the worker that prepares it, its requests' functions in the queue, the exchange.
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
-  Generation(Service& service, Endpoint endpoint, std::shared_ptr<Exchange> exchange)
-      : service_(service), endpoint_(endpoint), exchange_(std::move(exchange)) {
+  Generation(Service& service, const GenerationForm& form, std::shared_ptr<Exchange> exchange)
+      : service_(service), form_(form), exchange_(std::move(exchange)) {
     ++service_.open_requests;
     number_ = service_.next_id++;
   }
@@ -70,22 +76,19 @@ class Generation : public std::enable_shared_from_this<Generation> {
     std::optional<ApiError> failed;
     try {
       if (cancelled_) return;
-      request_ =
-          parse_generation_request(endpoint_, exchange_->request().body, service_.model.default_sampling());
-      check_model();
-      for (Prompt& prompt : request_.prompts) {
-        if (request_.best_of > prompt.sampling.n) {
-          prompt.sampling.n = request_.best_of;
-          if (!prompt.sampling.logprobs) prompt.sampling.logprobs = 0;  // by which they are ranked
-        }
-        if (prompt.sampling.echo && prompt.sampling.logprobs)
-          prompt.sampling.prompt_logprobs = prompt.sampling.logprobs;
+      request_ = form_.parse(exchange_->request(), service_.model.default_sampling());
+      if (request_.model.empty()) request_.model = service_.settings.model_names[0];
+      check_model(service_.settings, request_.model);
+      for (const Prompt& prompt : request_.prompts) {
         api::PreparedRequest prepared =
             api::prepare(service_.model.text(), prompt, service_.model.limits(), &cancelled_);
-        check_ids(prepared.request, service_.model.info());
+        check_ids(prepared.request, service_.model.info(), service_.model.limits().cache_tokens);
         prompt_tokens_ += static_cast<int64_t>(prepared.request.prompt_token_ids.size());
         parts_.push_back(std::make_unique<Part>(std::move(prepared)));
       }
+    } catch (const api::PromptTooLong& error) {
+      failed.emplace(400, error.what(), "context_length_exceeded",
+                     request_.endpoint == Endpoint::completions ? "prompt" : "messages");
     } catch (...) {
       failed.emplace(api_error_of_current());
     }
@@ -95,16 +98,6 @@ class Generation : public std::enable_shared_from_this<Generation> {
       else
         self->submit();
     });
-  }
-
-  void check_model() {
-    const auto& names = service_.settings.model_names;
-    if (request_.model.empty()) request_.model = names[0];
-    if (std::ranges::find(names, request_.model) == names.end())
-      throw ApiError(404,
-                     fmt::format("the model '{}' is not served here; /v1/models lists what is",
-                                 request_.model.substr(0, 200)),
-                     "model_not_found", "model");
   }
 
   // On the I/O thread, as all below.
@@ -119,8 +112,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
     const std::string name = !request_.request_id.empty()
                                  ? request_.request_id
                                  : fmt::format("{:016x}", service_.metrics.start_id() + number_);
-    id_ = fmt::format("{}-{}", endpoint_ == Endpoint::chat ? "chatcmpl" : "cmpl", name);
-    writer_.emplace(
+    id_ = fmt::format("{}{}", form_.id_prefix, name);
+    writer_ = form_.make_writer(
         request_,
         ReplyIdentity{.id = id_,
                       .created = seconds_since_1970(),
@@ -141,8 +134,29 @@ class Generation : public std::enable_shared_from_this<Generation> {
     } catch (...) {
       const ApiError error = api_error_of_current();
       abandon();
-      fail(error);
+      return fail(error);
     }
+    if (request_.stream) begin();
+  }
+
+  // The status goes out when the engine has the request: what is wrong with it was found before.
+  void begin() {
+    streaming_ = true;
+    std::vector<HttpField> fields = reply_fields();
+    fields.insert(fields.end(), {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}});
+    std::string events;
+    writer_->begin_stream(usage(), events);
+    exchange_->begin({.body = std::move(events),
+                      .content_type = "text/event-stream; charset=utf-8",
+                      .fields = std::move(fields)},
+                     ": keep-alive\n\n", std::chrono::seconds(service_.settings.keep_alive_interval));
+  }
+
+  std::vector<HttpField> reply_fields() const {
+    std::vector<HttpField> fields = {{std::string(form_.id_field), id_}};
+    if (!request_.ignored.empty())
+      fields.emplace_back("x-reprise-ignored", fmt::format("{}", fmt::join(request_.ignored, ", ")));
+    return fields;
   }
 
   void take(size_t number, const std::vector<engine::OutputEvent>& events) {
@@ -171,13 +185,6 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
   void send(const std::string& chunks) {
     if (chunks.empty()) return;
-    if (!streaming_) {
-      streaming_ = true;
-      exchange_->begin(
-          {.content_type = "text/event-stream; charset=utf-8",
-           .fields = {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}, {"x-request-id", id_}}},
-          ": keep-alive\n\n", std::chrono::seconds(service_.settings.keep_alive_interval));
-    }
     exchange_->send(chunks);
     if (exchange_->unsent() > kMostUnsent) {
       abandon();
@@ -192,7 +199,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
       send(chunks);
       exchange_->end();
     } else {
-      exchange_->reply({.body = writer_->whole(usage()), .fields = {{"x-request-id", id_}}});
+      exchange_->reply({.body = writer_->whole(usage()), .fields = reply_fields()});
     }
     end(writer_->finish_reason());
   }
@@ -200,11 +207,12 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void fail(const ApiError& error) {
     if (ended_) return;
     status_ = error.status;
+    const ErrorForm form = error_form_of(exchange_->request().path);
     if (streaming_) {
-      exchange_->send("data: " + error_json(error.status, error.what(), error.code, error.param) + "\n\n");
+      exchange_->send(error_event(error, form));
       exchange_->end();
     } else {
-      exchange_->reply(error_response(error));
+      exchange_->reply(error_response(error, form));
     }
     for (size_t i = 0; i < submitted_; ++i) service_.model.abort(parts_[i]->id);
     end("error");
@@ -246,7 +254,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   }
 
   Service& service_;
-  const Endpoint endpoint_;
+  const GenerationForm& form_;
   const std::shared_ptr<Exchange> exchange_;
   uint64_t number_ = 0;
   std::atomic<bool> cancelled_{false};  // read by the worker
@@ -254,7 +262,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   std::vector<std::unique_ptr<Part>> parts_;
   size_t submitted_ = 0;
   int64_t prompt_tokens_ = 0;
-  std::optional<ReplyWriter> writer_;
+  std::unique_ptr<ReplyWriter> writer_;
   std::string id_;
   bool streaming_ = false, ended_ = false;
   int status_ = 200;
@@ -264,17 +272,17 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
 }  // namespace
 
-void start_generation(Service& service, Endpoint endpoint, const std::shared_ptr<Exchange>& exchange) {
+void start_generation(Service& service, const GenerationForm& form,
+                      const std::shared_ptr<Exchange>& exchange) {
   const int64_t open = service.open_requests;
   if (service.draining)
-    return exchange->reply(
-        error_response(ApiError(503, "the server is shutting down; send the request elsewhere", "draining")));
+    throw ApiError(503, "the server is shutting down; send the request elsewhere", "draining");
   if (open >= service.settings.max_concurrency)
-    return exchange->reply(error_response(ApiError(
+    throw ApiError(
         429,
         fmt::format("{} requests are open, and [--max-concurrency] allows no more; try again later", open),
-        "too_many_requests")));
-  std::make_shared<Generation>(service, endpoint, exchange)->start();
+        "too_many_requests");
+  std::make_shared<Generation>(service, form, exchange)->start();
 }
 
 }  // namespace reprise::server

@@ -8,10 +8,10 @@
 #include "api/chat_fields.h"
 #include "api/sampling_check.h"
 #include "api/sampling_fields.h"
-#include "core/json_fields.h"
 #include "core/nearest.h"
 #include "server/api_error.h"
 #include "server/http/message.h"
+#include "server/request_body.h"
 
 namespace reprise::server {
 namespace {
@@ -76,14 +76,10 @@ const BodyField kFields[] = {
      [](GenerationRequest& r, const JsonValue& v) { r.return_token_ids = v.boolean(); }},
     {"best_of", kCompletions,
      R"({"type":"integer","minimum":1,"maximum":128,"description":"make so many outputs and keep the n best"})",
-     [](GenerationRequest& r, const JsonValue& v) { r.best_of = static_cast<int>(v.integer(1, 128)); }},
+     ignore},
     {"request_id", kBoth,
      R"({"type":"string","maxLength":128,"description":"name of this request in replies and logs"})",
-     [](GenerationRequest& r, const JsonValue& v) {
-       r.request_id = v.string();
-       if (r.request_id.size() > 128 || !may_be_field_value(r.request_id))
-         v.fail("at most 128 printable characters");
-     }},
+     [](GenerationRequest& r, const JsonValue& v) { r.request_id = parse_request_id(v); }},
     {"response_format", kBoth, R"({"type":"object","description":"only {\"type\": \"text\"}"})",
      refuse_other_than_text},
     // What a hosted service does with these can't change a reply here.
@@ -203,14 +199,21 @@ void settle_logprobs(GenerationRequest& request, const Json& body, Sampling& sam
   request.wants_logprobs = sampling.logprobs.has_value();
 }
 
+void settle_best_of(const GenerationRequest& request, const JsonValue& best_of, Sampling& sampling) {
+  const auto made = static_cast<int>(best_of.integer(1, 128));
+  if (made < sampling.n)
+    throw ApiError(400, fmt::format("[best_of] is {}, expected at least n, which is {}", made, sampling.n),
+                   "invalid_value", "best_of");
+  if (made == sampling.n) return;
+  if (request.stream)
+    throw ApiError(400, "[best_of] above n can't be streamed: which outputs are best is known at their end",
+                   "invalid_value", "best_of");
+  sampling.n = made;
+  if (!sampling.logprobs) sampling.logprobs = 0;  // by which they are ranked
+}
+
 GenerationRequest parse(Endpoint endpoint, std::string_view text, const Sampling& defaults) {
-  JsonLimits limits = kRequestJson;
-  limits.max_bytes = size_t{32} << 20;
-  limits.unique_keys = true;
-  const Json body = parse_json(text, "body", limits);
-  if (!body.is_object())
-    throw ApiError(400, fmt::format("[body] is {}, expected an object", short_json_text(body)),
-                   "invalid_json");
+  const Json body = parse_body(text);
   GenerationRequest request;
   request.endpoint = endpoint;
   Sampling sampling = defaults;
@@ -237,18 +240,12 @@ GenerationRequest parse(Endpoint endpoint, std::string_view text, const Sampling
   else if (source->is_array() && !source->empty() && (*source)[0].is_number())
     request.prompts.push_back({.token_ids = ids_of(*source, "[messages]")});  // as FastDeploy has it
   else
-    api::set_chat(request.prompts.emplace_back(), api::parse_chat_request(body, true));
+    api::set_chat(request.prompts.emplace_back(), parse_chat(body));
   if (fields.has("stream_options") && !request.stream)
     throw ApiError(400, "[stream_options] needs \"stream\": true", "", "stream_options");
-  if (request.best_of != 0) {
-    if (request.best_of < sampling.n)
-      throw ApiError(
-          400, fmt::format("[best_of] is {}, expected at least n, which is {}", request.best_of, sampling.n),
-          "", "best_of");
-    if (request.stream && request.best_of > sampling.n)
-      throw ApiError(400, "[best_of] above n can't be streamed: which outputs are best is known at their end",
-                     "", "best_of");
-  }
+  request.n = sampling.n;
+  if (const auto best_of = fields.value("best_of")) settle_best_of(request, *best_of, sampling);
+  if (sampling.echo && request.wants_logprobs) sampling.prompt_logprobs = sampling.logprobs;
   api::check_sampling(sampling);
   for (Prompt& prompt : request.prompts) prompt.sampling = sampling;
   return request;
@@ -259,6 +256,12 @@ GenerationRequest parse(Endpoint endpoint, std::string_view text, const Sampling
 GenerationRequest parse_generation_request(Endpoint endpoint, std::string_view body,
                                            const Sampling& defaults) {
   return parse(endpoint, body, defaults);
+}
+
+std::string parse_request_id(const JsonValue& value) {
+  std::string id = value.string();
+  if (id.size() > 128 || !may_be_field_value(id)) value.fail("at most 128 printable characters");
+  return id;
 }
 
 Json request_schema(Endpoint endpoint) {

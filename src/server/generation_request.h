@@ -8,11 +8,12 @@
 #include <vector>
 
 #include "core/json.h"
+#include "core/json_fields.h"
 #include "reprise/reprise.h"
 
 namespace reprise::server {
 
-enum class Endpoint : uint8_t { chat = 1, completions = 2 };
+enum class Endpoint : uint8_t { chat = 1, completions = 2, messages = 4 };
 
 struct GenerationRequest {
   Endpoint endpoint = Endpoint::chat;
@@ -23,18 +24,22 @@ struct GenerationRequest {
   bool continuous_usage = false;  // in every chunk
   bool return_token_ids = false;
   bool wants_logprobs = false;
-  int best_of = 0;         // completions: outputs that are made; 0: n
+  int n = 1;               // outputs of a prompt that are returned; its sampling says how many are made
   std::string request_id;  // empty: one is made
+  std::vector<std::string> ignored = {};  // fields that were left out, where the endpoint allows that
 };
 
 inline constexpr size_t kMostPrompts = 1024;
 
-// Throws ApiError, which names the field, on text that is no JSON, unknown and misspelt fields, wrong types and ranges,
+// Of chats and completions. Throws ApiError, which names the field, on text that is no JSON, unknown and misspelt fields, wrong types and ranges,
 // fields that contradict each other, and fields of what Reprise does not have.
 GenerationRequest parse_generation_request(Endpoint endpoint, std::string_view body,
                                            const Sampling& defaults);
 
-// The schema of a body, as OpenAPI has it.
+// A request's own name. Throws where it can't stand in a header field.
+std::string parse_request_id(const JsonValue& value);
+
+// The schema of such a body, as OpenAPI has it.
 Json request_schema(Endpoint endpoint);
 
 }  // namespace reprise::server

@@ -11,6 +11,8 @@
 #include "core/json_fields.h"
 #include "server/api_error.h"
 #include "server/generation_request.h"
+#include "server/reply_later.h"
+#include "server/request_body.h"
 
 namespace reprise::server {
 namespace {
@@ -19,26 +21,8 @@ void reply_json(const std::shared_ptr<Exchange>& exchange, const Json& json, int
   exchange->reply({.status = status, .body = to_json_text(json)});
 }
 
-// Work that takes long, off the I/O thread.
-void reply_later(Service& service, const std::shared_ptr<Exchange>& exchange, std::function<Json()> work) {
-  service.prepare_pool.post([exchange, work = std::move(work)] {
-    HttpResponse response;
-    try {
-      response.body = to_json_text(work());
-    } catch (...) {
-      response = error_response(api_error_of_current());
-    }
-    exchange->post(
-        [exchange, response = std::move(response)]() mutable { exchange->reply(std::move(response)); });
-  });
-}
-
 Json body_of(const Exchange& exchange, std::initializer_list<std::string_view> known) {
-  JsonLimits limits = kRequestJson;
-  limits.max_bytes = size_t{32} << 20;
-  limits.unique_keys = true;
-  Json body = parse_json(exchange.request().body, "body", limits);
-  if (!body.is_object()) throw ApiError(400, "[body] is no object", "invalid_json");
+  Json body = parse_body(exchange.request().body);
   for (const auto& [name, value] : body.items())
     if (std::ranges::find(known, std::string_view(name)) == known.end() && !api::is_chat_field(name))
       throw ApiError(400, fmt::format("[{}] is no field of this endpoint", name.substr(0, 80)),
@@ -114,22 +98,19 @@ void answer_models(Service& service, const std::shared_ptr<Exchange>& exchange) 
 
 void answer_model(Service& service, const std::shared_ptr<Exchange>& exchange) {
   const std::string name = exchange->request().path.substr(std::string_view("/v1/models/").size());
-  if (std::ranges::find(service.settings.model_names, name) == service.settings.model_names.end())
-    throw ApiError(
-        404, fmt::format("the model '{}' is not served here; /v1/models lists what is", name.substr(0, 200)),
-        "model_not_found", "model");
+  check_model(service.settings, name);
   reply_json(exchange, model_json(service, name));
 }
 
 void answer_tokenize(Service& service, const std::shared_ptr<Exchange>& exchange) {
-  reply_later(service, exchange, [&service, exchange] {
+  reply_later(service, exchange, [&service, exchange](std::vector<HttpField>&) {
     const Json body = body_of(*exchange, {"model", "prompt", "add_special_tokens"});
     const JsonFields fields(body, "body", FieldNames::request);
     if (fields.has("prompt") == fields.has("messages"))
       throw ApiError(400, "give one of [prompt] and [messages]", "missing_field", "prompt");
     const api::TextModel& text = service.model.text();
     const std::vector<int32_t> ids =
-        fields.has("messages") ? text.encode_chat(text.render_chat(api::parse_chat_request(body, true)))
+        fields.has("messages") ? text.encode_chat(text.render_chat(parse_chat(body)))
                                : text.tokenizer().encode(fields.at("prompt").string(),
                                                          fields.boolean("add_special_tokens").value_or(true));
     return Json{
@@ -138,7 +119,7 @@ void answer_tokenize(Service& service, const std::shared_ptr<Exchange>& exchange
 }
 
 void answer_detokenize(Service& service, const std::shared_ptr<Exchange>& exchange) {
-  reply_later(service, exchange, [&service, exchange] {
+  reply_later(service, exchange, [&service, exchange](std::vector<HttpField>&) {
     const Json body = body_of(*exchange, {"model", "tokens"});
     const std::vector<int64_t> wide = JsonFields(body, "body", FieldNames::request)
                                           .at("tokens")
@@ -172,7 +153,8 @@ void answer_metrics(Service& service, const std::shared_ptr<Exchange>& exchange)
 }
 
 void answer_graph(Service& service, const std::shared_ptr<Exchange>& exchange) {
-  reply_later(service, exchange, [&service] { return graph_json(service.model.graph_report()); });
+  reply_later(service, exchange,
+              [&service](std::vector<HttpField>&) { return graph_json(service.model.graph_report()); });
 }
 
 void answer_openapi(Service&, const std::shared_ptr<Exchange>& exchange) {
@@ -184,23 +166,35 @@ void answer_openapi(Service&, const std::shared_ptr<Exchange>& exchange) {
                            {"messages", {{"type", "array"}}},
                            {"add_special_tokens", {{"type", "boolean"}}}}}};
   const Json detokenize = {{"type", "object"}, {"required", {"tokens"}}, {"properties", {{"tokens", ids}}}};
+  const Json messages = {{"type", "object"},
+                         {"required", {"messages"}},
+                         {"properties",
+                          {{"model", {{"type", "string"}}},
+                           {"messages", {{"type", "array"}, {"items", {{"type", "object"}}}}},
+                           {"system", {{"anyOf", {{{"type", "string"}}, {{"type", "array"}}}}}},
+                           {"max_tokens", {{"type", "integer"}, {"minimum", 1}}},
+                           {"stop_sequences", {{"type", "array"}, {"items", {{"type", "string"}}}}},
+                           {"stream", {{"type", "boolean"}}}}}};
   const auto get = [](std::string_view summary) { return Json{{"get", operation(summary)}}; };
-  reply_json(exchange,
-             {{"openapi", "3.1.0"},
-              {"info", {{"title", "Reprise"}, {"version", version()}}},
-              {"paths",
-               {{"/v1/chat/completions",
-                 {{"post", operation("The next message of a conversation", request_schema(Endpoint::chat))}}},
-                {"/v1/completions",
-                 {{"post", operation("What a text goes on with", request_schema(Endpoint::completions))}}},
-                {"/v1/models", get("What is served")},
-                {"/tokenize", {{"post", operation("Token ids of a text or a conversation", tokenize)}}},
-                {"/detokenize", {{"post", operation("The text of token ids", detokenize)}}},
-                {"/health", get("Whether requests are served")},
-                {"/ping", get("Whether the process lives")},
-                {"/load", get("How many outputs run and wait")},
-                {"/metrics", get("Metrics for Prometheus")},
-                {"/v1/graph", get("What is captured, and why steps were not replayed")}}}});
+  reply_json(
+      exchange,
+      {{"openapi", "3.1.0"},
+       {"info", {{"title", "Reprise"}, {"version", version()}}},
+       {"paths",
+        {{"/v1/chat/completions",
+          {{"post", operation("The next message of a conversation", request_schema(Endpoint::chat))}}},
+         {"/v1/completions",
+          {{"post", operation("What a text goes on with", request_schema(Endpoint::completions))}}},
+         {"/v1/messages", {{"post", operation("A message, by Anthropic's API", messages)}}},
+         {"/v1/messages/count_tokens", {{"post", operation("How many tokens a conversation has", messages)}}},
+         {"/v1/models", get("What is served")},
+         {"/tokenize", {{"post", operation("Token ids of a text or a conversation", tokenize)}}},
+         {"/detokenize", {{"post", operation("The text of token ids", detokenize)}}},
+         {"/health", get("Whether requests are served")},
+         {"/ping", get("Whether the process lives")},
+         {"/load", get("How many outputs run and wait")},
+         {"/metrics", get("Metrics for Prometheus")},
+         {"/v1/graph", get("What is captured, and why steps were not replayed")}}}});
 }
 
 }  // namespace reprise::server

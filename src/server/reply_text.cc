@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <iterator>
+#include <set>
 
 #include "tokenizer/utf8.h"
 
@@ -33,6 +34,33 @@ void append_token(std::string& to, int32_t id, float logprob, const tokenizer::T
   append_logprob(to, logprob);
   to.append(",\"bytes\":");
   append_bytes(to, text);
+}
+
+// As the completions API names tokens: by their text, or by their bytes where these alone are no text.
+std::string token_name(int32_t id, const tokenizer::Tokenizer* tokenizer) {
+  std::string text = token_text(id, tokenizer);
+  if (tokenizer::is_valid_utf8(text)) return text;
+  std::string name = "bytes:";
+  for (const char c : text)
+    fmt::format_to(std::back_inserter(name), "\\x{:02x}", static_cast<unsigned char>(c));
+  return name;
+}
+
+// Of several tokens with one name the best counts. The token itself is listed too, as the completions API has it.
+void append_tops(std::string& to, const TokenLogprob& token, const tokenizer::Tokenizer* tokenizer) {
+  std::set<std::string> listed;
+  to.push_back('{');
+  const auto append = [&](int32_t id, float logprob) {
+    const std::string name = token_name(id, tokenizer);
+    if (!listed.insert(name).second) return;
+    if (listed.size() > 1) to.push_back(',');
+    append_json_string(to, name);
+    to.push_back(':');
+    append_logprob(to, logprob);
+  };
+  for (const RankedToken& ranked : token.top) append(ranked.token_id, ranked.logprob);
+  append(token.token_id, token.logprob);
+  to.push_back('}');
 }
 
 }  // namespace
@@ -113,7 +141,7 @@ void append_completion_logprobs(std::string& to, const std::vector<TokenLogprob>
     const std::string text = token_text(token.token_id, tokenizer);
     for (std::string* list : {&tokens, &values, &tops, &offsets})
       if (!list->empty()) list->push_back(',');
-    append_json_string(tokens, text);
+    append_json_string(tokens, token_name(token.token_id, tokenizer));
     const bool unknown = first_unknown && &token == logprobs.data();
     if (unknown)
       values.append("null");
@@ -125,14 +153,7 @@ void append_completion_logprobs(std::string& to, const std::vector<TokenLogprob>
       tops.append("null");
       continue;
     }
-    tops.push_back('{');
-    for (size_t k = 0; k < token.top.size(); ++k) {
-      if (k > 0) tops.push_back(',');
-      append_json_string(tops, token_text(token.top[k].token_id, tokenizer));
-      tops.push_back(':');
-      append_logprob(tops, token.top[k].logprob);
-    }
-    tops.push_back('}');
+    append_tops(tops, token, tokenizer);
   }
   to.append("{\"tokens\":[").append(tokens).append("],\"token_logprobs\":[").append(values);
   to.append("],\"top_logprobs\":[").append(tops).append("],\"text_offset\":[").append(offsets).append("]}");

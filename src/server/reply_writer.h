@@ -1,13 +1,11 @@
-// The reply of a chat or completion request: whole, or as the chunks of a stream.
+// The reply of a generation in the form of one API: whole, or as the events of a stream.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "api/output_assembler.h"
-#include "server/generation_request.h"
 #include "tokenizer/tokenizer.h"
 
 namespace reprise::server {
@@ -25,47 +23,20 @@ struct ReplyIdentity {
   const tokenizer::Tokenizer* tokenizer = nullptr;  // null: outputs have no text
 };
 
-// One thread at a time. A choice is an output of a prompt: prompt * n + output.
+// One thread at a time. What belongs to a stream is appended to `to`, as the text of server-sent events; `usage` is that
+// of the request so far.
 class ReplyWriter {
  public:
-  // `echoes`: of each prompt the text that its outputs begin with, empty where none is asked for; `prompt_ids`:
-  // likewise its ids. `outputs`: made for each prompt, n or best_of.
-  ReplyWriter(const GenerationRequest& request, ReplyIdentity identity, std::vector<std::string> echoes,
-              std::vector<std::vector<int32_t>> prompt_ids);
-
-  // What the delta adds. In a stream its chunk is appended to `to`, as the text of server-sent events; `usage` is that of
-  // the request so far.
-  void add(size_t prompt, const api::OutputDelta& delta, const ReplyUsage& usage, std::string& to);
-  // The last chunks of a stream.
-  void finish_stream(const ReplyUsage& usage, std::string& to) const;
+  virtual ~ReplyWriter() = default;
+  // Once the request was accepted, before anything is added.
+  virtual void begin_stream(const ReplyUsage& usage, std::string& to) = 0;
+  // What the delta adds to an output of prompt number `prompt`. Appends nothing where the reply is whole.
+  virtual void add(size_t prompt, const api::OutputDelta& delta, const ReplyUsage& usage,
+                   std::string& to) = 0;
+  virtual void finish_stream(const ReplyUsage& usage, std::string& to) = 0;
   // The whole reply, when all outputs are complete.
-  std::string whole(const ReplyUsage& usage);
-
-  std::string_view finish_reason() const;  // of the first choice
-
- private:
-  struct Choice {
-    std::string text;
-    std::vector<int32_t> ids;
-    std::vector<TokenLogprob> logprobs, prompt_logprobs;
-    std::string finish_reason;
-    bool begun = false;  // its first chunk was sent
-    int64_t offset = 0;  // characters so far
-    double sum = 0;      // of log-probabilities
-  };
-
-  void append_head(std::string& to, std::string_view object) const;
-  void append_choice(std::string& to, size_t number, Choice& choice, bool chunk);
-  void append_usage(std::string& to, const ReplyUsage& usage) const;
-  void add_echo(size_t prompt, Choice& choice);
-  std::vector<size_t> best() const;
-
-  const bool chat_, stream_, include_usage_, continuous_usage_, return_ids_, logprobs_;
-  const size_t n_, made_;  // outputs of a prompt: that are returned, that are made
-  const ReplyIdentity identity_;
-  const std::vector<std::string> echoes_;
-  const std::vector<std::vector<int32_t>> prompt_ids_;
-  std::vector<Choice> choices_;
+  virtual std::string whole(const ReplyUsage& usage) = 0;
+  virtual std::string_view finish_reason() const = 0;  // of the first output: stop, length, abort
 };
 
 }  // namespace reprise::server

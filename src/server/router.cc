@@ -8,6 +8,7 @@
 
 #include "core/json.h"
 #include "core/nearest.h"
+#include "server/anthropic/count_tokens.h"
 #include "server/api_error.h"
 #include "server/generation.h"
 #include "server/information.h"
@@ -26,15 +27,20 @@ struct Route {
 };
 
 void chat(Service& service, const std::shared_ptr<Exchange>& exchange) {
-  start_generation(service, Endpoint::chat, exchange);
+  start_generation(service, kChatForm, exchange);
 }
 void completions(Service& service, const std::shared_ptr<Exchange>& exchange) {
-  start_generation(service, Endpoint::completions, exchange);
+  start_generation(service, kCompletionsForm, exchange);
+}
+void messages(Service& service, const std::shared_ptr<Exchange>& exchange) {
+  start_generation(service, kMessagesForm, exchange);
 }
 
 constexpr Route kRoutes[] = {
     {"POST", "/v1/chat/completions", Door::key, chat},
     {"POST", "/v1/completions", Door::key, completions},
+    {"POST", "/v1/messages", Door::key, messages},
+    {"POST", "/v1/messages/count_tokens", Door::key, answer_count_tokens},
     {"GET", "/v1/models", Door::key, answer_models},
     {"POST", "/tokenize", Door::key, answer_tokenize},
     {"POST", "/detokenize", Door::key, answer_detokenize},
@@ -112,7 +118,8 @@ class WithFields final : public Exchange {
 void preflight(const std::shared_ptr<Exchange>& exchange) {
   exchange->reply({.status = 204,
                    .fields = {{"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
-                              {"Access-Control-Allow-Headers", "authorization, content-type, x-api-key"},
+                              {"Access-Control-Allow-Headers",
+                               "authorization, content-type, x-api-key, anthropic-version, anthropic-beta"},
                               {"Access-Control-Max-Age", "600"}}});
 }
 
@@ -156,7 +163,8 @@ void route_to(Service& service, const std::shared_ptr<Exchange>& exchange) {
   }
   if (allowed.empty()) throw no_such_path(request.path);
   HttpResponse response = error_response(
-      ApiError(405, fmt::format("{} is answered for {} only", request.path, allowed), "method_not_allowed"));
+      ApiError(405, fmt::format("{} is answered for {} only", request.path, allowed), "method_not_allowed"),
+      error_form_of(request.path));
   response.fields.emplace_back("Allow", allowed);
   exchange->reply(std::move(response));
 }
@@ -172,7 +180,7 @@ void route(Service& service, const std::shared_ptr<Exchange>& exchange) {
       return preflight(answered);
     route_to(service, answered);
   } catch (...) {
-    answered->reply(error_response(api_error_of_current()));
+    answered->reply(error_response(api_error_of_current(), error_form_of(exchange->request().path)));
   }
 }
 

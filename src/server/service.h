@@ -39,6 +39,9 @@ struct ServiceSettings {
   bool log_json = false;
 };
 
+// Throws ApiError 404 where no model of this name is served; an empty name stands for the first.
+void check_model(const ServiceSettings& settings, const std::string& name);
+
 struct Service {
   Service(const ServiceSettings& chosen, api::ServingModel& served, size_t prepare_threads)
       : settings(chosen), model(served), prepare_pool(prepare_threads) {}

@@ -1,32 +1,35 @@
-#include "server/reply_writer.h"
+#include "server/completion_writer.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <iterator>
+#include <memory>
 #include <utility>
 
+#include "server/generation_form.h"
 #include "server/reply_text.h"
 
 namespace reprise::server {
 
-ReplyWriter::ReplyWriter(const GenerationRequest& request, ReplyIdentity identity,
-                         std::vector<std::string> echoes, std::vector<std::vector<int32_t>> prompt_ids)
+CompletionWriter::CompletionWriter(const GenerationRequest& request, ReplyIdentity identity,
+                                   std::vector<std::string> echoes,
+                                   std::vector<std::vector<int32_t>> prompt_ids)
     : chat_(request.endpoint == Endpoint::chat),
       stream_(request.stream),
       include_usage_(request.include_usage),
       continuous_usage_(request.continuous_usage),
       return_ids_(request.return_token_ids),
       logprobs_(request.wants_logprobs),
-      n_(static_cast<size_t>(request.prompts[0].sampling.n)),
-      made_(std::max(n_, static_cast<size_t>(request.best_of))),
+      n_(static_cast<size_t>(request.n)),
+      made_(static_cast<size_t>(request.prompts[0].sampling.n)),
       identity_(std::move(identity)),
       echoes_(std::move(echoes)),
       prompt_ids_(std::move(prompt_ids)),
       choices_(echoes_.size() * made_) {}
 
 // With log-probabilities the prompt's tokens are listed too; nothing predicts the first one.
-void ReplyWriter::add_echo(size_t prompt, Choice& choice) {
+void CompletionWriter::add_echo(size_t prompt, Choice& choice) {
   choice.text = echoes_[prompt] + choice.text;
   if (!logprobs_) return;
   std::vector<TokenLogprob> all;
@@ -37,8 +40,8 @@ void ReplyWriter::add_echo(size_t prompt, Choice& choice) {
   choice.logprobs = std::move(all);
 }
 
-void ReplyWriter::add(size_t prompt, const api::OutputDelta& delta, const ReplyUsage& usage,
-                      std::string& to) {
+void CompletionWriter::add(size_t prompt, const api::OutputDelta& delta, const ReplyUsage& usage,
+                           std::string& to) {
   const size_t number = prompt * made_ + static_cast<size_t>(delta.output);
   Choice& choice = choices_[number];
   const bool first = !choice.begun;
@@ -76,7 +79,7 @@ void ReplyWriter::add(size_t prompt, const api::OutputDelta& delta, const ReplyU
   choice.begun = true;
 }
 
-void ReplyWriter::append_head(std::string& to, std::string_view object) const {
+void CompletionWriter::append_head(std::string& to, std::string_view object) const {
   to.append("{\"id\":");
   append_json_string(to, identity_.id);
   fmt::format_to(std::back_inserter(to), ",\"object\":\"{}\",\"created\":{},\"model\":", object,
@@ -87,7 +90,7 @@ void ReplyWriter::append_head(std::string& to, std::string_view object) const {
   to.push_back(',');
 }
 
-void ReplyWriter::append_usage(std::string& to, const ReplyUsage& usage) const {
+void CompletionWriter::append_usage(std::string& to, const ReplyUsage& usage) const {
   fmt::format_to(std::back_inserter(to),
                  ",\"usage\":{{\"prompt_tokens\":{},\"completion_tokens\":{},\"total_tokens\":{},"
                  "\"prompt_tokens_details\":{{\"cached_tokens\":{}}}}}",
@@ -95,7 +98,7 @@ void ReplyWriter::append_usage(std::string& to, const ReplyUsage& usage) const {
                  usage.cached_tokens);
 }
 
-void ReplyWriter::append_choice(std::string& to, size_t number, Choice& choice, bool chunk) {
+void CompletionWriter::append_choice(std::string& to, size_t number, Choice& choice, bool chunk) {
   fmt::format_to(std::back_inserter(to), "{{\"index\":{},", number);
   if (!chat_) {
     to.append("\"text\":");
@@ -140,7 +143,7 @@ void ReplyWriter::append_choice(std::string& to, size_t number, Choice& choice, 
   to.push_back('}');
 }
 
-void ReplyWriter::finish_stream(const ReplyUsage& usage, std::string& to) const {
+void CompletionWriter::finish_stream(const ReplyUsage& usage, std::string& to) {
   if (include_usage_) {
     to.append("data: ");
     append_head(to, chat_ ? "chat.completion.chunk" : "text_completion");
@@ -152,7 +155,7 @@ void ReplyWriter::finish_stream(const ReplyUsage& usage, std::string& to) const 
 }
 
 // The choices that are returned: of each prompt the n with the largest mean log-probability, those first.
-std::vector<size_t> ReplyWriter::best() const {
+std::vector<size_t> CompletionWriter::best() const {
   std::vector<size_t> numbers;
   for (size_t first = 0; first < choices_.size(); first += made_) {
     std::vector<size_t> of_prompt(made_);
@@ -167,7 +170,7 @@ std::vector<size_t> ReplyWriter::best() const {
   return numbers;
 }
 
-std::string ReplyWriter::whole(const ReplyUsage& usage) {
+std::string CompletionWriter::whole(const ReplyUsage& usage) {
   std::string to;
   append_head(to, chat_ ? "chat.completion" : "text_completion");
   to.append("\"choices\":[");
@@ -190,8 +193,33 @@ std::string ReplyWriter::whole(const ReplyUsage& usage) {
   return to;
 }
 
-std::string_view ReplyWriter::finish_reason() const {
+std::string_view CompletionWriter::finish_reason() const {
   return choices_.empty() ? std::string_view() : choices_[0].finish_reason;
 }
+
+namespace {
+
+template <Endpoint endpoint>
+GenerationRequest parse(const HttpRequest& request, const Sampling& defaults) {
+  return parse_generation_request(endpoint, request.body, defaults);
+}
+
+std::unique_ptr<ReplyWriter> make_writer(const GenerationRequest& request, ReplyIdentity identity,
+                                         std::vector<std::string> echoes,
+                                         std::vector<std::vector<int32_t>> prompt_ids) {
+  return std::make_unique<CompletionWriter>(request, std::move(identity), std::move(echoes),
+                                            std::move(prompt_ids));
+}
+
+}  // namespace
+
+const GenerationForm kChatForm = {.id_prefix = "chatcmpl-",
+                                  .id_field = "x-request-id",
+                                  .parse = parse<Endpoint::chat>,
+                                  .make_writer = make_writer};
+const GenerationForm kCompletionsForm = {.id_prefix = "cmpl-",
+                                         .id_field = "x-request-id",
+                                         .parse = parse<Endpoint::completions>,
+                                         .make_writer = make_writer};
 
 }  // namespace reprise::server

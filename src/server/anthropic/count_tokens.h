@@ -1,0 +1,13 @@
+// /v1/messages/count_tokens: how long the prompt of a conversation is.
+#pragma once
+
+#include <memory>
+
+#include "server/http/exchange.h"
+#include "server/service.h"
+
+namespace reprise::server {
+
+void answer_count_tokens(Service& service, const std::shared_ptr<Exchange>& exchange);
+
+}  // namespace reprise::server

@@ -1,0 +1,53 @@
+// Replies of /v1/chat/completions and /v1/completions, by OpenAI's API.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/generation_request.h"
+#include "server/reply_writer.h"
+
+namespace reprise::server {
+
+// One thread at a time. A choice is an output of a prompt: prompt * n + output.
+class CompletionWriter final : public ReplyWriter {
+ public:
+  // `echoes`: of each prompt the text that its outputs begin with, empty where none is asked for; `prompt_ids`:
+  // likewise its ids.
+  CompletionWriter(const GenerationRequest& request, ReplyIdentity identity, std::vector<std::string> echoes,
+                   std::vector<std::vector<int32_t>> prompt_ids);
+
+  void begin_stream(const ReplyUsage&, std::string&) override {}
+  void add(size_t prompt, const api::OutputDelta& delta, const ReplyUsage& usage, std::string& to) override;
+  void finish_stream(const ReplyUsage& usage, std::string& to) override;
+  std::string whole(const ReplyUsage& usage) override;
+  std::string_view finish_reason() const override;
+
+ private:
+  struct Choice {
+    std::string text;
+    std::vector<int32_t> ids;
+    std::vector<TokenLogprob> logprobs, prompt_logprobs;
+    std::string finish_reason;
+    bool begun = false;  // its first chunk was sent
+    int64_t offset = 0;  // characters so far
+    double sum = 0;      // of log-probabilities
+  };
+
+  void append_head(std::string& to, std::string_view object) const;
+  void append_choice(std::string& to, size_t number, Choice& choice, bool chunk);
+  void append_usage(std::string& to, const ReplyUsage& usage) const;
+  void add_echo(size_t prompt, Choice& choice);
+  std::vector<size_t> best() const;
+
+  const bool chat_, stream_, include_usage_, continuous_usage_, return_ids_, logprobs_;
+  const size_t n_, made_;  // outputs of a prompt: that are returned, that are made
+  const ReplyIdentity identity_;
+  const std::vector<std::string> echoes_;
+  const std::vector<std::vector<int32_t>> prompt_ids_;
+  std::vector<Choice> choices_;
+};
+
+}  // namespace reprise::server
