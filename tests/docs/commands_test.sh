@@ -2,7 +2,9 @@
 # commands_test.sh REPRISE SOURCE: runs the commands that README.md and docs/ show, as a reader would type them.
 #
 # In blocks between ``` every line `reprise ...` runs with the repository's model in place of MODEL and must end with
-# exit code 0. Lines `./run TASK` are not run, since tasks install, build or fetch: the task must be one that ./run knows.
+# exit code 0. A server that `reprise serve` starts takes a free port and runs until the next one starts: lines `curl ...`
+# ask it in place of localhost:8000 and must get a reply that is no error. Lines `./run TASK` are not run, since tasks
+# install, build or fetch: the task must be one that ./run knows.
 # Lines that begin with a path must name a program of the repository; not run: why_not_run says why. Any other line of a
 # block without a language fails, so that a new kind of command is not forgotten.
 # In running text, each `./run TASK` and `reprise COMMAND` must exist, and each flag of the table in docs/flags.md must
@@ -54,9 +56,45 @@ run_line() { # PLACE COMMAND
   [ $rc = 0 ] || fail "$1: exit code $rc: $2: $(tail -n 3 "$work/err")"
 }
 
+# A build without Boost has no server.
+has_server=yes
+address=
+"$reprise_program" serve --help | grep -q -- '--uds' || has_server=
+server=
+stop_server() {
+  [ -z "$server" ] || { kill "$server" && wait "$server"; } || fail "the server ended with exit code $?"
+  server=
+}
+start_server() { # PLACE COMMAND
+  local line=${2%%#*} i
+  stop_server
+  : >"$work/serve"
+  # The shell becomes the program, so that it can be told to end.
+  (cd "$work/cwd" && exec bash -c "exec \"\$reprise_program\" ${line#reprise } --port 0" </dev/null >"$work/out" 2>"$work/serve") &
+  server=$!
+  ran=$((ran + 1))
+  for ((i = 0; i < 600; i++)); do
+    address=$(sed -n 's|^ready: http://||p' "$work/serve")
+    ! grep -q '^ready: ' "$work/serve" || return 0
+    kill -0 "$server" 2>/dev/null || break
+    sleep 0.1
+  done
+  fail "$1: no server: $2: $(tail -n 3 "$work/serve")"
+}
+ask_server() { # PLACE COMMAND
+  ran=$((ran + 1))
+  [ -n "$server" ] && [ -n "$address" ] || { fail "$1: no server runs: $2"; return; }
+  bash -c "${2/#curl/curl -sS --fail-with-body --max-time 60}" </dev/null >"$work/out" 2>"$work/err" ||
+    fail "$1: exit code $?: $2: $(tail -n 3 "$work/err" "$work/out")"
+  [ -s "$work/out" ] || fail "$1: no reply: $2"
+}
+trap 'stop_server; rm -rf "$work"' EXIT
+
 pages=(README.md CONTRIBUTING.md docs/*.md docs/recipes/*.md)
 while IFS=$'\t' read -r place line; do
   case $line in
+    'reprise serve '*) [ -z "$has_server" ] || start_server "$place" "${line//MODEL/models/tiny}" ;;
+    'curl '*) [ -z "$has_server" ] || ask_server "$place" "${line/localhost:8000/$address}" ;;
     'reprise '*) run_line "$place" "$line" ;;
     './run '*)
       read -r _ task _ <<<"$line"
@@ -72,6 +110,8 @@ while IFS=$'\t' read -r place line; do
       ;;
   esac
 done < <(awk '/^```/ { inside = !inside; plain = $0 == "```"; next } inside && plain { print FILENAME ":" FNR "\t" $0 }' "${pages[@]}")
+
+stop_server
 
 # Running text: code spans.
 while IFS=: read -r page line span; do
