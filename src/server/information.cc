@@ -21,6 +21,7 @@ void reply_json(const std::shared_ptr<Exchange>& exchange, const Json& json, int
 
 // Work that takes long, off the I/O thread.
 void reply_later(Service& service, const std::shared_ptr<Exchange>& exchange, std::function<Json()> work) {
+  if (service.draining) throw ApiError(503, "the server is shutting down", "draining");
   service.prepare_pool.post([exchange, work = std::move(work)] {
     HttpResponse response;
     try {
@@ -172,7 +173,13 @@ void answer_metrics(Service& service, const std::shared_ptr<Exchange>& exchange)
 }
 
 void answer_graph(Service& service, const std::shared_ptr<Exchange>& exchange) {
-  reply_later(service, exchange, [&service] { return graph_json(service.model.graph_report()); });
+  reply_later(service, exchange, [&service] {
+    try {
+      return graph_json(service.model.graph_report());
+    } catch (const Error& error) {
+      throw ApiError(503, error.what(), "engine_stopped");
+    }
+  });
 }
 
 void answer_openapi(Service&, const std::shared_ptr<Exchange>& exchange) {
