@@ -62,6 +62,9 @@ ChatRequest parse_chat_request(const Json& request, bool add_generation_prompt) 
   if (chat.messages.size() > kMaxMessages)
     throw Error("[messages] has {} entries, at most {} are served; shorten it", chat.messages.size(),
                 kMaxMessages);
+  for (const JsonValue& message : fields.at("messages").items())
+    if (!message.json().is_object() || !message.fields().string("role"))
+      message.fail("an object with a role, such as {\"role\": \"user\", \"content\": \"..\"}");
   chat.tools = list_of(fields, "tools");
   chat.documents = list_of(fields, "documents");
   chat.add_generation_prompt = fields.boolean("add_generation_prompt").value_or(add_generation_prompt);

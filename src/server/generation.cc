@@ -43,6 +43,12 @@ void check_ids(const engine::Request& request, const ModelInfo& info, int64_t ca
         "context_length_exceeded", "prompt");
 }
 
+// What the engine refuses is the request's fault; anything else that goes wrong there is not.
+ApiError engine_error(const std::string& message) {
+  const bool refused = message.starts_with("[request]") || message.starts_with("[sampling]");
+  return {refused ? 400 : 500, message, "engine_error"};
+}
+
 // Lives while somebody waits for it: the worker that prepares it, its requests' functions in the queue, the exchange.
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
@@ -75,11 +81,12 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void prepare() {
     std::optional<ApiError> failed;
     try {
-      if (cancelled_) return;
+      check_wanted();
       request_ = form_.parse(exchange_->request(), service_.model.default_sampling());
       if (request_.model.empty()) request_.model = service_.settings.model_names[0];
       check_model(service_.settings, request_.model);
       for (const Prompt& prompt : request_.prompts) {
+        check_wanted();
         api::PreparedRequest prepared =
             api::prepare(service_.model.text(), prompt, service_.model.limits(), &cancelled_);
         check_ids(prepared.request, service_.model.info(), service_.model.limits().cache_tokens);
@@ -100,9 +107,32 @@ class Generation : public std::enable_shared_from_this<Generation> {
     });
   }
 
+  void check_wanted() const {
+    if (cancelled_) throw ApiError(503, "the client went away");
+    if (service_.stopping) throw ApiError(503, "the server is shutting down", "draining");
+  }
+
   // On the I/O thread, as all below.
   void submit() {
     if (exchange_->gone()) return end("abort");
+    try {
+      begin_writer();
+      for (size_t i = 0; i < parts_.size(); ++i) {
+        parts_[i]->id = service_.model.submit(
+            std::move(parts_[i]->prepared.request), *service_.queues[exchange_->io_thread()],
+            [self = shared_from_this(), i](std::vector<engine::OutputEvent>&& events) {
+              self->take(i, events);
+            });
+        ++submitted_;
+      }
+      if (request_.stream) begin();
+    } catch (...) {
+      fail(service_.model.health().ok ? api_error_of_current()
+                                      : ApiError(503, service_.model.health().reason, "draining"));
+    }
+  }
+
+  void begin_writer() {
     std::vector<std::string> echoes;
     std::vector<std::vector<int32_t>> ids;
     for (const auto& part : parts_) {
@@ -122,21 +152,6 @@ class Generation : public std::enable_shared_from_this<Generation> {
                       .tokenizer = service_.model.text().has_tokenizer() ? &service_.model.text().tokenizer()
                                                                          : nullptr},
         std::move(echoes), std::move(ids));
-    try {
-      for (size_t i = 0; i < parts_.size(); ++i) {
-        parts_[i]->id = service_.model.submit(
-            std::move(parts_[i]->prepared.request), *service_.queues[exchange_->io_thread()],
-            [self = shared_from_this(), i](std::vector<engine::OutputEvent>&& events) {
-              self->take(i, events);
-            });
-        ++submitted_;
-      }
-    } catch (...) {
-      const ApiError error = api_error_of_current();
-      abandon();
-      return fail(error);
-    }
-    if (request_.stream) begin();
   }
 
   // The status goes out when the engine has the request: what is wrong with it was found before.
@@ -160,6 +175,14 @@ class Generation : public std::enable_shared_from_this<Generation> {
   }
 
   void take(size_t number, const std::vector<engine::OutputEvent>& events) {
+    try {
+      add(number, events);
+    } catch (...) {
+      fail(api_error_of_current());
+    }
+  }
+
+  void add(size_t number, const std::vector<engine::OutputEvent>& events) {
     Part& part = *parts_[number];
     std::string chunks;
     for (const engine::OutputEvent& event : events) {
@@ -171,25 +194,20 @@ class Generation : public std::enable_shared_from_this<Generation> {
       if (ended_) continue;
       if (first_token_s_ == 0 && !delta.token_ids.empty()) first_token_s_ = exchange_->age_s();
       if (delta.finished) note(delta.metrics);
-      if (!delta.error.empty()) {
-        service_.model.abort(part.id);
-        return fail(
-            ApiError(delta.finished && submitted_ == parts_.size() ? 400 : 500, delta.error, "engine_error"));
-      }
+      if (!delta.error.empty()) return fail(engine_error(delta.error));
       writer_->add(number, delta, usage(), chunks);
     }
     if (ended_) return;
     if (request_.stream) send(chunks);
+    if (ended_) return;
     if (std::ranges::all_of(parts_, [](const auto& each) { return each->assembler.finished(); })) complete();
   }
 
   void send(const std::string& chunks) {
     if (chunks.empty()) return;
     exchange_->send(chunks);
-    if (exchange_->unsent() > kMostUnsent) {
-      abandon();
-      exchange_->end();
-    }
+    if (exchange_->unsent() > kMostUnsent)
+      abandon();  // the connection is closed when the exchange is dropped
   }
 
   void complete() {
@@ -197,6 +215,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
       std::string chunks;
       writer_->finish_stream(usage(), chunks);
       send(chunks);
+      if (ended_) return;
       exchange_->end();
     } else {
       exchange_->reply({.body = writer_->whole(usage()), .fields = reply_fields()});
@@ -214,18 +233,22 @@ class Generation : public std::enable_shared_from_this<Generation> {
     } else {
       exchange_->reply(error_response(error, form));
     }
-    for (size_t i = 0; i < submitted_; ++i) service_.model.abort(parts_[i]->id);
+    stop_engine();
     end("error");
   }
 
   // Nobody waits for the reply any more.
   void abandon() {
     cancelled_ = true;
+    stop_engine();
+    end("abort");
+  }
+
+  void stop_engine() {
     for (size_t i = 0; i < submitted_; ++i) {
       parts_[i]->assembler.give_up();
       service_.model.abort(parts_[i]->id);
     }
-    end("abort");
   }
 
   ReplyUsage usage() const {
@@ -250,7 +273,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
                            .total_s = exchange_->age_s(),
                            .reason = std::string(reason)};
     service_.metrics.count(line, last_);
-    if (service_.settings.log_requests) write_request_line(line, service_.settings.log_json);
+    if (service_.settings.log_requests && !write_request_line(line, service_.settings.log_json))
+      service_.metrics.count_lost_line();
   }
 
   Service& service_;

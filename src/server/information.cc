@@ -153,8 +153,13 @@ void answer_metrics(Service& service, const std::shared_ptr<Exchange>& exchange)
 }
 
 void answer_graph(Service& service, const std::shared_ptr<Exchange>& exchange) {
-  reply_later(service, exchange,
-              [&service](std::vector<HttpField>&) { return graph_json(service.model.graph_report()); });
+  reply_later(service, exchange, [&service](std::vector<HttpField>&) {
+    try {
+      return graph_json(service.model.graph_report());
+    } catch (const Error& error) {
+      throw ApiError(503, error.what(), "engine_stopped");
+    }
+  });
 }
 
 void answer_openapi(Service&, const std::shared_ptr<Exchange>& exchange) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -35,6 +36,8 @@ class Metrics {
 
   // A request is over. Any thread.
   void count(const RequestLine& line, const engine::RequestMetrics& engine);
+  // A line of the log could not be written. Any thread.
+  void count_lost_line() { ++lost_lines_; }
   // Any thread.
   std::string text(const Service& service) const;
   // Differs from one start to the next, so that ids of requests don't repeat.
@@ -42,6 +45,7 @@ class Metrics {
 
  private:
   const uint64_t start_id_;
+  std::atomic<int64_t> lost_lines_{0};
   mutable std::mutex mutex_;
   int64_t requests_ = 0, succeeded_ = 0, prompt_tokens_ = 0, generated_tokens_ = 0;
   std::map<std::string, int64_t> by_reason_;

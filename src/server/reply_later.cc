@@ -8,6 +8,7 @@ namespace reprise::server {
 
 void reply_later(Service& service, const std::shared_ptr<Exchange>& exchange,
                  std::function<Json(std::vector<HttpField>& fields)> work) {
+  if (service.draining) throw ApiError(503, "the server is shutting down", "draining");
   service.prepare_pool.post([exchange, work = std::move(work)] {
     HttpResponse response;
     try {

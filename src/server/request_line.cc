@@ -1,7 +1,10 @@
 #include "server/request_line.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
+
+#include <climits>
 
 #include "core/json.h"
 
@@ -17,7 +20,7 @@ std::string trace_id(const std::string& traceparent) {
 
 }  // namespace
 
-void write_request_line(const RequestLine& line, bool json) {
+bool write_request_line(const RequestLine& line, bool json) {
   std::string text;
   const std::string trace = trace_id(line.trace);
   if (json) {
@@ -41,7 +44,11 @@ void write_request_line(const RequestLine& line, bool json) {
         line.usage.cached_tokens, line.usage.output_tokens, line.queue_s, line.first_token_s, line.total_s,
         line.reason, trace.empty() ? "" : " trace ", trace);
   }
-  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
+  // A pipe that is ready takes 4096 bytes without waiting; a path may be longer.
+  if (text.size() > PIPE_BUF) text.replace(PIPE_BUF - 1, std::string::npos, "\n");
+  pollfd ready{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+  if (poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) return false;
+  return write(STDERR_FILENO, text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
 }  // namespace reprise::server

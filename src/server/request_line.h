@@ -8,15 +8,16 @@
 namespace reprise::server {
 
 struct RequestLine {
-  std::string id, client, path;
-  std::string trace;  // the traceparent field of the request; its trace id is logged
+  std::string id = {}, client = {}, path = {};
+  std::string trace = {};  // the traceparent field of the request; its trace id is logged
   int status = 200;
-  ReplyUsage usage;
+  ReplyUsage usage = {};
   double queue_s = 0, first_token_s = 0, total_s = 0;  // 0: never came
-  std::string reason;                                  // why it ended: stop, length, abort, error
+  std::string reason = {};                             // why it ended: stop, length, abort, error
 };
 
-// To standard error, in one write. A log that can't be written to stops nothing.
-void write_request_line(const RequestLine& line, bool json);
+// To standard error, in one write. False where it can't be written at once (a full disk, a pipe that nobody reads): the
+// line is lost, and nobody waits.
+bool write_request_line(const RequestLine& line, bool json);
 
 }  // namespace reprise::server

@@ -42,6 +42,7 @@ constexpr Route kRoutes[] = {
     {"POST", "/v1/messages", Door::key, messages},
     {"POST", "/v1/messages/count_tokens", Door::key, answer_count_tokens},
     {"GET", "/v1/models", Door::key, answer_models},
+    {"GET", "/v1/models/*", Door::key, answer_model},
     {"POST", "/tokenize", Door::key, answer_tokenize},
     {"POST", "/detokenize", Door::key, answer_detokenize},
     {"GET", "/health", Door::open, answer_health},
@@ -51,6 +52,13 @@ constexpr Route kRoutes[] = {
     {"GET", "/v1/graph", Door::key, answer_graph},
     {"GET", "/openapi.json", Door::key, answer_openapi},
 };
+
+// "/v1/models/*": any name behind the last slash.
+bool is_at(const Route& route, std::string_view path) {
+  if (!route.path.ends_with('*')) return path == route.path;
+  const std::string_view folder = route.path.substr(0, route.path.size() - 1);
+  return path.size() > folder.size() && path.starts_with(folder);
+}
 
 // In a time that says nothing about where they differ.
 bool same_secret(std::string_view given, std::string_view kept) {
@@ -115,11 +123,13 @@ class WithFields final : public Exchange {
   const std::vector<HttpField> fields_;
 };
 
+// Which fields a page may send is no secret: what keeps it out is that its origin is not named.
 void preflight(const std::shared_ptr<Exchange>& exchange) {
+  std::string_view asked = exchange->request().field("access-control-request-headers");
+  if (asked.empty() || !may_be_field_value(asked)) asked = "authorization, content-type, x-api-key";
   exchange->reply({.status = 204,
                    .fields = {{"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
-                              {"Access-Control-Allow-Headers",
-                               "authorization, content-type, x-api-key, anthropic-version, anthropic-beta"},
+                              {"Access-Control-Allow-Headers", std::string(asked)},
                               {"Access-Control-Max-Age", "600"}}});
 }
 
@@ -131,7 +141,8 @@ bool is_json(std::string_view content_type) {
 
 ApiError no_such_path(std::string_view path) {
   std::vector<std::string_view> known;
-  for (const Route& route : kRoutes) known.push_back(route.path);
+  for (const Route& route : kRoutes)
+    if (!route.path.ends_with('*')) known.push_back(route.path);
   const std::string shown(path.substr(0, 200));
   const std::string_view near = nearest_name(shown, known);
   return {404,
@@ -145,21 +156,20 @@ void route_to(Service& service, const std::shared_ptr<Exchange>& exchange) {
   const std::string_view method =
       request.method == "HEAD" ? std::string_view("GET") : std::string_view(request.method);
   std::string allowed;
+  const auto is_open = [&](const Route& route) {
+    return route.path == request.path && route.door == Door::open;
+  };
+  // Who has no key isn't told which paths there are.
+  if (std::ranges::none_of(kRoutes, is_open) && !has_key(service, request))
+    throw ApiError(401, "this server needs an API key, in the field Authorization (Bearer KEY) or x-api-key",
+                   "invalid_api_key");
   for (const Route& route : kRoutes) {
-    if (request.path != route.path) continue;
+    if (!is_at(route, request.path)) continue;
     allowed += allowed.empty() ? std::string(route.method) : ", " + std::string(route.method);
     if (method != route.method) continue;
-    if (route.door == Door::key && !has_key(service, request))
-      throw ApiError(401,
-                     "this server needs an API key, in the field Authorization (Bearer KEY) or x-api-key",
-                     "invalid_api_key");
     if (route.method == "POST" && !is_json(request.field("content-type")))
       throw ApiError(415, "the body must be JSON: Content-Type: application/json", "unsupported_media_type");
     return route.answer(service, exchange);
-  }
-  if (method == "GET" && request.path.starts_with("/v1/models/")) {
-    if (!has_key(service, request)) throw ApiError(401, "this server needs an API key", "invalid_api_key");
-    return answer_model(service, exchange);
   }
   if (allowed.empty()) throw no_such_path(request.path);
   HttpResponse response = error_response(

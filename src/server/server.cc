@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <latch>
 #include <thread>
 #include <utility>
 
@@ -23,34 +24,56 @@ std::string fingerprint_of(const ModelInfo& info) {
 }
 
 constexpr size_t kPrepareThreads = 2;
+constexpr int kLastWordsMs = 200;
 
 }  // namespace
 
 struct Server::Impl {
   Impl(const ServerOptions& chosen, api::ServingModel& model)
       : options(chosen), service(options.service, model, kPrepareThreads) {
+    for (const auto* keys : {&options.service.api_keys, &options.service.admin_keys})
+      if (std::ranges::find(*keys, "") != keys->end())
+        throw Error("[--api-key] a key is empty, and who sends none would have it; give another one");
     service.fingerprint = fingerprint_of(model.info());
     HttpSettings http_settings = options.http;
     http_settings.error_body = [](int status, std::string_view what) { return error_json(status, what); };
     const size_t threads = std::max<size_t>(1, http_settings.threads);
-    // Queues before the first request, which may come as soon as somebody listens.
-    for (size_t i = 0; i < threads; ++i)
-      service.queues.push_back(model.make_queue([this, i] {
-        if (http) http->post(i, [queue = service.queues[i]] { queue->drain(); });
-      }));
     http = std::make_unique<HttpServer>(
         http_settings, [this](const std::shared_ptr<Exchange>& exchange) { route(service, exchange); });
+    for (size_t i = 0; i < threads; ++i)
+      service.queues.push_back(model.make_queue([this, i] { drain_queue(i); }));
+    http->start();
   }
   // While I/O threads run: every open request gets its last event, and what holds an exchange ends before they do.
   ~Impl() {
-    service.draining = true;
+    service.draining = service.stopping = true;
+    wait_for_io_threads();  // from now on nothing is posted to the pool
     service.model.stop();
-    for (size_t i = 0; i < service.queues.size(); ++i)
-      http->post(i, [queue = service.queues[i]] { queue->drain(); });
+    for (size_t i = 0; i < service.queues.size(); ++i) drain_queue(i);
     while (service.open_requests > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     service.prepare_pool.finish();
     for (const auto& queue : service.queues) queue->close();
+    // Last events are small, and those who don't take them at once don't get them.
+    wait_for_io_threads();
+    for (int i = 0; i < kLastWordsMs && http->answering() > 0; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     http.reset();
+  }
+
+  void drain_queue(size_t i) {
+    http->post(i, [this, i] {
+      try {
+        service.queues[i]->drain();
+      } catch (...) {
+        drain_queue(i);  // for all but the request that threw
+      }
+    });
+  }
+
+  void wait_for_io_threads() {
+    std::latch here(static_cast<std::ptrdiff_t>(http->threads()));
+    for (size_t i = 0; i < http->threads(); ++i) http->post(i, [&here] { here.count_down(); });
+    here.wait();
   }
 
   const ServerOptions options;
@@ -81,7 +104,7 @@ void Server::drain(const std::function<bool()>& hurry) {
   const auto late = [&] {
     return impl_->options.grace.count() > 0 && Clock::now() - start >= impl_->options.grace;
   };
-  while ((impl_->service.open_requests > 0 || impl_->http->connections() > 0) && !hurry() && !late())
+  while ((impl_->service.open_requests > 0 || impl_->http->answering() > 0) && !hurry() && !late())
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
 }
 

@@ -30,7 +30,7 @@ class Server {
   std::string address() const;
   uint16_t port() const;
   int64_t open_requests() const;
-  // New requests get 503, no connection is taken, those that are open end. Returns when they have, when the grace time is
+  // New requests get 503, /health too, and those that are open end. Returns when they have, when the grace time is
   // over, or when `hurry` says so; what is then open is aborted.
   void drain(const std::function<bool()>& hurry);
 

@@ -51,7 +51,8 @@ struct Service {
   std::string fingerprint;
   Metrics metrics;
   std::vector<std::shared_ptr<api::EventQueue>> queues;  // by I/O thread
-  std::atomic<bool> draining{false};
+  std::atomic<bool> draining{false};                     // new requests are refused
+  std::atomic<bool> stopping{false};                     // so are those that were taken but not submitted
   std::atomic<int64_t> open_requests{0};
   std::atomic<uint64_t> next_id{0};
   WorkerPool prepare_pool;  // last: its tasks use all above

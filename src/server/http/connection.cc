@@ -30,6 +30,9 @@ using boost::system::error_code;
 
 namespace {
 
+// Bounds a line of a chunked body, which Beast reads whole. At least what Beast reads at once.
+constexpr size_t kMostReadAhead = size_t{64} << 10;
+
 auto awaiting(error_code& error) {
   return asio::redirect_error(asio::use_awaitable, error);
 }
@@ -98,11 +101,13 @@ Connection::Connection(Socket socket, asio::io_context& io, size_t io_thread, st
       deadline_(io),
       idle_(io),
       changed_(io),
-      look_(io) {
+      look_(io),
+      in_(shared_->settings.head.bytes + kMostReadAhead) {
   ++shared_->open;
 }
 
 Connection::~Connection() {
+  set_answering(false);
   --shared_->open;
 }
 
@@ -125,14 +130,14 @@ asio::awaitable<void> Connection::run() {
   const HttpSettings& settings = shared_->settings;
   for (std::string text; co_await read_head(text); text.clear()) {
     ++serial_;
-    answering_ = true;
+    set_answering(true);
     begun_ = complete_ = gone_ = false;
     keep_alive_ = false;
     http10_ = head_only_ = chunked_ = false;
     ParsedHead parsed = parse_head(text, settings.head);
     if (!parsed.head) {
       refuse(parsed.error.status, parsed.error.what);
-    } else if (const Read read = co_await read_body(text, *parsed.head); read == Read::gone) {
+    } else if (const Read read = co_await read_body(text, *parsed.head); read == Read::gone || gone_) {
       co_return close();
     } else if (read == Read::whole) {
       if (co_await answer(std::move(*parsed.head))) continue;
@@ -151,7 +156,7 @@ asio::awaitable<void> Connection::run() {
 
 asio::awaitable<bool> Connection::read_head(std::string& head) {
   const HttpSettings& settings = shared_->settings;
-  answering_ = false;
+  set_answering(false);
   if (shared_->draining && serial_ > 0) co_return false;
   if (in_.size() == 0) {
     set_deadline(serial_ == 0 ? settings.head_timeout : settings.idle_timeout);
@@ -161,13 +166,13 @@ asio::awaitable<bool> Connection::read_head(std::string& head) {
   }
   set_deadline(settings.head_timeout);
   error_code failed;
-  // One byte more than the limit, so that a head that is too large is told from one that is not whole.
-  auto buffer = asio::dynamic_buffer(head, settings.head.bytes + 1);
   head.assign(static_cast<const char*>(in_.data().data()), in_.size());
   in_.consume(in_.size());
+  // One byte more than the limit, so that a head that is too large is told from one that is not whole.
+  auto buffer = asio::dynamic_buffer(head, std::max(settings.head.bytes + 1, head.size()));
   const size_t whole = co_await asio::async_read_until(socket_, buffer, "\r\n\r\n", awaiting(failed));
   if (failed == asio::error::not_found) co_return true;  // parse_head() says that it is too large
-  if (failed) co_return false;
+  if (failed || !socket_.is_open()) co_return false;     // the deadline may have passed just now
   const size_t rest = head.size() - whole;
   in_.commit(asio::buffer_copy(in_.prepare(rest), asio::buffer(head.data() + whole, rest)));
   head.resize(whole);
@@ -268,10 +273,12 @@ void Connection::put_head(const HttpResponse& response, bool whole) {
       .append(std::to_string(response.status))
       .append(" ")
       .append(reason_of(response.status));
-  out_.append("\r\nContent-Type: ").append(response.content_type);
+  if (response.status != 204) out_.append("\r\nContent-Type: ").append(response.content_type);
   for (const auto& [name, value] : response.fields)
     out_.append("\r\n").append(name).append(": ").append(value);
-  if (whole)
+  if (response.status == 204) {
+    // has no body, and may not say so
+  } else if (whole)
     out_.append("\r\nContent-Length: ").append(std::to_string(response.body.size()));
   else if (chunked_)
     out_.append("\r\nTransfer-Encoding: chunked");
@@ -399,6 +406,11 @@ void Connection::lose() {
 
 void Connection::wake() {
   changed_.cancel();
+}
+
+void Connection::set_answering(bool answering) {
+  if (answering != answering_) answering ? ++shared_->answering : --shared_->answering;
+  answering_ = answering;
 }
 
 void Connection::set_deadline(std::chrono::milliseconds after) {

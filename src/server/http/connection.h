@@ -26,6 +26,7 @@ struct ConnectionShared {
   HttpSettings settings;
   HttpHandler handler;
   std::atomic<size_t> open{0};
+  std::atomic<size_t> answering{0};  // from the end of a head to the last byte of the answer
   std::atomic<bool> draining{false};
 };
 
@@ -71,6 +72,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool done() const { return complete_ && !writing_ && in_flight_.empty() && out_.empty(); }
   void watch_hang_up();
   void set_deadline(std::chrono::milliseconds after);
+  void set_answering(bool answering);
 
   Socket socket_;
   boost::asio::io_context& io_;

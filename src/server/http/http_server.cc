@@ -32,7 +32,9 @@ namespace {
 struct IoThread {
   asio::io_context io{1};
   asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
-  std::vector<std::weak_ptr<Connection>> connections;  // of this thread alone
+  std::vector<std::weak_ptr<Connection>>
+      connections;  // of this thread alone; expired ones are left out now and then
+  size_t prune_at = 64;
   std::thread thread;
 };
 
@@ -79,11 +81,25 @@ struct HttpServer::Impl {
       listen_tcp(settings);
     else
       listen_unix(settings.uds);
+  }
+
+  void start() {
     for (const auto& thread : threads)
       thread->thread = std::thread([&io = thread->io] {
         pthread_setname_np(pthread_self(), "reprise-http");
-        io.run();
+        run(io);
       });
+  }
+
+  // What one handler throws, for want of memory, ends no other.
+  static void run(asio::io_context& io) {
+    for (bool ended = false; !ended;) {
+      try {
+        io.run();
+        ended = true;
+      } catch (const std::exception&) {
+      }
+    }
   }
 
   ~Impl() {
@@ -156,18 +172,27 @@ struct HttpServer::Impl {
         });
         return;
       }
-      if (shared->open < shared->settings.max_connections) {
-        set_no_delay(*socket);
-        std::string client = client_of(*socket);
-        auto connection = std::make_shared<Connection>(std::move(*socket), thread.io, index_of(thread),
-                                                       std::move(client), shared);
-        asio::post(thread.io, [&thread, connection] {
-          std::erase_if(thread.connections, [](const auto& weak) { return weak.expired(); });
-          thread.connections.push_back(connection);
-          connection->start();
-        });
+      try {
+        if (shared->open < shared->settings.max_connections) take(std::move(*socket), thread);
+      } catch (const std::exception&) {  // no memory for this one
       }
       accept(from);
+    });
+  }
+
+  template <typename Socket>
+  void take(Socket socket, IoThread& thread) {
+    set_no_delay(socket);
+    std::string client = client_of(socket);
+    auto connection = std::make_shared<Connection>(std::move(socket), thread.io, index_of(thread),
+                                                   std::move(client), shared);
+    asio::post(thread.io, [&thread, connection] {
+      if (thread.connections.size() >= thread.prune_at) {
+        std::erase_if(thread.connections, [](const auto& weak) { return weak.expired(); });
+        thread.prune_at = 2 * thread.connections.size() + 64;
+      }
+      thread.connections.push_back(connection);
+      connection->start();
     });
   }
 
@@ -212,11 +237,18 @@ size_t HttpServer::connections() const {
   return impl_->shared->open;
 }
 
+size_t HttpServer::answering() const {
+  return impl_->shared->answering;
+}
+
+void HttpServer::start() {
+  impl_->start();
+}
+
 void HttpServer::drain() {
   impl_->shared->draining = true;
   for (const auto& thread : impl_->threads)
-    asio::post(thread->io, [this, &thread = *thread] {
-      if (&thread == impl_->threads[0].get()) impl_->stop_listening();
+    asio::post(thread->io, [&thread = *thread] {
       for (const auto& weak : thread.connections)
         if (const auto connection = weak.lock(); connection && connection->idle()) connection->close();
     });

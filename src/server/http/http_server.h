@@ -32,19 +32,24 @@ struct HttpSettings {
 
 class HttpServer {
  public:
-  // Listens, and answers from then on. Throws Error where it can't listen: which address, why, and what to do.
+  // Listens. Throws Error where it can't: which address, why, and what to do.
   HttpServer(const HttpSettings& settings, HttpHandler handler);
   // Closes all connections at once.
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
+  // Answers from then on, also who connected before. Once.
+  void start();
+
   std::string address() const;  // "http://127.0.0.1:8000" or "unix:PATH"
   uint16_t port() const;        // 0 for a unix socket
   size_t threads() const;
-  // Takes no new connections. Those that are open stay; each is closed behind the answer it waits for.
+  // From now on each connection is closed behind the answer it waits for, idle ones at once. New ones are taken, so that
+  // who asks is told.
   void drain();
   size_t connections() const;  // open ones; any thread
+  size_t answering() const;    // of these, those with a request whose answer isn't wholly sent; any thread
   // Runs `task` on I/O thread `thread`. Any thread.
   void post(size_t thread, std::function<void()> task);
 

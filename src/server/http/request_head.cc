@@ -131,9 +131,22 @@ class Reader {
       if (!same_field_name(request.field("expect"), "100-continue")) return fail(417, "an unknown Expect");
       head_.expects_continue = !head_.http10;
     }
-    if (same_field_name(request.field("connection"), "close")) head_.keep_alive = false;
-    if (same_field_name(request.field("connection"), "keep-alive")) head_.keep_alive = true;
+    if (connection_says("keep-alive")) head_.keep_alive = true;
+    if (connection_says("close")) head_.keep_alive = false;
     return true;
+  }
+
+  // The field is a list, and may be given in parts.
+  bool connection_says(std::string_view option) const {
+    for (const auto& [name, value] : head_.request.fields) {
+      if (!same_field_name(name, "connection")) continue;
+      for (std::string_view rest = value; !rest.empty();) {
+        const size_t end = std::min(rest.find(','), rest.size());
+        if (same_field_name(trimmed(rest.substr(0, end)), option)) return true;
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+      }
+    }
+    return false;
   }
 
   std::string_view rest_;
