@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "api/compiled_file.h"
 #include "cli/model_flags.h"
@@ -22,11 +23,13 @@ namespace {
 api::ModelSetup set_up(LoadOptions options) {
   const std::optional<Isa> level = parse_isa(options.isa);
   if (level) options.isa = "auto";
+  const std::string compiled = std::exchange(options.compiled, {});  // which wants the level that is set below
   api::ModelSetup setup = set_up_to_look(options);
   if (level) setup.isa = *level;
   if (setup.isa == Isa::scalar)
     throw Error("[--isa] no code is made for the level scalar; choose avx2 or above");
   setup.engine.graph.graph_opt_level = 2;
+  setup.compiled = compiled;
   engine::require_graph_support(setup.engine.graph, setup.config.architecture,
                                 setup.family.supports_graph_optimization);
   return setup;
@@ -84,7 +87,7 @@ std::string facts_text(std::string_view facts) {
   return text;
 }
 
-// What is said of a group, but where it is and what it takes.
+// What is said of a group, but where it is, what it takes and what is around it.
 std::string group_text(const graph::GroupRun& group) {
   std::string text = fmt::format("  ops     {}\n", fmt::join(group.ops, " + "));
   text += fmt::format("  source  {}\n", fmt::join(group.sources, ", "));
@@ -93,6 +96,11 @@ std::string group_text(const graph::GroupRun& group) {
   text += fmt::format("  bytes   {} read and written a row, {} by its parts\n", bytes, of_parts);
   if (!group.failure.empty()) text += fmt::format("  failed  {}\n", group.failure);
   if (!group.in_parts.empty()) text += "  stays   in parts\n";
+  return text;
+}
+
+std::string neighbours_text(const graph::GroupRun& group) {
+  std::string text;
   for (const graph::GroupRun::Neighbour& neighbour : group.neighbours)
     text += fmt::format("  outside {} ({}): {}\n", neighbour.op,
                         neighbour.reads ? "reads it" : "makes what it reads", neighbour.why_not);
@@ -124,10 +132,11 @@ std::string kernels_text(const KernelLook& look) {
   std::set<std::string> said;
   for (size_t i = 0; i < groups.size(); ++i) {
     if (shown[i]) continue;
-    const std::string text = group_text(groups[i]);
+    const std::string text = group_text(groups[i]), around = neighbours_text(groups[i]);
     std::vector<std::string> layers;
     for (size_t j = i; j < groups.size(); ++j)
-      if (groups[j].kernel == groups[i].kernel && group_text(groups[j]) == text) {
+      if (groups[j].kernel == groups[i].kernel && group_text(groups[j]) == text &&
+          neighbours_text(groups[j]) == around) {
         shown[j] = true;
         layers.push_back(groups[j].layer);
       }
@@ -135,6 +144,7 @@ std::string kernels_text(const KernelLook& look) {
                        groups[i].kernel.empty() ? "(runs op by op)" : groups[i].kernel, folded(layers), text);
     const bool times = groups[i].facts.find('\n') + 1 < groups[i].facts.size();
     out += times && !said.insert(groups[i].facts).second ? "  code    as above\n" : facts_text(groups[i].facts);
+    out += around;
   }
   for (const codegen::LoopCompiler::Kernel& kernel : kernels)
     if (std::ranges::find(groups, kernel.name, &graph::GroupRun::kernel) == groups.end())

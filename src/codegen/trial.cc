@@ -34,12 +34,14 @@ using namespace std::chrono_literals;
 constexpr int kChunks[] = {1, 2, 4, 8};
 constexpr int kUntimedChunks = 4;
 constexpr int64_t kLanes = 16;
-constexpr size_t kMostBytes = size_t{64} << 20;  // of inputs, intermediates and outputs
+constexpr size_t kMostBytes = size_t{32} << 20;  // of inputs, intermediates and outputs
 
 // A slice is long beside the clock's resolution and short beside the system's time slices.
-constexpr auto kSlice = 20us;
+constexpr double kSlice = 20;  // us
+constexpr double kLong = 500;           // us, of one run
+constexpr double kMostRound = 25'000;  // us; steps are smaller where one of 512 tokens would take more
 constexpr int kLeastRounds = 3, kMostRounds = 25;
-constexpr Clock::duration kBudgets[] = {3ms, 5ms, 30ms};  // by kTokens, for the rounds beyond the least
+constexpr Clock::duration kBudgets[] = {2ms, 4ms, 15ms};  // by kTokens, for the rounds beyond the least
 
 std::string name_of_chunks(int chunks) {
   return fmt::format("chunks {}", chunks);
@@ -180,8 +182,11 @@ std::optional<Verdict> Trial::run(Isa level, const loop::Program& program, std::
   Verdict verdict;
   for (const Variant& variant : variants) verdict.variants.push_back({variant.name, {}});
   verdict.parts.name = "parts";
+  double us_a_token = 0;  // of all contenders
   for (size_t size = 0; size < std::size(kTokens); ++size) {
-    const StepSizes step = step_of(std::min(kTokens[size], largest.tokens));
+    StepSizes step = step_of(std::min(kTokens[size], largest.tokens));
+    while (step.tokens > 2 * kTokens[1] && us_a_token * static_cast<double>(step.tokens) > kMostRound)
+      step = step_of(step.tokens / 2);
     const auto slice = [&](Contender& one) {
       code.generated.store(one.code, std::memory_order_relaxed);
       const Clock::time_point begin = Clock::now();
@@ -191,11 +196,9 @@ std::optional<Verdict> Trial::run(Isa level, const loop::Program& program, std::
     };
     for (Contender& one : contenders) {
       one.runs = 1;
-      slice(one);  // memory and caches are warm from here on
       one.least_us = slice(one);
-      one.runs = std::clamp<int64_t>(
-          std::llround(std::chrono::duration<double, std::micro>(kSlice).count() / std::max(0.01, one.least_us)), 1,
-          1000);
+      if (one.least_us < kLong) one.least_us = slice(one);  // the first one touched memory
+      one.runs = std::clamp<int64_t>(std::llround(kSlice / std::max(0.01, one.least_us)), 1, 1000);
     }
     const Clock::time_point end = Clock::now() + kBudgets[size];
     for (int round = 0; round < kMostRounds && (round < kLeastRounds || Clock::now() < end); ++round)
@@ -203,6 +206,8 @@ std::optional<Verdict> Trial::run(Isa level, const loop::Program& program, std::
         if (stop.load(std::memory_order_relaxed)) return std::nullopt;
         one.least_us = std::min(one.least_us, slice(one));
       }
+    us_a_token = 0;
+    for (const Contender& one : contenders) us_a_token += one.least_us / static_cast<double>(step.tokens);
     verdict.tokens.push_back(step.tokens);
     for (size_t i = 0; i < contenders.size(); ++i)
       (i < variants.size() ? verdict.variants[i] : verdict.parts)

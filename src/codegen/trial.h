@@ -26,7 +26,7 @@ std::string untimed_variant(const loop::Program& program);
 
 class Trial {
  public:
-  // Of steps of so many tokens, fewer where 512 would take too much memory.
+  // Of steps of so many tokens, fewer where 512 would take too much memory or time.
   static constexpr int64_t kTokens[] = {1, 16, 512};
 
   struct Variant {
@@ -39,7 +39,7 @@ class Trial {
 
   // On made-up inputs, on the calling thread alone, with memory of its own. Each is replayed as level 1 replays: one
   // fork for all launches, so that a launch costs what it costs there. All take turns and the least time of each counts,
-  // so that a busy machine harms none more than another. Takes 10 to 60 ms, in which `stop` ends it (nullopt).
+  // so that a busy machine harms none more than another. Takes 10 to 100 ms, in which `stop` ends it (nullopt).
   // Throws Error where memory runs out.
   std::optional<Verdict> run(Isa level, const loop::Program& program, std::span<const Variant> variants,
                              const std::atomic<bool>& stop) const;
