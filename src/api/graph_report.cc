@@ -108,7 +108,8 @@ std::string compile_text(const CompileReport& compile) {
         "graph: {} groups of ops run as {} kernels: {} compiled in {:.0f} ms{}{}, {} from the cache\n",
         compile.groups, compile.kernels, compile.compiled, compile.ms,
         compile.compiler.empty() ? "" : " by " + compile.compiler,
-        compile.trials_ms > 0 ? fmt::format(", timed in {:.0f} ms", compile.trials_ms) : "", compile.from_cache);
+        compile.trials_ms > 0 ? fmt::format(", timed in {:.0f} ms", compile.trials_ms) : "",
+        compile.from_cache);
   if (compile.rejected > 0)
     out += fmt::format("graph: {} damaged entries of the cache in {} were made again\n", compile.rejected,
                        compile.cache_dir);

@@ -23,7 +23,8 @@ namespace {
 api::ModelSetup set_up(LoadOptions options) {
   const std::optional<Isa> level = parse_isa(options.isa);
   if (level) options.isa = "auto";
-  const std::string compiled = std::exchange(options.compiled, {});  // which wants the level that is set below
+  const std::string compiled =
+      std::exchange(options.compiled, {});  // which wants the level that is set below
   api::ModelSetup setup = set_up_to_look(options);
   if (level) setup.isa = *level;
   if (setup.isa == Isa::scalar)
@@ -143,7 +144,8 @@ std::string kernels_text(const KernelLook& look) {
     out += fmt::format("{}\n  layers  {}\n{}",
                        groups[i].kernel.empty() ? "(runs op by op)" : groups[i].kernel, folded(layers), text);
     const bool times = groups[i].facts.find('\n') + 1 < groups[i].facts.size();
-    out += times && !said.insert(groups[i].facts).second ? "  code    as above\n" : facts_text(groups[i].facts);
+    out +=
+        times && !said.insert(groups[i].facts).second ? "  code    as above\n" : facts_text(groups[i].facts);
     out += around;
   }
   for (const codegen::LoopCompiler::Kernel& kernel : kernels)

@@ -142,8 +142,8 @@ bool KernelCache::store(std::string_view key, std::span<const std::byte> payload
   const std::lock_guard lock(mutex_);
   if (!usable_ || only_looks_) return false;
   const std::string name = entry_name(key);
-  const std::vector<std::byte> bytes =
-      kernel_file_bytes(KernelFileKind::cache_entry, compiler, {{.key = key, .payload = payload, .note = note}});
+  const std::vector<std::byte> bytes = kernel_file_bytes(KernelFileKind::cache_entry, compiler,
+                                                         {{.key = key, .payload = payload, .note = note}});
   const bool too_large = bytes.size() > std::min(max_bytes_, CacheDirectory::kMostEntryBytes);
   int error = too_large ? EFBIG : directory_.write(name, bytes);
   if (error == ENOENT) {  // somebody removed the directory

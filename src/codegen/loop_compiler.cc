@@ -41,8 +41,8 @@ struct LoopKernel : ops::OpSchema {
 
   // Under the compiler's mutex.
   std::optional<Verdict> verdict;
-  bool done = false;      // nothing more is compiled or timed
-  std::string in_parts;   // why its groups run op by op; decided for all when the first one is asked for
+  bool done = false;     // nothing more is compiled or timed
+  std::string in_parts;  // why its groups run op by op; decided for all when the first one is asked for
 
   std::vector<std::string> own_input_names;
   std::vector<std::string_view> input_views;
@@ -398,7 +398,8 @@ void LoopCompiler::ready() {
 
 void LoopCompiler::settle() {
   std::unique_lock lock(mutex_);
-  if (worker_.joinable()) changed_.wait(lock, [&] { return started_ && to_compile_.empty() && to_time_.empty() && !busy_; });
+  if (worker_.joinable())
+    changed_.wait(lock, [&] { return started_ && to_compile_.empty() && to_time_.empty() && !busy_; });
 }
 
 void LoopCompiler::run_code(size_t number, bool code) {

@@ -61,11 +61,11 @@ class LoopCompiler final : public graph::KernelCompiler {
   // A kernel as whoever stores or shows its code wants it.
   struct Kernel {
     std::string name;
-    std::string key;                   // of artefacts
-    CompileRequest request;            // of the variant that serves
-    std::optional<Verdict> verdict;    // none: not timed
-    std::span<const std::byte> object; // the code; empty: there is none. As long as the compiler
-    std::string failure;               // why not, where it was asked for
+    std::string key;                    // of artefacts
+    CompileRequest request;             // of the variant that serves
+    std::optional<Verdict> verdict;     // none: not timed
+    std::span<const std::byte> object;  // the code; empty: there is none. As long as the compiler
+    std::string failure;                // why not, where it was asked for
   };
   std::vector<Kernel> kernels() const;  // so far, by name
 
@@ -74,7 +74,8 @@ class LoopCompiler final : public graph::KernelCompiler {
 
   void start(LoopKernel& kernel);
   bool load(LoopKernel& kernel, std::string_view made_by);
-  bool take(LoopKernel& kernel, std::vector<std::byte> object, std::string_view made_by, std::string_view note);
+  bool take(LoopKernel& kernel, std::vector<std::byte> object, std::string_view made_by,
+            std::string_view note);
   void run(LoopKernel& kernel, ObjectCode object) const;
   KernelCache& cache();
   CompileRequest request_of(const LoopKernel& kernel, std::string_view variant) const;

@@ -37,10 +37,10 @@ constexpr int64_t kLanes = 16;
 constexpr size_t kMostBytes = size_t{32} << 20;  // of inputs, intermediates and outputs
 
 // A slice is long beside the clock's resolution and short beside the system's time slices.
-constexpr double kSlice = 20;  // us
-constexpr double kLong = 500;           // us, of one run
+constexpr double kSlice = 20;          // us
+constexpr double kLong = 500;          // us, of one run
 constexpr double kMostRound = 25'000;  // us; steps are smaller where one of 512 tokens would take more
-constexpr int kLeastRounds = 3, kMostRounds = 25;
+constexpr int kLeastRounds = 2, kMostRounds = 25;
 constexpr Clock::duration kBudgets[] = {2ms, 4ms, 15ms};  // by kTokens, for the rounds beyond the least
 
 std::string name_of_chunks(int chunks) {

@@ -80,7 +80,8 @@ TEST(Artefact, ANoteIsAVerdict) {
     Artefact::parse(with_note("fast enough"), "f");
     ADD_FAILURE();
   } catch (const Error& e) {
-    EXPECT_THAT(e.what(), AllOf(StartsWith("[--compiled] f is damaged: its times"), HasSubstr("reprise compile")));
+    EXPECT_THAT(e.what(),
+                AllOf(StartsWith("[--compiled] f is damaged: its times"), HasSubstr("reprise compile")));
   }
 }
 

@@ -22,11 +22,10 @@ std::string reason(std::span<const std::byte> bytes, KernelFileKind kind = Kerne
 
 std::vector<std::byte> sample() {
   const std::vector<std::byte> one = bytes_of("payload one"), two = bytes_of(std::string("\0\1\2", 3));
-  return kernel_file_bytes(
-      KernelFileKind::artefact, "about",
-      {{.key = "two", .payload = two, .note = "note of two"},
-       {.key = "one", .payload = one},
-       {.key = "", .payload = {}, .note = "note"}});
+  return kernel_file_bytes(KernelFileKind::artefact, "about",
+                           {{.key = "two", .payload = two, .note = "note of two"},
+                            {.key = "one", .payload = one},
+                            {.key = "", .payload = {}, .note = "note"}});
 }
 
 // With the right checksum behind it: what only the checks of the form can find.
@@ -113,9 +112,9 @@ TEST(KernelFile, TheFormIsCheckedBesideTheChecksum) {
   EXPECT_THAT(reason(resealed(bytes)), HasSubstr("9 bytes follow"));
   EXPECT_THROW(pairs("a", "a"), InternalError);
   const std::string too_long(kMostNoteBytes + 1, 'n');
-  EXPECT_THROW(kernel_file_bytes(KernelFileKind::artefact, "",
-                                 {{.key = "a", .payload = {}, .note = too_long}}),
-               InternalError);
+  EXPECT_THROW(
+      kernel_file_bytes(KernelFileKind::artefact, "", {{.key = "a", .payload = {}, .note = too_long}}),
+      InternalError);
   EXPECT_THAT(reason({}), HasSubstr("is empty"));
   EXPECT_THAT(reason(bytes_of("PK\3\4")), HasSubstr("is no file of compiled kernels"));
 }

@@ -27,7 +27,8 @@ class KernelKey : public testing::Test {
   // A start on a CPU of this level of a build made with `built_with`, where the compiler's process has `found`.
   graph::CompilerReport start(Isa level, const std::string& built_with, const std::string& found) {
     setenv("REPRISE_FAKE_NAME", found.c_str(), 1);
-    LoopCompiler compiler(level, {.cache = folder_.path("cache"), .before_ready = true, .trials = trials_}, {}, built_with);
+    LoopCompiler compiler(level, {.cache = folder_.path("cache"), .before_ready = true, .trials = trials_},
+                          {}, built_with);
     compiler.compile(group_.graph, group_.group);
     compiler.ready();
     const graph::CompilerReport report = compiler.report();

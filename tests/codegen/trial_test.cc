@@ -18,7 +18,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 void spin(double ns_an_item, int64_t begin, int64_t end) {
-  const auto until = Clock::now() + std::chrono::nanoseconds(static_cast<int64_t>(ns_an_item) * (end - begin));
+  const auto until =
+      Clock::now() + std::chrono::nanoseconds(static_cast<int64_t>(ns_an_item) * (end - begin));
   while (Clock::now() < until) {
   }
 }
@@ -45,7 +46,8 @@ TEST(Variants, AreThoseWithCodeOfTheirOwn) {
   EXPECT_THAT(variants_of(program_of_columns(16)), ElementsAre("chunks 1"));
   EXPECT_THAT(variants_of(program_of_columns(47)), ElementsAre("chunks 1", "chunks 2"));
   EXPECT_THAT(variants_of(program_of_columns(64)), ElementsAre("chunks 1", "chunks 2", "chunks 4"));
-  EXPECT_THAT(variants_of(program_of_columns(80)), ElementsAre("chunks 1", "chunks 2", "chunks 4", "chunks 8"));
+  EXPECT_THAT(variants_of(program_of_columns(80)),
+              ElementsAre("chunks 1", "chunks 2", "chunks 4", "chunks 8"));
   EXPECT_EQ(untimed_variant(program_of_columns(3)), "chunks 1");
   EXPECT_EQ(untimed_variant(program_of_columns(3072)), "chunks 4");
 }
@@ -57,8 +59,8 @@ class TrialTest : public testing::Test {
     return trial.run(Isa::scalar, program_of(graph_, group_), variants, stop_);
   }
 
-  graph::Graph graph_ = graph::parse(
-      "graph g {\n  input %x : f32[T, 64]\n  %y = silu(%x) : f32[T, 64]\n  return y = %y\n}\n");
+  graph::Graph graph_ =
+      graph::parse("graph g {\n  input %x : f32[T, 64]\n  %y = silu(%x) : f32[T, 64]\n  return y = %y\n}\n");
   graph::FusionGroup group_{.nodes = {0}, .inputs = {0}, .outputs = {1}};
   std::atomic<bool> stop_ = false;
 };

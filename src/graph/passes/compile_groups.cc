@@ -21,7 +21,11 @@ bool contains(const std::vector<int32_t>& list, int32_t id) {
 class Grouping {
  public:
   Grouping(Graph& graph, PassContext& context)
-      : graph_(graph), context_(context), rewrite_(graph), returned_(graph.values.size()), in_parts_(graph.nodes.size()) {
+      : graph_(graph),
+        context_(context),
+        rewrite_(graph),
+        returned_(graph.values.size()),
+        in_parts_(graph.nodes.size()) {
     for (const GraphOutput& output : graph.outputs) returned_[static_cast<size_t>(output.value)] = true;
   }
 

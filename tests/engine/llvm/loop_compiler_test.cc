@@ -85,8 +85,7 @@ graph::CompilerOptions untimed(std::string cache = "off") {
 LoopCompiler& compiler_of(Isa isa) {
   static std::map<Isa, std::unique_ptr<LoopCompiler>> compilers;
   std::unique_ptr<LoopCompiler>& compiler = compilers[isa];
-  if (compiler == nullptr)
-    compiler = std::make_unique<LoopCompiler>(isa, untimed());
+  if (compiler == nullptr) compiler = std::make_unique<LoopCompiler>(isa, untimed());
   return *compiler;
 }
 
@@ -288,8 +287,7 @@ TEST(Level2Trials, AreSeenByNobody) {
     LoopCompiler compiler(isa, {.cache = folder.path("cache"), .before_ready = before_ready});
     LoopEngine engine(wide_batches(graph), DType::bf16, isa, compiler);
     const std::vector<Results> found = twice(engine);
-    for (size_t i = 0; i < found.size(); ++i)
-      ASSERT_NO_FATAL_FAILURE(expect_same(expected[i], found[i]));
+    for (size_t i = 0; i < found.size(); ++i) ASSERT_NO_FATAL_FAILURE(expect_same(expected[i], found[i]));
     for (const LoopCompiler::Kernel& kernel : compiler.kernels()) {
       ASSERT_TRUE(kernel.verdict) << kernel.name;
       EXPECT_EQ(kernel.verdict->best().name, kernel.request.options);
@@ -303,12 +301,10 @@ void set_verdicts(const std::string& directory, double of_kernel) {
   codegen::KernelCache cache({.directory = directory});
   for (const std::string& name : codegen::names_in(directory)) {
     const std::vector<std::byte> bytes = codegen::file_bytes(directory + "/" + name);
-    const codegen::KernelFile file =
-        codegen::parse_kernel_file(codegen::KernelFileKind::cache_entry, bytes);
-    const codegen::Verdict verdict{
-        .tokens = {1, 16, 512},
-        .variants = {{"chunks 4", {1, 1, 1}}},
-        .parts = {"parts", {of_kernel, of_kernel, of_kernel}}};
+    const codegen::KernelFile file = codegen::parse_kernel_file(codegen::KernelFileKind::cache_entry, bytes);
+    const codegen::Verdict verdict{.tokens = {1, 16, 512},
+                                   .variants = {{"chunks 4", {1, 1, 1}}},
+                                   .parts = {"parts", {of_kernel, of_kernel, of_kernel}}};
     ASSERT_TRUE(cache.store(file.pairs[0].key, file.pairs[0].payload, file.about, print(verdict)));
   }
 }
@@ -321,11 +317,15 @@ TEST(Level2Trials, WhatIsSlowerStaysInParts) {
       LoopEngine(wide_batches({}), DType::bf16, isa, compiler_of(isa)).run(requests_for(8));
   const codegen::TemporaryFolder folder;
   const std::string cache = folder.path("cache");
-  { LoopCompiler compiler(isa, untimed(cache)); LoopEngine(wide_batches({.graph_opt_level = 2}), DType::bf16, isa, compiler); }
+  {
+    LoopCompiler compiler(isa, untimed(cache));
+    LoopEngine(wide_batches({.graph_opt_level = 2}), DType::bf16, isa, compiler);
+  }
   for (const bool slower : {true, false}) {
     ASSERT_NO_FATAL_FAILURE(set_verdicts(cache, slower ? 0.99 : 1.2));
     LoopCompiler compiler(isa, untimed(cache));
-    LoopEngine engine(wide_batches({.graph_opt_level = 2, .use_cudagraph = true}), DType::bf16, isa, compiler);
+    LoopEngine engine(wide_batches({.graph_opt_level = 2, .use_cudagraph = true}), DType::bf16, isa,
+                      compiler);
     ASSERT_NO_FATAL_FAILURE(expect_same(expected, engine.run(requests_for(8))));
     const graph::CompilerReport report = compiler.report();
     EXPECT_GT(report.kernels, 1);
