@@ -115,7 +115,7 @@ std::string compile_text(const CompileReport& compile) {
                        compile.cache_dir);
   for (const auto& [reason, count] : compile.not_compiled)
     out += fmt::format("graph: {} not compiled: {}\n", count, reason);
-  for (const std::string& group : compile.in_parts) out += fmt::format("graph: in parts stays {}\n", group);
+  for (const std::string& group : compile.in_parts) out += fmt::format("graph: {}\n", group);
   for (const std::string& warning : compile.warnings) out += fmt::format("graph: {}\n", warning);
   return out;
 }

@@ -124,8 +124,8 @@ std::string_view LoopCompiler::level() const {
 }
 
 // There are no instructions for a * b + c at the lowest level, so no code is made for it. Ops alone are accepted too:
-// generated code takes 0.6 to 0.75 of the time of the kernels add_rms_norm and silu_mul in bf16, because it rounds
-// without looking for NaN, and 0.5 to 1.0 in f32 (avx2 and avx512, 64 to 3,072 columns, 1 to 512 rows).
+// generated code is mostly faster than the kernels written by hand, since it knows the columns and rounds without looking
+// for NaN. Where it is not, a trial finds that.
 bool LoopCompiler::accepts(const graph::Graph& graph, const graph::FusionGroup& group) const {
   return level_ != Isa::scalar && group_columns(graph, group) > 0;
 }
@@ -166,7 +166,9 @@ void LoopCompiler::start(LoopKernel& kernel) {
     if (options_.before_ready) changed_.wait(lock, [&] { return kernel.done; });
   }
   const bool slower = kernel.verdict && kernel.verdict->stays_in_parts();
-  if (slower) kernel.in_parts = fmt::format("{}: {}", kernel.code.program.name, kernel.verdict->summary());
+  if (slower)
+    kernel.in_parts = fmt::format("{} stays in parts: {} ({})", kernel.code.program.name,
+                                  kernel.verdict->summary(), kernel.verdict->times());
   if (loaded && options_.makes_code)
     ++(slower ? report_.not_compiled[std::string(graph::kSlower)] : report_.from_cache);
 }

@@ -67,7 +67,8 @@ class LoopCompiler final : public graph::KernelCompiler {
     std::span<const std::byte> object;  // the code; empty: there is none. As long as the compiler
     std::string failure;                // why not, where it was asked for
   };
-  std::vector<Kernel> kernels() const;  // so far, by name
+  // So far, by name; while nothing is compiled.
+  std::vector<Kernel> kernels() const;
 
  private:
   using Counter = int64_t graph::CompilerReport::*;

@@ -40,6 +40,7 @@ constexpr size_t kMostBytes = size_t{32} << 20;  // of inputs, intermediates and
 constexpr double kSlice = 20;          // us
 constexpr double kLong = 500;          // us, of one run
 constexpr double kMostRound = 25'000;  // us; steps are smaller where one of 512 tokens would take more
+constexpr int64_t kLeastOfLargest = 2 * Trial::kTokens[1];
 constexpr int kLeastRounds = 2, kMostRounds = 25;
 constexpr Clock::duration kBudgets[] = {2ms, 4ms, 15ms};  // by kTokens, for the rounds beyond the least
 
@@ -61,7 +62,7 @@ size_t bytes_of(const graph::Value& value, const StepSizes& sizes) {
 
 StepSizes largest_step(const graph::Graph& graph) {
   StepSizes sizes = step_of(Trial::kTokens[2]);
-  for (; sizes.tokens > Trial::kTokens[1] * 2; sizes = step_of(sizes.tokens / 2)) {
+  for (; sizes.tokens > kLeastOfLargest; sizes = step_of(sizes.tokens / 2)) {
     size_t bytes = graph::plan_memory(graph, sizes, {}).bytes;
     for (const graph::Value& value : graph.values)
       if (is_input(value)) bytes += bytes_of(value, sizes);
@@ -83,12 +84,82 @@ void fill(const Tensor& tensor, int64_t elements) {
   }
 }
 
+// The group and its kernel as replays, with inputs, on a team and in memory of their own.
+class Stage {
+ public:
+  Stage(graph::Graph graph, Isa level, const loop::Program& program)
+      : device_(team_, level),
+        stream_(device_),
+        largest_(largest_step(graph)),
+        inputs_(BufferKind::input, device_.memory()) {
+    code_.program = program;
+    for (graph::Value& value : graph.values) {
+      if (!is_input(value)) continue;
+      const int64_t elements = value.shape.elements().eval(largest_);
+      value.tensor = inputs_.allocate(value.dtype, Shape{elements});
+      value.tensor.shape = value.shape;
+      fill(value.tensor, elements);
+    }
+    graph::MemoryPlan plan =
+        graph::plan_memory(graph, largest_, graph::measure_workspaces(graph, largest_, stream_));
+    arena_ = MemoryRange(device_.memory(), plan.bytes);
+    executor_.emplace(std::move(graph), std::move(plan), arena_.data(), stream_);
+    stream_.set_sizes(largest_);
+    parts_ = record([&] { executor_->run(); });
+    kernel_ = record([&] { launch_kernel(); });
+  }
+
+  const StepSizes& largest() const { return largest_; }
+  // Microseconds of one of `runs` runs; `code` null: of the parts.
+  double time(KernelFunction code, const StepSizes& step, int64_t runs) {
+    code_.generated.store(code, std::memory_order_relaxed);
+    capture::Executable& replay = code != nullptr ? *kernel_ : *parts_;
+    const Clock::time_point begin = Clock::now();
+    for (int64_t i = 0; i < runs; ++i) replay.run(step);
+    return std::chrono::duration<double, std::micro>(Clock::now() - begin).count() /
+           static_cast<double>(runs);
+  }
+
+ private:
+  template <typename Launches>
+  std::unique_ptr<capture::Executable> record(const Launches& launches) {
+    capture::Recorder recorder;
+    {
+      const RecordingScope scope(stream_, recorder);
+      launches();
+    }
+    return stream_.on_device().instantiate(std::move(recorder.recording), largest_);
+  }
+  void launch_kernel() {
+    const graph::Graph& graph = executor_->graph();
+    std::vector<const Tensor*> inputs;
+    std::vector<Tensor> outputs;
+    for (const graph::Value& value : graph.values)
+      if (is_input(value)) inputs.push_back(&value.tensor);
+    for (const graph::GraphOutput& output : graph.outputs) outputs.push_back(executor_->tensor(output.value));
+    ops::cpu::launch_code(code_, code_.program.name, stream_, inputs, outputs);
+  }
+
+  ThreadTeam team_{1};
+  CpuDevice device_;
+  Stream stream_;
+  StepSizes largest_;
+  HeapStore inputs_;
+  MemoryRange arena_;
+  kernels::cpu::LoopCode code_;
+  std::optional<graph::Executor> executor_;
+  std::unique_ptr<capture::Executable> parts_, kernel_;
+};
+
 // One of those that are timed, in steps of one size.
 struct Contender {
-  capture::Executable* replay;
   KernelFunction code;  // null: the parts
-  int64_t runs = 1;     // in a slice
   double least_us = 0;
+
+  // In a slice, by what is known so far.
+  int64_t runs() const {
+    return std::clamp<int64_t>(std::llround(kSlice / std::max(0.01, least_us)), 1, 1000);
+  }
 };
 
 }  // namespace
@@ -139,72 +210,28 @@ Trial::Trial(const graph::Graph& graph, const graph::FusionGroup& group) {
 
 std::optional<Verdict> Trial::run(Isa level, const loop::Program& program, std::span<const Variant> variants,
                                   const std::atomic<bool>& stop) const {
-  ThreadTeam team(1);
-  CpuDevice device(team, level);
-  Stream stream(device);
-  const StepSizes largest = largest_step(graph_);
-  graph::Graph graph = graph_;
-  HeapStore store(BufferKind::input, device.memory());
-  std::vector<const Tensor*> inputs;
-  for (graph::Value& value : graph.values) {
-    if (!is_input(value)) continue;
-    const int64_t elements = value.shape.elements().eval(largest);
-    value.tensor = store.allocate(value.dtype, Shape{elements});
-    value.tensor.shape = value.shape;
-    fill(value.tensor, elements);
-  }
-  graph::MemoryPlan plan =
-      graph::plan_memory(graph, largest, graph::measure_workspaces(graph, largest, stream));
-  const MemoryRange arena(device.memory(), plan.bytes);
-  graph::Executor executor(graph, std::move(plan), arena.data(), stream);
-  stream.set_sizes(largest);
-  const auto record = [&](const auto& launches) {
-    capture::Recorder recorder;
-    {
-      const RecordingScope scope(stream, recorder);
-      launches();
-    }
-    return stream.on_device().instantiate(std::move(recorder.recording), largest);
-  };
-  kernels::cpu::LoopCode code;
-  code.program = program;
-  for (size_t i = 0; i < graph.values.size(); ++i)
-    if (is_input(graph.values[i])) inputs.push_back(&executor.tensor(static_cast<graph::ValueId>(i)));
-  std::vector<Tensor> outputs;
-  for (const graph::GraphOutput& output : graph.outputs) outputs.push_back(executor.tensor(output.value));
-  const std::unique_ptr<capture::Executable> parts = record([&] { executor.run(); });
-  const std::unique_ptr<capture::Executable> kernel =
-      record([&] { ops::cpu::launch_code(code, code.program.name, stream, inputs, outputs); });
-
+  Stage stage(graph_, level, program);
   std::vector<Contender> contenders;
-  for (const Variant& variant : variants) contenders.push_back({kernel.get(), variant.run});
-  contenders.push_back({parts.get(), nullptr});
+  for (const Variant& variant : variants) contenders.push_back({variant.run});
+  contenders.push_back({nullptr});
   Verdict verdict;
   for (const Variant& variant : variants) verdict.variants.push_back({variant.name, {}});
   verdict.parts.name = "parts";
   double us_a_token = 0;  // of all contenders
   for (size_t size = 0; size < std::size(kTokens); ++size) {
-    StepSizes step = step_of(std::min(kTokens[size], largest.tokens));
-    while (step.tokens > 2 * kTokens[1] && us_a_token * static_cast<double>(step.tokens) > kMostRound)
+    StepSizes step = step_of(std::min(kTokens[size], stage.largest().tokens));
+    while (step.tokens > kLeastOfLargest && us_a_token * static_cast<double>(step.tokens) > kMostRound)
       step = step_of(step.tokens / 2);
-    const auto slice = [&](Contender& one) {
-      code.generated.store(one.code, std::memory_order_relaxed);
-      const Clock::time_point begin = Clock::now();
-      for (int64_t i = 0; i < one.runs; ++i) one.replay->run(step);
-      const auto took = std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
-      return took / static_cast<double>(one.runs);
-    };
     for (Contender& one : contenders) {
-      one.runs = 1;
-      one.least_us = slice(one);
-      if (one.least_us < kLong) one.least_us = slice(one);  // the first one touched memory
-      one.runs = std::clamp<int64_t>(std::llround(kSlice / std::max(0.01, one.least_us)), 1, 1000);
+      one.least_us = stage.time(one.code, step, 1);
+      // The first one touched memory.
+      if (one.least_us < kLong) one.least_us = stage.time(one.code, step, 1);
     }
     const Clock::time_point end = Clock::now() + kBudgets[size];
     for (int round = 0; round < kMostRounds && (round < kLeastRounds || Clock::now() < end); ++round)
       for (Contender& one : contenders) {
         if (stop.load(std::memory_order_relaxed)) return std::nullopt;
-        one.least_us = std::min(one.least_us, slice(one));
+        one.least_us = std::min(one.least_us, stage.time(one.code, step, one.runs()));
       }
     us_a_token = 0;
     for (const Contender& one : contenders) us_a_token += one.least_us / static_cast<double>(step.tokens);

@@ -73,6 +73,14 @@ std::string Verdict::summary() const {
   return fmt::format("{} takes {:.2f} of the time of its parts", best().name, of_parts());
 }
 
+std::string Verdict::times() const {
+  std::string text;
+  for (size_t i = 0; i < tokens.size(); ++i)
+    text += fmt::format("{}{:.4f} us beside {:.4f} at T {}", i == 0 ? "" : ", ", best().us[i], parts.us[i],
+                        tokens[i]);
+  return text;
+}
+
 std::string print(const Verdict& verdict) {
   std::string text;
   for (const Verdict::Timing& timing : verdict.variants) text += line_of(timing, verdict.tokens);

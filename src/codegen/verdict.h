@@ -30,6 +30,8 @@ struct Verdict {
   bool stays_in_parts() const { return of_parts() > kMostOfParts; }
   // "chunks 4 takes 0.61 of the time of its parts".
   std::string summary() const;
+  // Of the same two: "0.0200 us beside 0.0400 at T 1, 6.0000 us beside 12.0000 at T 16".
+  std::string times() const;
 
   bool operator==(const Verdict&) const = default;
 };

@@ -28,6 +28,9 @@ TEST(Verdict, TheLeastGeometricMeanWins) {
   EXPECT_EQ(verdict.best().name, "chunks 4");  // chunks 2 is faster in two of three
   EXPECT_NEAR(verdict.of_parts(), 0.5, 1e-9);
   EXPECT_EQ(verdict.summary(), "chunks 4 takes 0.50 of the time of its parts");
+  EXPECT_EQ(
+      verdict.times(),
+      "0.0200 us beside 0.0400 at T 1, 6.0000 us beside 12.0000 at T 16, 180.0000 us beside 360.0000 at T 512");
   EXPECT_FALSE(verdict.stays_in_parts());
   verdict.parts.us = {0.0201, 6.1, 180.0};  // less than 1 % is noise
   EXPECT_TRUE(verdict.stays_in_parts());
