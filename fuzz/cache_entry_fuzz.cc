@@ -1,10 +1,12 @@
-// Any bytes as a cache entry and as an artefact: an Error, or pairs that are written back as the same bytes.
+// Any bytes as a cache entry and as an artefact: an Error, or pairs that are written back as the same bytes, and so are
+// their verdicts.
 #include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "codegen/kernel_file.h"
+#include "codegen/verdict.h"
 #include "core/error.h"
 
 namespace {
@@ -16,8 +18,10 @@ void read(KernelFileKind kind, std::span<const std::byte> bytes) {
     const KernelFile file = parse_kernel_file(kind, bytes);
     const std::vector<std::byte> again = kernel_file_bytes(kind, file.about, file.pairs);
     if (!std::ranges::equal(again, bytes)) __builtin_trap();
-    for (const KernelPair& pair : file.pairs)
+    for (const KernelPair& pair : file.pairs) {
       if (file.find(pair.key) != &pair) __builtin_trap();
+      if (!pair.note.empty() && print(parse_verdict(pair.note)) != pair.note) __builtin_trap();
+    }
   } catch (const reprise::Error&) {
   }
 }

@@ -235,8 +235,11 @@ struct CompileReport {
   int64_t compiled = 0;    // since the model was loaded
   int64_t from_cache = 0;  // found in the cache or in LoadOptions::compiled
   int64_t rejected = 0;    // entries of the cache that were damaged; their kernels are compiled again
-  std::vector<std::pair<std::string, int64_t>> not_compiled;  // reason, kernels: these are interpreted
+  std::vector<std::pair<std::string, int64_t>> not_compiled;  // reason, kernels: these are interpreted,
+                                                              // or "slower": their ops run one by one
+  std::vector<std::string> in_parts;                          // what was measured of the latter
   double ms = 0;                                              // spent in compiling
+  double trials_ms = 0;                                       // in timing kernels beside their ops
   std::string cache_dir;                                      // empty: off, or it was not needed
   std::vector<std::string>
       warnings;  // the first kernel that was not compiled and why; why the cache isn't used

@@ -29,11 +29,18 @@ CompileReport compile_report(const graph::CompilerReport& compiler, std::span<co
                        .from_cache = compiler.from_cache,
                        .rejected = compiler.rejected,
                        .not_compiled = {compiler.not_compiled.begin(), compiler.not_compiled.end()},
+                       .in_parts = {},
                        .ms = compiler.ms,
+                       .trials_ms = compiler.trials_ms,
                        .cache_dir = compiler.cache_dir,
                        .warnings = {}};
   int64_t failed = 0;
   for (const graph::GroupRun& group : groups) {
+    if (!group.in_parts.empty()) {
+      if (std::ranges::find(report.in_parts, group.in_parts) == report.in_parts.end())
+        report.in_parts.push_back(group.in_parts);
+      continue;
+    }
     ++(group.failure.empty() ? report.groups : failed);
     if (!group.failure.empty() && failed == 1)
       report.warnings.push_back(fmt::format("{} of {} run op by op, because no kernel could be made: {}",
@@ -57,6 +64,7 @@ Json compile_json(const CompileReport& report) {
           {"rejected", report.rejected},
           {"not_compiled", std::move(not_compiled)},
           {"ms", report.ms},
+          {"trials_ms", report.trials_ms},
           {"cache_dir", text_or_null(report.cache_dir)}};
 }
 
@@ -97,14 +105,17 @@ std::string compile_text(const CompileReport& compile) {
   std::string out;
   if (compile.kernels + compile.groups > 0)
     out += fmt::format(
-        "graph: {} groups of ops run as {} kernels: {} compiled in {:.0f} ms{}, {} from the cache\n",
+        "graph: {} groups of ops run as {} kernels: {} compiled in {:.0f} ms{}{}, {} from the cache\n",
         compile.groups, compile.kernels, compile.compiled, compile.ms,
-        compile.compiler.empty() ? "" : " by " + compile.compiler, compile.from_cache);
+        compile.compiler.empty() ? "" : " by " + compile.compiler,
+        compile.trials_ms > 0 ? fmt::format(", timed in {:.0f} ms", compile.trials_ms) : "",
+        compile.from_cache);
   if (compile.rejected > 0)
     out += fmt::format("graph: {} damaged entries of the cache in {} were made again\n", compile.rejected,
                        compile.cache_dir);
   for (const auto& [reason, count] : compile.not_compiled)
     out += fmt::format("graph: {} not compiled: {}\n", count, reason);
+  for (const std::string& group : compile.in_parts) out += fmt::format("graph: {}\n", group);
   for (const std::string& warning : compile.warnings) out += fmt::format("graph: {}\n", warning);
   return out;
 }

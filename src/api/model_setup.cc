@@ -67,6 +67,15 @@ std::vector<std::string> check_graph(const engine::EngineConfig& config, const m
   return warnings;
 }
 
+// A variable of the environment that is 1, 0, or absent or empty.
+bool switched_on(const char* name, bool otherwise) {
+  const char* variable = std::getenv(name);
+  const std::string_view text = variable != nullptr ? variable : "";
+  if (!text.empty() && text != "0" && text != "1")
+    throw Error("[config] {} is '{}', expected 1 or 0; correct or unset it", name, text);
+  return text.empty() ? otherwise : text == "1";
+}
+
 }  // namespace
 
 void check_load_options(const LoadOptions& options) {
@@ -75,14 +84,16 @@ void check_load_options(const LoadOptions& options) {
   model.max_position_embeddings = 1;
   static_cast<void>(engine_config(options, model, {}).resolved());
   static_cast<void>(compile_before_ready(options));
+  static_cast<void>(compile_trials());
 }
 
 bool compile_before_ready(const LoadOptions& options) {
-  const char* variable = std::getenv("REPRISE_COMPILE_BEFORE_READY");
-  const std::string_view text = variable != nullptr ? variable : "";
-  if (!text.empty() && text != "0" && text != "1")
-    throw Error("[config] REPRISE_COMPILE_BEFORE_READY is '{}', expected 1 or 0; correct or unset it", text);
-  return options.compile_before_ready.value_or(text == "1");
+  const bool set = switched_on("REPRISE_COMPILE_BEFORE_READY", false);
+  return options.compile_before_ready.value_or(set);
+}
+
+bool compile_trials() {
+  return switched_on("REPRISE_COMPILE_TRIALS", true);
 }
 
 ModelSetup set_up_model(const LoadOptions& options) {
@@ -104,6 +115,7 @@ ModelSetup set_up_model(const LoadOptions& options) {
     setup.warnings.insert(setup.warnings.end(), found->begin(), found->end());
   setup.compiler = {.cache = options.compile_cache,
                     .before_ready = compile_before_ready(options),
+                    .trials = compile_trials(),
                     .debug = options.compile_debug};
   setup.compiled = options.compiled;
   if (!setup.compiled.empty() && setup.engine.graph.graph_opt_level < 2 && !setup.engine.graph.choose_level)

@@ -44,6 +44,9 @@ void check_load_options(const LoadOptions& options);
 // Throws Error on another value of it than 1, 0 and nothing.
 bool compile_before_ready(const LoadOptions& options);
 
+// Whether kernels are timed: REPRISE_COMPILE_TRIALS, 1 where it is not given. Throws Error on other values.
+bool compile_trials();
+
 // Throws Error on a model, a flag or graph settings that can't run.
 ModelSetup set_up_model(const LoadOptions& options);
 

@@ -5,8 +5,6 @@
 #include "cli/kernel_look.h"
 #include "cli/model_flags.h"
 #include "codegen/artefact.h"
-#include "codegen/compiler_process.h"
-#include "codegen/object_code.h"
 #include "core/error.h"
 #include "core/text_output.h"
 
@@ -20,29 +18,30 @@ struct CompileFlags {
 
 int run_compile(const CompileFlags& flags) {
   TextOutput(flags.output, "-o");  // a file that can't be written is found before the work
-  const KernelLook look(flags.load);
+  const KernelLook look(flags.load, KernelLook::Take::new_code);
   const std::vector<codegen::LoopCompiler::Kernel> kernels = look.kernels();
-  codegen::CompilerProcess process;
-  std::vector<codegen::Compiled> objects;
-  double ms = 0;
-  size_t bytes = 0;
+  std::vector<std::string> notes;
+  size_t bytes = 0, slower = 0;
   for (const codegen::LoopCompiler::Kernel& kernel : kernels) {
-    try {
-      objects.push_back(process.compile(kernel.request));
-      static_cast<void>(codegen::check_object(objects.back().bytes));
-    } catch (const Error& error) {
-      throw Error("[compile] kernel {}: {}", kernel.name, error.what());
-    }
-    ms += std::chrono::duration<double, std::milli>(objects.back().took).count();
-    bytes += objects.back().bytes.size();
+    if (kernel.object.empty()) throw Error("[compile] kernel {}: {}", kernel.name, kernel.failure);
+    notes.push_back(kernel.verdict ? codegen::print(*kernel.verdict) : "");
+    bytes += kernel.object.size();
+    slower += kernel.verdict && kernel.verdict->stays_in_parts() ? 1 : 0;
   }
   std::vector<codegen::KernelPair> pairs;
-  for (size_t i = 0; i < kernels.size(); ++i) pairs.push_back({kernels[i].key, objects[i].bytes});
+  for (size_t i = 0; i < kernels.size(); ++i)
+    pairs.push_back({.key = kernels[i].key, .payload = kernels[i].object, .note = notes[i]});
+  const graph::CompilerReport report = look.report();
   codegen::Artefact::write(flags.output, "-o",
-                           api::about_artefact(look.setup(), kernels.size(), process.name()), pairs);
+                           api::about_artefact(look.setup(), kernels.size(), report.compiler), pairs);
   TextOutput::standard().print("{} kernels of {} for {}, compiled in {:.0f} ms: {} of code in {}\n",
                                kernels.size(), look.setup().config.architecture, name_of(look.setup().isa),
-                               ms, size_text(bytes), flags.output);
+                               report.ms, size_text(bytes), flags.output);
+  if (report.trials_ms > 0)
+    TextOutput::standard().print("timed in {:.0f} ms: {} of them will run op by op, as that is as fast\n",
+                                 report.trials_ms, slower);
+  else
+    TextOutput::standard().print("not timed\n");
   return 0;
 }
 

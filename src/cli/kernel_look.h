@@ -16,12 +16,17 @@ namespace reprise::cli {
 
 class KernelLook {
  public:
+  enum class Take {
+    what_is_there,  // verdicts and code of the artefact that `options` names and of the cache
+    new_code,       // all is compiled now and, where this CPU has the level, timed
+  };
   // Prints the setup's warnings on standard error. Throws Error on what can't be served at level 2.
-  explicit KernelLook(const LoadOptions& options);
+  explicit KernelLook(const LoadOptions& options, Take take = Take::what_is_there);
 
   const api::ModelSetup& setup() const { return setup_; }
   const std::vector<graph::GroupRun>& groups() const { return groups_; }  // of a step, explained
   std::vector<codegen::LoopCompiler::Kernel> kernels() const { return compiler_.kernels(); }
+  graph::CompilerReport report() const { return compiler_.report(); }
 
  private:
   api::ModelSetup setup_;
@@ -30,7 +35,7 @@ class KernelLook {
   std::vector<graph::GroupRun> groups_;
 };
 
-// `reprise graph --format kernels`: every group with its ops, places, bytes and neighbours.
+// `reprise graph --format kernels`: every group with its ops, places, bytes, times and neighbours.
 std::string kernels_text(const KernelLook& look);
 
 // `reprise graph --format loop|llvm|asm`: one kernel's program, or what the compiler makes of it; all of that name.

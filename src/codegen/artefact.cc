@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "codegen/file_bytes.h"
+#include "codegen/verdict.h"
 #include "core/error.h"
 #include "core/text_output.h"
 
@@ -40,6 +41,8 @@ Artefact Artefact::parse(std::vector<std::byte> bytes, const std::string& name) 
   artefact.bytes_ = std::move(bytes);
   try {
     artefact.file_ = parse_kernel_file(KernelFileKind::artefact, artefact.bytes_);
+    for (const KernelPair& pair : artefact.file_.pairs)
+      if (!pair.note.empty()) static_cast<void>(parse_verdict(pair.note));
   } catch (const Error& e) {
     throw Error("[--compiled] {} {}; make it again with `reprise compile`", name, e.what());
   }
@@ -51,12 +54,6 @@ void Artefact::write(const std::string& path, const std::string& flag, std::stri
   TextOutput out(path, flag);
   out.write(as_text(kernel_file_bytes(KernelFileKind::artefact, about, pairs)));
   out.close();
-}
-
-std::optional<std::span<const std::byte>> Artefact::find(std::string_view key) const {
-  const KernelPair* pair = file_.find(key);
-  if (pair == nullptr) return std::nullopt;
-  return pair->payload;
 }
 
 }  // namespace reprise::codegen

@@ -1,10 +1,9 @@
 // A file with all the kernels of one model, for machines that compile none themselves: pairs of key and
-// payload, behind a text that says what they are for (JSON that the caller makes and reads: engine version,
+// payload, each with its verdict where it was timed, behind a text that says what they are for (JSON that the caller makes and reads: engine version,
 // shape of the model, ISA level).
 #pragma once
 
 #include <cstddef>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,7 +34,7 @@ class Artefact {
   std::string_view about() const { return file_.about; }
   // In the order of the keys. Payloads lie at multiples of 16 bytes, and as long as the artefact.
   std::span<const KernelPair> pairs() const { return file_.pairs; }
-  std::optional<std::span<const std::byte>> find(std::string_view key) const;
+  const KernelPair* find(std::string_view key) const { return file_.find(key); }  // null: none
 
  private:
   Artefact() = default;

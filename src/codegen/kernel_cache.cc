@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "codegen/kernel_file.h"
+#include "codegen/verdict.h"
 #include "core/error.h"
 
 namespace reprise::codegen {
@@ -16,11 +17,13 @@ namespace {
 // What is freed beyond the bound, so that not every store has to look for the oldest.
 constexpr uint64_t kSlackShare = 10;
 
-// An entry whose name is `name`: one pair, and which compiler made it. Throws Error, the end of a sentence.
+// An entry whose name is `name`: one pair, and which compiler made it. Its note is empty or a verdict. Throws Error,
+// the end of a sentence.
 KernelFile parse_entry(std::span<const std::byte> bytes, const std::string& name) {
   KernelFile file = parse_kernel_file(KernelFileKind::cache_entry, bytes);
   if (file.pairs.size() != 1) throw Error("holds {} kernels, expected 1", file.pairs.size());
   if (entry_name(file.pairs[0].key) != name) throw Error("is the entry of another key");
+  if (!file.pairs[0].note.empty()) static_cast<void>(parse_verdict(file.pairs[0].note));
   return file;
 }
 
@@ -95,21 +98,24 @@ CacheRemoval remove_where(
 }  // namespace
 
 KernelCache::KernelCache(const Settings& settings)
-    : max_bytes_(settings.max_bytes), directory_(find_cache_place(settings.directory).path) {
+    : max_bytes_(settings.max_bytes),
+      only_looks_(settings.only_looks),
+      directory_(find_cache_place(settings.directory).path) {
   if (find_cache_place(settings.directory).off) return;
-  directory_.open(/*create=*/true);
+  directory_.open(/*create=*/!only_looks_);
   warning_ = directory_.problem();
   usable_ = directory_.is_open() && directory_.distrust().empty();
 }
 
-std::optional<std::vector<std::byte>> KernelCache::load(std::string_view key, std::string_view compiler) {
+std::optional<std::vector<std::byte>> KernelCache::load(std::string_view key, std::string_view compiler,
+                                                        std::string* note) {
   const std::lock_guard lock(mutex_);
   if (!usable_) {
     ++stats_.misses;
     return std::nullopt;
   }
   const std::string name = entry_name(key);
-  const CacheDirectory::Entry entry = directory_.read(name, /*touch=*/true);
+  const CacheDirectory::Entry entry = directory_.read(name, /*touch=*/!only_looks_);
   if (entry.state != CacheDirectory::Entry::State::read) {
     ++stats_.misses;
     return std::nullopt;
@@ -120,22 +126,24 @@ std::optional<std::vector<std::byte>> KernelCache::load(std::string_view key, st
     const KernelPair& pair = file.pairs[0];
     if (pair.key == key && (compiler.empty() || file.about == compiler)) {
       ++stats_.hits;
+      if (note != nullptr) *note = pair.note;
       return std::vector<std::byte>(pair.payload.begin(), pair.payload.end());
     }
     ++stats_.misses;  // another compiler's, or two keys with one name: the last one stored has it
   } catch (const Error&) {
-    directory_.remove(name);
+    if (!only_looks_) directory_.remove(name);
     ++stats_.rejected;
   }
   return std::nullopt;
 }
 
-bool KernelCache::store(std::string_view key, std::span<const std::byte> payload, std::string_view compiler) {
+bool KernelCache::store(std::string_view key, std::span<const std::byte> payload, std::string_view compiler,
+                        std::string_view note) {
   const std::lock_guard lock(mutex_);
-  if (!usable_) return false;
+  if (!usable_ || only_looks_) return false;
   const std::string name = entry_name(key);
-  const std::vector<std::byte> bytes =
-      kernel_file_bytes(KernelFileKind::cache_entry, compiler, {{.key = key, .payload = payload}});
+  const std::vector<std::byte> bytes = kernel_file_bytes(KernelFileKind::cache_entry, compiler,
+                                                         {{.key = key, .payload = payload, .note = note}});
   const bool too_large = bytes.size() > std::min(max_bytes_, CacheDirectory::kMostEntryBytes);
   int error = too_large ? EFBIG : directory_.write(name, bytes);
   if (error == ENOENT) {  // somebody removed the directory

@@ -23,6 +23,7 @@ class KernelCache {
   struct Settings {
     std::string directory = {};            // find_cache_place()
     size_t max_bytes = size_t{256} << 20;  // of all entries
+    bool only_looks = false;               // nothing is made, deleted or marked as used
   };
   // Each load counts once, as hit, miss or rejected; where there is no cache, as a miss.
   struct Stats {
@@ -33,14 +34,18 @@ class KernelCache {
     int64_t failed = 0;  // entries that could not be written
   };
 
-  // Makes the directory where it is missing.
+  // Makes the directory where it is missing, unless it only looks.
   explicit KernelCache(const Settings& settings);
 
-  // The payload that `compiler` made for exactly this key; empty: whichever made it.
-  std::optional<std::vector<std::byte>> load(std::string_view key, std::string_view compiler = {});
-  // In place of what another compiler made. False where it was not written. The bound of all entries is kept by deleting those that were not
-  // used for longest; other processes that write at the same time may pass it until the next store.
-  bool store(std::string_view key, std::span<const std::byte> payload, std::string_view compiler = {});
+  // The payload that `compiler` made for exactly this key; empty: whichever made it. `note`, if not null: its
+  // verdict (codegen/verdict.h) as a text, empty where it was not timed.
+  std::optional<std::vector<std::byte>> load(std::string_view key, std::string_view compiler = {},
+                                             std::string* note = nullptr);
+  // In place of what another compiler made. False where it was not written. The bound of all entries is kept by
+  // deleting those that were not used for longest; other processes that write at the same time may pass it until
+  // the next store.
+  bool store(std::string_view key, std::span<const std::byte> payload, std::string_view compiler = {},
+             std::string_view note = {});
 
   // Empty, or one line for the user: why the cache is not used, or not in full, and what to do. It may appear
   // when something is stored.
@@ -52,6 +57,7 @@ class KernelCache {
   void make_room(const std::string& kept);
 
   const size_t max_bytes_;
+  const bool only_looks_;
   mutable std::mutex mutex_;
   CacheDirectory directory_;
   bool usable_ = false;

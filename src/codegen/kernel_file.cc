@@ -10,10 +10,10 @@
 namespace reprise::codegen {
 namespace {
 
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr size_t kMagicBytes = 8;
 constexpr size_t kHeadBytes = kMagicBytes + 4 + 4 + 8;
-constexpr size_t kLengthsBytes = 8 + 8;  // of one pair
+constexpr size_t kLengthsBytes = 8 + 8 + 8;  // of one pair
 constexpr size_t kChecksumBytes = 8;
 constexpr size_t kAlignment = 16;
 
@@ -80,7 +80,7 @@ class FileReader {
   }
   void align() {
     for (const std::byte byte : data(padding_after(all_ - rest_.size())))
-      if (byte != std::byte{0}) throw Error("is damaged: there are bytes between a key and its payload");
+      if (byte != std::byte{0}) throw Error("is damaged: there are bytes between a note and its payload");
   }
 
  private:
@@ -89,7 +89,7 @@ class FileReader {
 };
 
 struct PairLengths {
-  uint64_t key, payload;
+  uint64_t key, note, payload;
 };
 
 }  // namespace
@@ -104,7 +104,7 @@ std::vector<std::byte> kernel_file_bytes(KernelFileKind kind, std::string_view a
   std::ranges::sort(pairs, {}, &KernelPair::key);
   size_t bytes = kHeadBytes + about.size() + kChecksumBytes;
   for (const KernelPair& pair : pairs)
-    bytes += kLengthsBytes + pair.key.size() + kAlignment + pair.payload.size();
+    bytes += kLengthsBytes + pair.key.size() + pair.note.size() + kAlignment + pair.payload.size();
   FileWriter out(bytes);
   out.text(magic_of(kind));
   out.number(kVersion);
@@ -113,12 +113,16 @@ std::vector<std::byte> kernel_file_bytes(KernelFileKind kind, std::string_view a
   for (size_t i = 0; i < pairs.size(); ++i) {
     REPRISE_CHECK(i == 0 || pairs[i - 1].key != pairs[i].key, "a key of a kernel file is given twice: {}",
                   pairs[i].key);
+    REPRISE_CHECK(pairs[i].note.size() <= kMostNoteBytes, "a note of a kernel file has {} bytes",
+                  pairs[i].note.size());
     out.number(uint64_t{pairs[i].key.size()});
+    out.number(uint64_t{pairs[i].note.size()});
     out.number(uint64_t{pairs[i].payload.size()});
   }
   out.text(about);
   for (const KernelPair& pair : pairs) {
     out.text(pair.key);
+    out.text(pair.note);
     out.align();
     out.data(pair.payload);
   }
@@ -140,16 +144,20 @@ KernelFile parse_kernel_file(KernelFileKind kind, std::span<const std::byte> byt
   std::vector<PairLengths> lengths(count);
   for (PairLengths& pair : lengths) {
     pair.key = in.number<uint64_t>();
+    pair.note = in.number<uint64_t>();
     pair.payload = in.number<uint64_t>();
+    if (pair.note > kMostNoteBytes)
+      throw Error("is damaged: a note of {} bytes is above the limit of {}", pair.note, kMostNoteBytes);
   }
   KernelFile file{.about = text_of(in.data(about_bytes)), .pairs = {}};
   file.pairs.reserve(count);
   for (const PairLengths& pair : lengths) {
     const std::string_view key = text_of(in.data(pair.key));
+    const std::string_view note = text_of(in.data(pair.note));
     in.align();
     if (!file.pairs.empty() && file.pairs.back().key >= key)
       throw Error("is damaged: its keys do not ascend");
-    file.pairs.push_back({.key = key, .payload = in.data(pair.payload)});
+    file.pairs.push_back({.key = key, .payload = in.data(pair.payload), .note = note});
   }
   if (in.left() != kChecksumBytes)
     throw Error("is cut or damaged: {} bytes follow its payloads, expected {}", in.left(), kChecksumBytes);

@@ -1,8 +1,9 @@
 // The bytes of a file of generated code: a cache entry (one pair of key and payload) or an artefact (many). A
-// payload is opaque here.
+// payload is opaque here, and so is the note beside it.
 //
-//   magic 8 | version 4 | pairs 4 | bytes of `about` 8 | for each pair: bytes of key 8, bytes of payload 8
-//   about | for each pair: key, zeros up to a multiple of 16, payload | checksum 8
+//   magic 8 | version 4 | pairs 4 | bytes of `about` 8
+//   for each pair: bytes of key 8, bytes of note 8, bytes of payload 8
+//   about | for each pair: key, note, zeros up to a multiple of 16, payload | checksum 8
 //
 // Integers are little-endian. The checksum is SipHash-1-3, with a fixed key, of everything before it, so any
 // damage is found, missed with a chance of 2^-64; it does not protect from whoever may write the file.
@@ -22,9 +23,12 @@ namespace reprise::codegen {
 
 enum class KernelFileKind { cache_entry, artefact };
 
+inline constexpr size_t kMostNoteBytes = 4096;
+
 struct KernelPair {
   std::string_view key;
   std::span<const std::byte> payload;
+  std::string_view note = {};  // what was found out about the payload; at most kMostNoteBytes
 };
 
 // Views of the bytes that were parsed.

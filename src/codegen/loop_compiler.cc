@@ -1,10 +1,12 @@
 #include "codegen/loop_compiler.h"
 
+#include <fmt/ranges.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <exception>
 #include <iterator>
 #include <optional>
@@ -15,7 +17,9 @@
 #include "codegen/compiler_protocol.h"
 #include "codegen/group_program.h"
 #include "codegen/object_code.h"
+#include "codegen/trial.h"
 #include "core/error.h"
+#include "device/cpu/isa_select.h"
 #include "loop/text.h"
 #include "ops/cpu/loop.h"
 #include "ops/launch_table.h"
@@ -25,8 +29,21 @@ namespace reprise::codegen {
 // A kernel as an op: its inputs and outputs are those of the group.
 struct LoopKernel : ops::OpSchema {
   kernels::cpu::LoopCode code;
-  std::optional<ObjectCode> object;  // set once, before code.generated
-  std::string key;                   // of the cache
+  std::string key;                // of artefacts
+  std::string cache_key;          // says also what times depend on
+  std::deque<ObjectCode> loaded;  // the last one runs; one before it may still be running
+  std::optional<Trial> trial;     // none: nothing is timed here
+  // Of the last one loaded, for whoever stores it.
+  std::string variant;
+  std::string made_by;  // which LLVM; empty: not known
+  std::vector<std::byte> object;
+  std::string failure;
+
+  // Under the compiler's mutex.
+  std::optional<Verdict> verdict;
+  bool done = false;     // nothing more is compiled or timed
+  std::string in_parts;  // why its groups run op by op; decided for all when the first one is asked for
+
   std::vector<std::string> own_input_names;
   std::vector<std::string_view> input_views;
   std::vector<DType> outputs;
@@ -46,15 +63,12 @@ struct LoopKernel : ops::OpSchema {
 
 namespace {
 
-// Four vectors at a time were fastest or as fast as any at every level (a chain of 11 ops, hot and cold).
-constexpr std::string_view kOptions = "chunks 4";
-
 // All that the code depends on but the compiler, which a warm start does not ask. The CPU counts by its level alone: code
-// of a level uses the features of the level, which are in the sources that build_id() hashes. The first line is for
-// people.
-std::string key_of(const loop::Program& program, std::string_view text, Isa level) {
-  return fmt::format("{} {}\nbuild {}\n{}\n{}", program.name, name_of(level), build_id(),
-                     with_fault(kOptions), text);
+// of a level uses the features of the level, which are in the sources that build_id() hashes. `times` is what the choice
+// among the variants depends on besides. The first line is for people.
+std::string key_of(const loop::Program& program, std::string_view text, Isa level, std::string_view times) {
+  return fmt::format("{} {}\nbuild {}\n{}\n{}\n{}", program.name, name_of(level), build_id(),
+                     with_fault(fmt::format("{}", fmt::join(variants_of(program), ", "))), times, text);
 }
 
 // How long a start that does not wait for its kernels waits for the compiler to answer.
@@ -100,7 +114,6 @@ LoopCompiler::~LoopCompiler() {
   {
     const std::lock_guard lock(mutex_);
     ending_ = true;
-    queue_.clear();
   }
   changed_.notify_all();
   if (worker_.joinable()) worker_.join();
@@ -111,8 +124,8 @@ std::string_view LoopCompiler::level() const {
 }
 
 // There are no instructions for a * b + c at the lowest level, so no code is made for it. Ops alone are accepted too:
-// generated code takes 0.6 to 0.75 of the time of the kernels add_rms_norm and silu_mul in bf16, because it rounds
-// without looking for NaN, and 0.5 to 1.0 in f32 (avx2 and avx512, 64 to 3,072 columns, 1 to 512 rows).
+// generated code is mostly faster than the kernels written by hand, since it knows the columns and rounds without looking
+// for NaN. Where it is not, a trial finds that.
 bool LoopCompiler::accepts(const graph::Graph& graph, const graph::FusionGroup& group) const {
   return level_ != Isa::scalar && group_columns(graph, group) > 0;
 }
@@ -124,67 +137,118 @@ std::string LoopCompiler::why_not(const graph::Graph& graph, const graph::Fusion
 const ops::OpSchema& LoopCompiler::compile(const graph::Graph& graph, const graph::FusionGroup& group) {
   loop::Program program = program_of(graph, group);
   const std::string text = loop::print(program);
-  const auto found = kernels_.find(text);
-  if (found != kernels_.end()) return *found->second;
-  LoopKernel& kernel = *kernels_.emplace(text, make_kernel(graph, group, std::move(program))).first->second;
-  kernel.key = key_of(kernel.code.program, text, level_);
-  const bool loaded = options_.makes_code && load(kernel, built_with_);
-  const std::lock_guard lock(mutex_);
+  auto found = kernels_.find(text);
+  if (found == kernels_.end()) {
+    found = kernels_.emplace(text, make_kernel(graph, group, std::move(program))).first;
+    LoopKernel& kernel = *found->second;
+    kernel.key = key_of(kernel.code.program, text, level_, "for any CPU");
+    kernel.cache_key = key_of(kernel.code.program, text, level_, timed_on());
+    kernel.variant = untimed_variant(kernel.code.program);
+    const std::vector<Isa>& here = cpu::available_isas();
+    if (options_.makes_code && options_.trials && std::ranges::find(here, level_) != here.end())
+      kernel.trial.emplace(graph, group);
+    start(kernel);
+  }
+  if (!found->second->in_parts.empty()) throw graph::SlowerThanParts("{}", found->second->in_parts);
+  return *found->second;
+}
+
+// Looks for the kernel's code, and has the worker make and time what is not there.
+void LoopCompiler::start(LoopKernel& kernel) {
+  const bool loaded = load(kernel, built_with_);
+  std::unique_lock lock(mutex_);
   ++report_.kernels;
-  if (!options_.makes_code) return kernel;
-  if (loaded)
-    ++report_.from_cache;
-  else
-    enqueue(kernel);
-  return kernel;
+  if (options_.makes_code && (!loaded || can_time(kernel))) {
+    (loaded ? to_time_ : to_compile_).push_back(&kernel);
+    if (!loaded) ++missing_;
+    if (!worker_.joinable()) worker_ = std::thread([this] { work(); });
+    changed_.notify_all();
+    if (options_.before_ready) changed_.wait(lock, [&] { return kernel.done; });
+  }
+  const bool slower = kernel.verdict && kernel.verdict->stays_in_parts();
+  if (slower)
+    kernel.in_parts = fmt::format("{} stays in parts: {} ({})", kernel.code.program.name,
+                                  kernel.verdict->summary(), kernel.verdict->times());
+  if (loaded && options_.makes_code)
+    ++(slower ? report_.not_compiled[std::string(graph::kSlower)] : report_.from_cache);
 }
 
 bool LoopCompiler::load(LoopKernel& kernel, std::string_view made_by) {
-  std::string why;
-  if (artefact_)
-    if (const auto object = artefact_->find(kernel.key); object && take(kernel, *object, why)) return true;
-  const std::optional<std::vector<std::byte>> object = cache().load(kernel.key, made_by);
-  return object && take(kernel, *object, why);
+  const KernelPair* const pair = artefact_ ? artefact_->find(kernel.key) : nullptr;
+  if (pair != nullptr && take(kernel, {pair->payload.begin(), pair->payload.end()}, made_by, pair->note)) {
+    kernel.trial.reset();  // whoever made the artefact has chosen
+    return true;
+  }
+  std::string note;
+  std::optional<std::vector<std::byte>> object = cache().load(kernel.cache_key, made_by, &note);
+  return object && take(kernel, std::move(*object), made_by, note);
+}
+
+// From the cache or the artefact.
+bool LoopCompiler::take(LoopKernel& kernel, std::vector<std::byte> object, std::string_view made_by,
+                        std::string_view note) {
+  try {
+    std::optional<Verdict> verdict;
+    if (!note.empty()) verdict = parse_verdict(note);
+    if (options_.makes_code) run(kernel, ObjectCode::load(object));
+    kernel.object = std::move(object);
+    kernel.made_by = made_by;
+    if (verdict) kernel.variant = verdict->best().name;
+    const std::lock_guard lock(mutex_);
+    kernel.verdict = std::move(verdict);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+void LoopCompiler::run(LoopKernel& kernel, ObjectCode object) const {
+  const auto function = reinterpret_cast<KernelFunction>(object.function("kernel"));
+  if (options_.debug) {
+    object.note_for_perf(kernel.code.program.name);
+    object.note_for_gdb(kernel.code.program.name);
+  }
+  kernel.loaded.push_back(std::move(object));
+  kernel.code.generated.store(function, std::memory_order_release);
 }
 
 KernelCache& LoopCompiler::cache() {
   const std::lock_guard lock(mutex_);
-  if (!cache_) cache_ = std::make_unique<KernelCache>(KernelCache::Settings{.directory = options_.cache});
+  if (!cache_)
+    cache_ = std::make_unique<KernelCache>(
+        KernelCache::Settings{.directory = options_.cache, .only_looks = !options_.makes_code});
   return *cache_;
 }
 
-CompileRequest LoopCompiler::request_of(const LoopKernel& kernel) const {
-  return {.level = level_, .options = with_fault(kOptions), .program = loop::print(kernel.code.program)};
+CompileRequest LoopCompiler::request_of(const LoopKernel& kernel, std::string_view variant) const {
+  return {.level = level_, .options = with_fault(variant), .program = loop::print(kernel.code.program)};
 }
 
 std::vector<LoopCompiler::Kernel> LoopCompiler::kernels() const {
   std::vector<Kernel> kernels;
   for (const auto& [text, kernel] : kernels_)
-    kernels.push_back({kernel->code.program.name, kernel->key, request_of(*kernel)});
+    kernels.push_back({.name = kernel->code.program.name,
+                       .key = kernel->key,
+                       .request = request_of(*kernel, kernel->variant),
+                       .verdict = kernel->verdict,
+                       .object = kernel->object,
+                       .failure = kernel->failure});
   std::ranges::stable_sort(kernels, {}, &Kernel::name);
   return kernels;
 }
 
-bool LoopCompiler::take(LoopKernel& kernel, std::span<const std::byte> object, std::string& why) {
-  try {
-    kernel.object = ObjectCode::load(object);
-    const auto function = reinterpret_cast<KernelFunction>(kernel.object->function("kernel"));
-    if (options_.debug) {
-      kernel.object->note_for_perf(kernel.code.program.name);
-      kernel.object->note_for_gdb(kernel.code.program.name);
-    }
-    kernel.code.generated.store(function, std::memory_order_release);
-    return true;
-  } catch (const Error& error) {
-    why = error.what();
-    return false;
-  }
+std::string LoopCompiler::facts(const graph::Graph& graph, const graph::FusionGroup& group) const {
+  const auto found = kernels_.find(loop::print(program_of(graph, group)));
+  if (found == kernels_.end()) return {};
+  const LoopKernel& kernel = *found->second;
+  const std::lock_guard lock(mutex_);
+  if (kernel.verdict) return kernel.verdict->summary() + '\n' + print(*kernel.verdict);
+  return kernel.object.empty() ? "not compiled yet\n" : fmt::format("{}, not timed yet\n", kernel.variant);
 }
 
-void LoopCompiler::enqueue(LoopKernel& kernel) {
-  queue_.push_back(&kernel);
-  if (!worker_.joinable()) worker_ = std::thread([this] { work(); });
-  changed_.notify_all();
+// The worker's: what was not timed and can be.
+bool LoopCompiler::can_time(const LoopKernel& kernel) {
+  return kernel.trial && !kernel.verdict;
 }
 
 void LoopCompiler::work() {
@@ -201,42 +265,107 @@ void LoopCompiler::work() {
   start_error_ = error;
   changed_.notify_all();
   for (;;) {
-    changed_.wait(lock, [&] { return ending_ || !queue_.empty(); });
+    changed_.wait(lock, [&] { return ending_ || !to_compile_.empty() || !to_time_.empty(); });
     if (ending_) return;
-    LoopKernel& kernel = *queue_.front();
-    queue_.pop_front();
+    const bool compiles = !to_compile_.empty();
+    std::deque<LoopKernel*>& queue = compiles ? to_compile_ : to_time_;
+    LoopKernel& kernel = *queue.front();
+    queue.pop_front();
     busy_ = true;
     lock.unlock();
-    make(kernel);
+    Counter made = nullptr;
+    if (compiles) made = make(kernel);
+    // All code comes before the first trial, unless somebody waits for this kernel.
+    const bool later = made != nullptr && can_time(kernel) && !options_.before_ready;
+    if (!later && (made != nullptr || !compiles) && can_time(kernel)) time(kernel);
     lock.lock();
+    const bool slower = options_.before_ready && kernel.verdict && kernel.verdict->stays_in_parts();
+    if (made != nullptr) ++(slower ? report_.not_compiled[std::string(graph::kSlower)] : report_.*made);
+    if (later)
+      to_time_.push_back(&kernel);
+    else
+      kernel.done = true;
     busy_ = false;
     changed_.notify_all();
   }
 }
 
-void LoopCompiler::make(LoopKernel& kernel) {
+// Null: there is no code, which is counted already.
+LoopCompiler::Counter LoopCompiler::make(LoopKernel& kernel) {
   try {
     const std::string& compiler = process_.name();
-    if (!built_with_.empty() && compiler != built_with_ && load(kernel, compiler)) {
-      const std::lock_guard lock(mutex_);
-      ++report_.from_cache;
-      return;
+    if (!built_with_.empty() && compiler != built_with_ && load(kernel, compiler))
+      return &graph::CompilerReport::from_cache;
+    Compiled compiled = process_.compile(request_of(kernel, kernel.variant));
+    try {
+      run(kernel, ObjectCode::load(compiled.bytes));
+    } catch (const Error& error) {
+      give_up(kernel, "not_loadable", error.what());
+      return nullptr;
     }
-    const Compiled compiled = process_.compile(request_of(kernel));
-    std::string why;
-    if (!take(kernel, compiled.bytes, why)) return give_up(kernel, "not_loadable", why);
-    cache().store(kernel.key, compiled.bytes, compiler);
-    const std::lock_guard lock(mutex_);
-    ++report_.compiled;
-    report_.ms += std::chrono::duration<double, std::milli>(compiled.took).count();
+    kernel.object = std::move(compiled.bytes);
+    kernel.made_by = compiler;
+    cache().store(kernel.cache_key, kernel.object, compiler);
+    add_ms(&graph::CompilerReport::ms, compiled.took);
+    return &graph::CompilerReport::compiled;
   } catch (const CompileError& error) {
     give_up(kernel, code_of(error.failure), error.what());
   } catch (const std::exception& error) {  // no memory, say: the thread goes on
     give_up(kernel, "failed", error.what());
   }
+  return nullptr;
 }
 
-void LoopCompiler::give_up(const LoopKernel& kernel, std::string_view code, std::string_view reason) {
+// Variants that can't be compiled are left out. Where nothing can be timed, the code that is there serves.
+void LoopCompiler::time(LoopKernel& kernel) {
+  try {
+    const std::string& compiler = process_.name();
+    std::vector<std::vector<std::byte>> bytes;
+    std::vector<ObjectCode> objects;
+    std::vector<Trial::Variant> variants;
+    for (const std::string& variant : variants_of(kernel.code.program)) {
+      if (ending_) return;
+      try {
+        if (variant == kernel.variant && kernel.made_by == compiler) {
+          bytes.push_back(kernel.object);
+        } else {
+          Compiled compiled = process_.compile(request_of(kernel, variant));
+          add_ms(&graph::CompilerReport::ms, compiled.took);
+          bytes.push_back(std::move(compiled.bytes));
+        }
+        objects.push_back(ObjectCode::load(bytes.back()));
+        variants.push_back({variant, reinterpret_cast<KernelFunction>(objects.back().function("kernel"))});
+      } catch (const Error&) {
+        bytes.resize(variants.size());
+        objects.erase(objects.begin() + static_cast<std::ptrdiff_t>(variants.size()), objects.end());
+      }
+    }
+    if (variants.empty()) return;
+    const auto begin = std::chrono::steady_clock::now();
+    std::optional<Verdict> verdict = kernel.trial->run(level_, kernel.code.program, variants, ending_);
+    add_ms(&graph::CompilerReport::trials_ms, std::chrono::steady_clock::now() - begin);
+    if (!verdict) return;
+    const auto best = static_cast<size_t>(&verdict->best() - verdict->variants.data());
+    if (variants[best].name != kernel.variant || kernel.made_by != compiler) {
+      run(kernel, std::move(objects[best]));
+      kernel.object = std::move(bytes[best]);
+      kernel.made_by = compiler;
+      kernel.variant = variants[best].name;
+    }
+    cache().store(kernel.cache_key, kernel.object, compiler, print(*verdict));
+    const std::lock_guard lock(mutex_);
+    kernel.verdict = std::move(verdict);
+  } catch (const std::exception&) {  // no memory, or no compiler: the next start tries again
+  }
+}
+
+void LoopCompiler::add_ms(double graph::CompilerReport::*to, std::chrono::nanoseconds took) {
+  const std::lock_guard lock(mutex_);
+  report_.*to += std::chrono::duration<double, std::milli>(took).count();
+}
+
+void LoopCompiler::give_up(LoopKernel& kernel, std::string_view code, std::string_view reason) {
+  kernel.failure = reason;
   const std::lock_guard lock(mutex_);
   ++report_.not_compiled[std::string(code)];
   if (report_.failure.empty())
@@ -251,6 +380,8 @@ bool LoopCompiler::can_compile() const {
 void LoopCompiler::ready() {
   std::unique_lock lock(mutex_);
   if (!worker_.joinable()) return;
+  // Trials alone hold nobody up, unless all is waited for.
+  if (missing_ == 0 && !options_.before_ready) return;
   // One that can't be started says so at once. One that is slow to start, on a busy machine, holds nobody up: should
   // it fail after all, its kernels stay interpreted, and the report says so.
   const auto started = [&] { return started_; };
@@ -258,25 +389,26 @@ void LoopCompiler::ready() {
     changed_.wait(lock, started);
   else if (!changed_.wait_for(lock, kStartPatience, started))
     return;
-  if (!start_error_.empty())
+  if (!start_error_.empty() && missing_ > 0)
     throw Error(
         "[graph_opt_level] 2 needs {} kernels to be compiled, and {}; reprise-compiler needs the package libllvm19, "
         "to be built llvm-19-dev; or use graph_opt_level 1, or --compiled",
-        report_.kernels - report_.from_cache, start_error_);
+        missing_, start_error_);
   lock.unlock();
   if (options_.before_ready) settle();
 }
 
 void LoopCompiler::settle() {
   std::unique_lock lock(mutex_);
-  if (worker_.joinable()) changed_.wait(lock, [&] { return started_ && queue_.empty() && !busy_; });
+  if (worker_.joinable())
+    changed_.wait(lock, [&] { return started_ && to_compile_.empty() && to_time_.empty() && !busy_; });
 }
 
 void LoopCompiler::run_code(size_t number, bool code) {
   LoopKernel& kernel = *std::next(kernels_.begin(), static_cast<std::ptrdiff_t>(number))->second;
-  if (!kernel.object) return;
+  if (kernel.loaded.empty()) return;
   kernel.code.generated.store(
-      code ? reinterpret_cast<KernelFunction>(kernel.object->function("kernel")) : nullptr,
+      code ? reinterpret_cast<KernelFunction>(kernel.loaded.back().function("kernel")) : nullptr,
       std::memory_order_release);
 }
 

@@ -1,8 +1,15 @@
 // The compiler of level 2 on the CPU: groups of ops become loop programs, which are interpreted until their machine
 // code is there. Code comes from the cache, or from LLVM in a process of its own, asked by one thread of low priority.
-// Both run a program to the same bits, so code takes its place at any moment, unseen.
+// All run a program to the same bits, so code takes its place at any moment, unseen.
+//
+// When nothing is left to compile, that thread times each kernel in its variants and beside its group's ops one by one
+// (trial.h). The fastest variant takes its place, and the verdict goes to the cache with it. A group whose kernel is no
+// faster stays in parts where that is known when its graph is made: from the cache or the artefact, or because compile()
+// waits for it (CompilerOptions::before_ready). Elsewhere code serves, and the next start keeps the parts.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -17,11 +24,13 @@
 #include "codegen/artefact.h"
 #include "codegen/compiler_process.h"
 #include "codegen/kernel_cache.h"
+#include "codegen/verdict.h"
 #include "core/isa.h"
 #include "graph/kernel_compiler.h"
 
 namespace reprise::codegen {
 
+class ObjectCode;
 struct LoopKernel;
 
 class LoopCompiler final : public graph::KernelCompiler {
@@ -40,6 +49,7 @@ class LoopCompiler final : public graph::KernelCompiler {
   std::string why_not(const graph::Graph& graph, const graph::FusionGroup& group) const override;
   const ops::OpSchema& compile(const graph::Graph& graph, const graph::FusionGroup& group) override;
   bool can_compile() const override;
+  std::string facts(const graph::Graph& graph, const graph::FusionGroup& group) const override;
   void ready() override;
   void settle() override;
   graph::CompilerReport report() const override;
@@ -51,20 +61,31 @@ class LoopCompiler final : public graph::KernelCompiler {
   // A kernel as whoever stores or shows its code wants it.
   struct Kernel {
     std::string name;
-    std::string key;  // of the cache and of artefacts
-    CompileRequest request;
+    std::string key;                    // of artefacts
+    CompileRequest request;             // of the variant that serves
+    std::optional<Verdict> verdict;     // none: not timed
+    std::span<const std::byte> object;  // the code; empty: there is none. As long as the compiler
+    std::string failure;                // why not, where it was asked for
   };
-  std::vector<Kernel> kernels() const;  // so far, by name
+  // So far, by name; while nothing is compiled.
+  std::vector<Kernel> kernels() const;
 
  private:
-  bool take(LoopKernel& kernel, std::span<const std::byte> object, std::string& why);
+  using Counter = int64_t graph::CompilerReport::*;
+
+  void start(LoopKernel& kernel);
   bool load(LoopKernel& kernel, std::string_view made_by);
+  bool take(LoopKernel& kernel, std::vector<std::byte> object, std::string_view made_by,
+            std::string_view note);
+  void run(LoopKernel& kernel, ObjectCode object) const;
   KernelCache& cache();
-  CompileRequest request_of(const LoopKernel& kernel) const;
-  void enqueue(LoopKernel& kernel);
+  CompileRequest request_of(const LoopKernel& kernel, std::string_view variant) const;
+  static bool can_time(const LoopKernel& kernel);
   void work();
-  void make(LoopKernel& kernel);
-  void give_up(const LoopKernel& kernel, std::string_view code, std::string_view reason);
+  Counter make(LoopKernel& kernel);
+  void time(LoopKernel& kernel);
+  void add_ms(double graph::CompilerReport::*to, std::chrono::nanoseconds took);
+  void give_up(LoopKernel& kernel, std::string_view code, std::string_view reason);
 
   const Isa level_;
   const graph::CompilerOptions options_;
@@ -76,10 +97,11 @@ class LoopCompiler final : public graph::KernelCompiler {
   mutable std::mutex mutex_;
   std::unique_ptr<KernelCache> cache_;  // null until something is looked for in it
   std::condition_variable changed_;
-  std::deque<LoopKernel*> queue_;
+  std::deque<LoopKernel*> to_compile_, to_time_;
+  int64_t missing_ = 0;  // kernels that were asked for because there was no code of them
   bool busy_ = false;
   bool started_ = false;  // the compiler process answered, or failed to
-  bool ending_ = false;
+  std::atomic<bool> ending_ = false;
   std::string start_error_;
   graph::CompilerReport report_;
   std::thread worker_;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/device.h"
+#include "core/error.h"
 #include "graph/graph.h"
 
 namespace reprise::graph {
@@ -27,11 +28,19 @@ struct CompilerOptions {
   std::string cache = {};     // directory of compiled kernels, "off", or empty: where the user's caches are
   bool before_ready = false;  // wait for all kernels instead of exchanging them while serving
   bool makes_code = true;     // false: only the ops are wanted, for looking at graphs and plans
+  bool trials = true;         // kernels are timed in variants and beside their parts
   bool debug = false;         // profilers and debuggers see the kernels' names
 };
 
 // The key of CompilerReport::not_compiled where no compiler could be started.
 inline constexpr std::string_view kNoCompiler = "no_compiler";
+// The same of kernels whose groups stay in parts (SlowerThanParts).
+inline constexpr std::string_view kSlower = "slower";
+
+// What compile() throws for a group that runs as fast node by node: no failure. Says what was measured.
+struct SlowerThanParts : Error {
+  using Error::Error;
+};
 
 // What became of the kernels so far.
 struct CompilerReport {
@@ -43,6 +52,7 @@ struct CompilerReport {
   std::map<std::string, int64_t> not_compiled =
       {};                          // reason, such as kNoCompiler; kernels, which are interpreted
   double ms = 0;                   // of compiling
+  double trials_ms = 0;            // of timing
   std::string cache_dir = {};      // empty: off, or nothing was looked for in it
   std::string failure = {};        // of the first kernel that was not compiled, in words
   std::string cache_warning = {};  // why the cache is not used, or not in full; may appear later
@@ -64,10 +74,13 @@ class KernelCompiler {
   virtual std::string why_not(const Graph&, const FusionGroup&) const { return {}; }
   // An op with the group's inputs and outputs, in their order, no attributes, and a launch of its own
   // (OpSchema::generated); one op may serve many groups. The compiler owns it and all that it names, its
-  // kernels' names among them, and outlives every graph that holds it. Throws what a tool chain throws; the
-  // group then runs node by node.
+  // kernels' names among them, and outlives every graph that holds it. Throws what a tool chain throws, or
+  // SlowerThanParts; the group then runs node by node.
   // Code that is made in the background takes its place by itself, with the same bits, at any moment.
   virtual const ops::OpSchema& compile(const Graph& graph, const FusionGroup& group) = 0;
+
+  // What is known of the kernel of a group that compile() was asked for: lines for reports, empty where nothing is.
+  virtual std::string facts(const Graph&, const FusionGroup&) const { return {}; }
 
   // False: it can only hand out what was compiled before, so that code may be missing.
   virtual bool can_compile() const { return true; }

@@ -3,7 +3,7 @@
 # kernels alone: they are interpreted, with the answers of level 0, counted under their reason and named in one warning.
 # REPRISE knows the family ChainLlama (family.cc), which has five kernels.
 . "$(dirname "$0")/common.sh"
-unset REPRISE_COMPILE_CACHE REPRISE_COMPILE_BEFORE_READY
+unset REPRISE_COMPILE_CACHE REPRISE_COMPILE_BEFORE_READY REPRISE_COMPILE_TRIALS
 mkdir "$work/chain"
 cp "$tiny"/* "$work/chain/"
 sed -i 's/LlamaForCausalLM/ChainLlama/' "$work/chain/config.json"

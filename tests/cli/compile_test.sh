@@ -5,6 +5,7 @@
 compiler=$3
 export HOME=$work/home
 unset REPRISE_COMPILE_CACHE XDG_CACHE_HOME REPRISE_COMPILE_BEFORE_READY REPRISE_ISA
+export REPRISE_COMPILE_TRIALS=0 # counts do not depend on times
 mkdir -p "$HOME" "$work/chain"
 cp "$tiny"/* "$work/chain/"
 sed -i 's/LlamaForCausalLM/ChainLlama/' "$work/chain/config.json"
@@ -54,7 +55,7 @@ says 'level 2 + replay is left out: [graph_opt_level] 2 needs 5 kernels'
 run "$reprise" graph --model "$model" --format kernels --isa avx512
 says '21 groups of a step, 5 kernels for avx512'
 for text in '  layers  model.layers.{0-4}' '  ops     sigmoid + mul' '  source  ' family.cc: \
-  '  bytes   1408 read and written a row, 3520 by its parts' 'outside opaque (reads it): opaque is no function over rows' \
+  '  bytes   1408 read and written a row, 3520 by its parts' '  code    not compiled yet' 'outside opaque (reads it): opaque is no function over rows' \
   'outside opaque (makes what it reads): '; do says "$text"; done
 run "$reprise" graph --model "$model" --format loop --kernel cap.mul
 says 'loop cap.mul columns 352'
@@ -121,6 +122,41 @@ run "$reprise" graph --model "$model" --format llvm --kernel cap.mul --isa avx51
 says 'define '
 run "$reprise" graph --model "$model" --format asm --kernel cap.mul --isa avx512
 says '%zmm'
+
+# What is timed is shown, and heeded: by the cache, an artefact, and who only looks.
+times=", T 16 [0-9.]* us, T 512 [0-9.]* us"
+timed() { # PATTERN COUNT: lines of the last run's output
+  [ "$rc" = 0 ] && [ "$(grep -c -- "$1" "$work/out")" = "$2" ] || fail "not $2 of '$1': $(cat "$work/out" "$work/err")"
+}
+cache=(--compile-cache "$work/timed")
+kernels=("$reprise" graph --model "$model" --format kernels)
+run "${kernels[@]}" "${cache[@]}"
+timed '^  code    not compiled yet$' 9
+[ ! -e "$work/timed" ] || fail "looking made a cache"
+serve --graph-optimization-config "$two" --compile-before-ready "${cache[@]}"
+says '21 groups of ops run as 5 kernels: 5 compiled in '
+run "${kernels[@]}" "${cache[@]}"
+timed '^  code    chunks 4, not timed yet$' 9
+export REPRISE_COMPILE_TRIALS=1
+serve --graph-optimization-config "$two" --compile-before-ready "${cache[@]}"
+[ "$(answer)" = "$expected" ] || fail "timed, it answers $(answer)"
+says ', timed in '
+says '"kernels":5,"compiled":0,'
+run "${kernels[@]}" "${cache[@]}"
+timed "^  code    chunks [1248] takes [0-9.]* of the time of its parts$" 5
+timed "^          parts: T 1 [0-9.]* us$times$" 5
+timed "^          chunks 1: T 1 [0-9.]* us$times$" 5
+serve --graph-optimization-config "$two" "${cache[@]}"
+says ' kernels: 0 compiled in 0 ms, '
+run "$reprise" compile --model "$model" -o "$work/timed.bin" "${cache[@]}"
+says 'timed in '
+run "${kernels[@]}" --compile-cache off --compiled "$work/timed.bin"
+timed "^          parts: T 1 [0-9.]* us$times$" 5
+run env REPRISE_COMPILE_TRIALS=0 "$reprise" compile --model "$model" -o "$work/timed.bin"
+says 'not timed'
+run env REPRISE_COMPILE_TRIALS=maybe "$reprise" plan --model "$model"
+refused 2 "REPRISE_COMPILE_TRIALS is 'maybe', expected 1 or 0"
+REPRISE_COMPILE_TRIALS=0
 
 # perf finds the kernels by name.
 run bash -c 'echo $$; exec "$@"' - "$reprise" generate --model "$model" --prompt-ids 1,2 --max-tokens 2 \

@@ -27,9 +27,12 @@ std::string open_error(const std::string& path) {
   }
 }
 
+constexpr std::string_view kNote = "chunks 4: T 1 0.0270 us\nparts: T 1 0.0350 us\n";
+
 void write_sample(const std::string& path, const std::string& about = R"({"isa":"avx2"})") {
   const std::vector<std::byte> one = bytes_of("code one"), two = bytes_of("code two");
-  Artefact::write(path, "-o", about, {{.key = "b", .payload = two}, {.key = "a", .payload = one}});
+  Artefact::write(path, "-o", about,
+                  {{.key = "b", .payload = two, .note = kNote}, {.key = "a", .payload = one}});
 }
 
 TEST(Artefact, GivesBackWhatWasWritten) {
@@ -42,9 +45,10 @@ TEST(Artefact, GivesBackWhatWasWritten) {
     EXPECT_EQ(each->about(), R"({"isa":"avx2"})");
     ASSERT_EQ(each->pairs().size(), 2u);
     EXPECT_EQ(each->pairs()[0].key, "a");
-    ASSERT_TRUE(each->find("b"));
-    EXPECT_THAT(*each->find("b"), testing::ElementsAreArray(bytes_of("code two")));
-    EXPECT_FALSE(each->find("c"));
+    ASSERT_NE(each->find("b"), nullptr);
+    EXPECT_THAT(each->find("b")->payload, testing::ElementsAreArray(bytes_of("code two")));
+    EXPECT_EQ(each->find("b")->note, kNote);
+    EXPECT_EQ(each->find("c"), nullptr);
   }
   EXPECT_EQ(names_in(folder.path()), std::vector<std::string>{"f"});
 }
@@ -65,6 +69,20 @@ TEST(Artefact, FindsEveryDamageInOneLine) {
           << how;
     }
   });
+}
+
+TEST(Artefact, ANoteIsAVerdict) {
+  const auto with_note = [](std::string_view note) {
+    return kernel_file_bytes(KernelFileKind::artefact, "", {{.key = "a", .payload = {}, .note = note}});
+  };
+  EXPECT_EQ(Artefact::parse(with_note(kNote), "f").pairs()[0].note, kNote);
+  try {
+    Artefact::parse(with_note("fast enough"), "f");
+    ADD_FAILURE();
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(),
+                AllOf(StartsWith("[--compiled] f is damaged: its times"), HasSubstr("reprise compile")));
+  }
 }
 
 TEST(Artefact, SaysWhyAFileCannotBeRead) {

@@ -126,6 +126,45 @@ TEST_F(KernelCacheTest, LoadsWhatWasStored) {
   EXPECT_EQ(stats.rejected + stats.failed, 0);
 }
 
+TEST_F(KernelCacheTest, AVerdictStandsBesideThePayload) {
+  constexpr std::string_view kNote = "chunks 4: T 1 0.0270 us\nparts: T 1 0.0350 us\n";
+  std::string note;
+  {
+    KernelCache cache(settings());
+    EXPECT_TRUE(cache.store("one", payload_of("one"), "llvm 1"));
+    EXPECT_EQ(cache.load("one", "llvm 1", &note), payload_of("one"));
+    EXPECT_EQ(note, "");
+    EXPECT_TRUE(cache.store("one", payload_of("one"), "llvm 1", kNote));
+  }
+  KernelCache cache(settings());
+  EXPECT_EQ(cache.load("one", "llvm 1", &note), payload_of("one"));
+  EXPECT_EQ(note, kNote);
+  EXPECT_TRUE(list_cache(cache_path()).entries[0].problem.empty());
+  // Whole by its checksum, but no verdict: as good as none.
+  EXPECT_TRUE(cache.store("one", payload_of("one"), "llvm 1", "fast enough"));
+  EXPECT_THAT(list_cache(cache_path()).entries[0].problem, testing::HasSubstr("its times of a kernel"));
+  EXPECT_FALSE(cache.load("one", "llvm 1"));
+  EXPECT_EQ(cache.stats().rejected, 1);
+  EXPECT_FALSE(std::filesystem::exists(entry_path("one")));
+}
+
+TEST_F(KernelCacheTest, WhatOnlyLooksChangesNothing) {
+  KernelCache::Settings looking = settings();
+  looking.only_looks = true;
+  EXPECT_FALSE(KernelCache(looking).load("one"));
+  EXPECT_FALSE(std::filesystem::exists(cache_path()));
+  store("one");
+  const auto before = std::filesystem::last_write_time(entry_path("one"));
+  EXPECT_EQ(KernelCache(looking).load("one"), payload_of("one"));
+  EXPECT_FALSE(KernelCache(looking).store("two", {}));
+  EXPECT_EQ(std::filesystem::last_write_time(entry_path("one")), before);
+  put_file(entry_path("one"), bytes_of("noise"));
+  KernelCache cache(looking);
+  EXPECT_FALSE(cache.load("one"));
+  EXPECT_EQ(cache.stats().rejected, 1);
+  EXPECT_TRUE(std::filesystem::exists(entry_path("one")));
+}
+
 TEST_F(KernelCacheTest, AnEntryIsOfTheCompilerThatMadeIt) {
   KernelCache cache(settings());
   EXPECT_TRUE(cache.store("one", payload_of("a"), "llvm 1"));

@@ -22,9 +22,10 @@ std::string reason(std::span<const std::byte> bytes, KernelFileKind kind = Kerne
 
 std::vector<std::byte> sample() {
   const std::vector<std::byte> one = bytes_of("payload one"), two = bytes_of(std::string("\0\1\2", 3));
-  return kernel_file_bytes(
-      KernelFileKind::artefact, "about",
-      {{.key = "two", .payload = two}, {.key = "one", .payload = one}, {.key = "", .payload = {}}});
+  return kernel_file_bytes(KernelFileKind::artefact, "about",
+                           {{.key = "two", .payload = two, .note = "note of two"},
+                            {.key = "one", .payload = one},
+                            {.key = "", .payload = {}, .note = "note"}});
 }
 
 // With the right checksum behind it: what only the checks of the form can find.
@@ -49,6 +50,8 @@ TEST(KernelFile, GivesBackWhatWasWritten) {
   EXPECT_EQ(file.pairs[1].key, "one");
   ASSERT_NE(file.find("two"), nullptr);
   EXPECT_THAT(file.find("two")->payload, testing::ElementsAreArray(bytes_of(std::string("\0\1\2", 3))));
+  EXPECT_EQ(file.find("two")->note, "note of two");
+  EXPECT_EQ(file.find("one")->note, "");
   EXPECT_EQ(file.find("three"), nullptr);
   EXPECT_EQ(file.find("zzz"), nullptr);
   for (const KernelPair& pair : file.pairs) EXPECT_EQ((pair.payload.data() - bytes.data()) % 16, 0);
@@ -75,14 +78,18 @@ TEST(KernelFile, FindsEveryDamage) {
 }
 
 TEST(KernelFile, LengthsAreComparedWithTheBytesThatAreThere) {
-  constexpr size_t kCount = 12, kAbout = 16, kFirstKey = 24, kFirstPayload = 32;
+  constexpr size_t kCount = 12, kAbout = 16, kFirstKey = 24, kFirstNote = 32, kFirstPayload = 40;
   for (const uint64_t large : {uint64_t{1000}, uint64_t{UINT32_MAX}})
     EXPECT_THAT(reason(with_number(kCount, large, 4)), HasSubstr("lengths add up"));
   for (const size_t at : {kAbout, kFirstKey, kFirstPayload})
     for (const uint64_t large : {uint64_t{1000}, uint64_t{1} << 40, UINT64_MAX, UINT64_MAX - 15})
       EXPECT_NE(reason(with_number(at, large, 8)), "") << at << " " << large;
   EXPECT_THAT(reason(with_number(kCount, 2, 4)), HasSubstr("damaged"));
-  EXPECT_THAT(reason(with_number(8, 2, 4)), HasSubstr("has format 2, and this build reads format 1"));
+  EXPECT_THAT(reason(with_number(8, 1, 4)), HasSubstr("has format 1, and this build reads format 2"));
+  for (const uint64_t large : {uint64_t{kMostNoteBytes} + 1, UINT64_MAX})
+    EXPECT_THAT(reason(with_number(kFirstNote, large, 8)),
+                HasSubstr(fmt::format("a note of {} bytes is above the limit of 4096", large)));
+  EXPECT_THAT(reason(with_number(kFirstNote, kMostNoteBytes, 8)), HasSubstr("lengths add up"));
 }
 
 TEST(KernelFile, TheFormIsCheckedBesideTheChecksum) {
@@ -92,18 +99,22 @@ TEST(KernelFile, TheFormIsCheckedBesideTheChecksum) {
                              {{.key = first, .payload = payload}, {.key = second, .payload = payload}});
   };
   std::vector<std::byte> bytes = pairs("a", "b");
-  const size_t first = 24 + 2 * 16, second = first + 8 + 16;  // after the lengths; "a", 7 zeros, 16 bytes
+  const size_t first = 24 + 2 * 24, second = first + 8 + 16;  // after the lengths; "a", 7 zeros, 16 bytes
   ASSERT_EQ(bytes[first], std::byte{'a'});
   ASSERT_EQ(bytes[second], std::byte{'b'});
   bytes[second] = std::byte{'a'};
   EXPECT_THAT(reason(resealed(bytes)), HasSubstr("do not ascend"));
   bytes = pairs("a", "b");
   bytes[first + 3] = std::byte{1};
-  EXPECT_THAT(reason(resealed(bytes)), HasSubstr("between a key and its payload"));
+  EXPECT_THAT(reason(resealed(bytes)), HasSubstr("between a note and its payload"));
   bytes = pairs("a", "b");
   bytes.insert(bytes.end() - 8, std::byte{0});
   EXPECT_THAT(reason(resealed(bytes)), HasSubstr("9 bytes follow"));
   EXPECT_THROW(pairs("a", "a"), InternalError);
+  const std::string too_long(kMostNoteBytes + 1, 'n');
+  EXPECT_THROW(
+      kernel_file_bytes(KernelFileKind::artefact, "", {{.key = "a", .payload = {}, .note = too_long}}),
+      InternalError);
   EXPECT_THAT(reason({}), HasSubstr("is empty"));
   EXPECT_THAT(reason(bytes_of("PK\3\4")), HasSubstr("is no file of compiled kernels"));
 }

@@ -1,10 +1,13 @@
-// What makes code in the cache another kernel's: the LLVM that made it and the level of the CPU. No LLVM is needed: the
+// What makes code in the cache another kernel's: the LLVM that made it and the level of the CPU. And the code of an LLVM
+// is timed once. No LLVM is needed: the
 // fake compiler says what it is told, and answers with a function that does nothing of use.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "codegen/loop_compiler.h"
+#include "device/cpu/isa_select.h"
 #include "tests/codegen/random_group.h"
 #include "tests/codegen/temporary_folder.h"
 
@@ -24,7 +27,8 @@ class KernelKey : public testing::Test {
   // A start on a CPU of this level of a build made with `built_with`, where the compiler's process has `found`.
   graph::CompilerReport start(Isa level, const std::string& built_with, const std::string& found) {
     setenv("REPRISE_FAKE_NAME", found.c_str(), 1);
-    LoopCompiler compiler(level, {.cache = folder_.path("cache"), .before_ready = true}, {}, built_with);
+    LoopCompiler compiler(level, {.cache = folder_.path("cache"), .before_ready = true, .trials = trials_},
+                          {}, built_with);
     compiler.compile(group_.graph, group_.group);
     compiler.ready();
     const graph::CompilerReport report = compiler.report();
@@ -48,8 +52,11 @@ class KernelKey : public testing::Test {
     EXPECT_EQ(report.compiler, asked);
   }
 
- private:
+ protected:
   TemporaryFolder folder_;
+  bool trials_ = false;
+
+ private:
   loop::Choices choices_;
   RandomGroup group_;
 };
@@ -72,6 +79,26 @@ TEST_F(KernelKey, ABuildWithoutLlvmTakesCodeOfAny) {
   for (const char* name : {"llvm 1", "llvm 2"}) {
     expect_compiled(Isa::avx2, name, name);
     expect_cached(Isa::avx2, "", "none is asked", "");
+  }
+}
+
+TEST_F(KernelKey, CodeIsTimedOnce) {
+  if (cpu::available_isas().back() < Isa::avx2) GTEST_SKIP() << "no level that code is made for";
+  expect_compiled(Isa::avx2, "llvm 1", "llvm 1");
+  trials_ = true;
+  expect_cached(Isa::avx2, "llvm 1", "llvm 1", "llvm 1");  // asked for the other variants
+  expect_cached(Isa::avx2, "llvm 1", "llvm 1", "");
+  expect_compiled(Isa::avx2, "llvm 2", "llvm 2");
+  expect_cached(Isa::avx2, "llvm 2", "llvm 2", "");
+}
+
+TEST_F(KernelKey, CodeOfALevelThatIsNotHereIsNotTimed) {
+  for (const Isa level : kAllIsas) {
+    const std::vector<Isa>& here = cpu::available_isas();
+    if (std::ranges::find(here, level) != here.end()) continue;
+    trials_ = true;
+    expect_compiled(level, "llvm 1", "llvm 1");
+    expect_cached(level, "llvm 1", "llvm 1", "");
   }
 }
 

@@ -19,7 +19,7 @@ ops:         ops core distributed loop
 ops/cpu:     ops core device/cpu kernels/cpu loop
 graph:       graph core ops capture
 graph/passes: graph core ops
-codegen:     codegen core ops graph loop
+codegen:     codegen core ops graph loop capture device/cpu kernels/cpu
 codegen/llvm: codegen core loop
 models:      models core ops weights distributed
 engine/config:     engine/config core

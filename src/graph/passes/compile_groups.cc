@@ -1,6 +1,6 @@
 // Level 2: groups of nodes become single ops whose kernels a compiler generated. Which nodes fit one kernel is
-// the compiler's knowledge; that they may run at one place is proved here. A group that the compiler fails on
-// stays as it is, and the failure is noted.
+// the compiler's knowledge; that they may run at one place is proved here. A group that the compiler fails on, or
+// that is no faster as one kernel, stays as it is, and that is noted.
 #include <algorithm>
 #include <exception>
 #include <string>
@@ -21,14 +21,18 @@ bool contains(const std::vector<int32_t>& list, int32_t id) {
 class Grouping {
  public:
   Grouping(Graph& graph, PassContext& context)
-      : graph_(graph), context_(context), rewrite_(graph), returned_(graph.values.size()) {
+      : graph_(graph),
+        context_(context),
+        rewrite_(graph),
+        returned_(graph.values.size()),
+        in_parts_(graph.nodes.size()) {
     for (const GraphOutput& output : graph.outputs) returned_[static_cast<size_t>(output.value)] = true;
   }
 
   bool run() {
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const auto first = static_cast<NodeId>(i);
-      if (!rewrite_.alive(first) || has_effects(graph_.node(first))) continue;
+      if (!rewrite_.alive(first) || has_effects(graph_.node(first)) || in_parts_[i]) continue;
       FusionGroup group = group_of({first});
       if (!fits(group)) continue;
       while (grow(group)) {
@@ -70,7 +74,8 @@ class Grouping {
     for (const ValueId value : group.outputs)
       for (const NodeId user : rewrite_.users(value))
         if (rewrite_.alive(user) && user > group.nodes.back() && !contains(readers, user) &&
-            !has_effects(graph_.node(user)) && graph_.node(user).schema->generated == nullptr)
+            !has_effects(graph_.node(user)) && graph_.node(user).schema->generated == nullptr &&
+            !in_parts_[static_cast<size_t>(user)])
           readers.push_back(user);
     std::sort(readers.begin(), readers.end());
     for (const NodeId reader : readers) {
@@ -88,14 +93,21 @@ class Grouping {
     GroupRun run{.layer = graph_.node(group.nodes.back()).layer, .ops = {}, .kernel = {}, .failure = {}};
     for (const NodeId node : group.nodes) run.ops.emplace_back(graph_.node(node).schema->name);
     if (context_.explain) explain(group, run);
+    const ops::OpSchema* schema = nullptr;
     try {
-      const ops::OpSchema& schema = context_.compiler->compile(graph_, group);
-      run.kernel = schema.name;
-      rewrite_.replace(group.nodes.back(), group.nodes,
-                       {.schema = &schema, .inputs = group.inputs, .outputs = group.outputs});
+      schema = &context_.compiler->compile(graph_, group);
+      run.kernel = schema->name;
+    } catch (const SlowerThanParts& measured) {
+      // A part of the group could still be faster; whether it is would be found at a later start, and so on.
+      for (const NodeId node : group.nodes) in_parts_[static_cast<size_t>(node)] = true;
+      run.in_parts = measured.what();
     } catch (const std::exception& error) {
       run.failure = error.what();
     }
+    if (context_.explain) run.facts = context_.compiler->facts(graph_, group);
+    if (schema != nullptr)
+      rewrite_.replace(group.nodes.back(), group.nodes,
+                       {.schema = schema, .inputs = group.inputs, .outputs = group.outputs});
     if (context_.groups != nullptr) context_.groups->push_back(std::move(run));
   }
 
@@ -139,6 +151,7 @@ class Grouping {
     const Node& node = graph_.node(neighbour);
     if (has_effects(node)) return "it writes to a state";
     if (node.schema->generated != nullptr) return "it is in a group of its own";
+    if (in_parts_[static_cast<size_t>(neighbour)]) return "it is in a group that stays in parts";
     std::vector<NodeId> nodes = group.nodes;
     nodes.insert(std::upper_bound(nodes.begin(), nodes.end(), neighbour), neighbour);
     const FusionGroup larger = group_of(std::move(nodes));
@@ -156,6 +169,7 @@ class Grouping {
   PassContext& context_;
   Rewrite rewrite_;
   std::vector<bool> returned_;
+  std::vector<bool> in_parts_;  // by node: of groups that stay in parts
 };
 
 }  // namespace

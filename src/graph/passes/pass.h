@@ -32,6 +32,7 @@ struct GroupRun {
   std::vector<std::string> ops;  // of its nodes, in order
   std::string kernel;            // the op that replaced them; empty: they run node by node
   std::string failure;           // why, then
+  std::string in_parts = {};     // in place of a failure: what was measured
 
   // For reports (PassContext::explain).
   struct Neighbour {  // a node that reads what the group writes, or makes what it reads
@@ -42,6 +43,7 @@ struct GroupRun {
   Dim bytes = {};                         // of rows that the group reads and writes
   Dim bytes_of_parts = {};                // that its nodes would, one by one
   std::vector<Neighbour> neighbours = {};
+  std::string facts = {};  // KernelCompiler::facts()
 };
 
 struct PassContext {

@@ -45,9 +45,9 @@ std::string difference_of(uint64_t seed, loop::Scratch& scratch) {
   kernels::cpu::LoopCode code;
   code.program = loop::random_program(choices);
   const loop::Program& program = code.program;
-  constexpr std::string_view kVariants[] = {"chunks 4", "chunks 1", "chunks 2"};
-  const std::string_view variant = kVariants[seed % 3];
-  const Isa level = levels()[seed / 3 % levels().size()];
+  constexpr std::string_view kVariants[] = {"chunks 4", "chunks 1", "chunks 2", "chunks 8"};
+  const std::string_view variant = kVariants[seed % 4];
+  const Isa level = levels()[seed / 4 % levels().size()];
   const ObjectCode object = compiled(program, level, variant);
   const auto generated = reinterpret_cast<KernelFunction>(object.function("kernel"));
   const KernelFunction interpreter = kernels::cpu::loop_program_kernel(level, DType::f32).run;
@@ -105,7 +105,7 @@ std::string difference_of_group(uint64_t seed, loop::Scratch& scratch) {
   kernels::cpu::LoopCode code;
   code.program = program_of(group.graph, group.group);
   const Isa level = levels()[seed % levels().size()];
-  const ObjectCode object = compiled(code.program, level, "chunks 4");
+  const ObjectCode object = compiled(code.program, level, fmt::format("chunks {}", 1 << seed / 4 % 4));
   const auto generated = reinterpret_cast<KernelFunction>(object.function("kernel"));
   const int64_t rows = group.tokens * group.width / code.program.columns;
   for (const bool special : {false, true}) {

@@ -12,6 +12,8 @@
 #include <thread>
 #include <tuple>
 
+#include "codegen/kernel_cache.h"
+#include "codegen/kernel_file.h"
 #include "codegen/loop_compiler.h"
 #include "core/arena.h"
 #include "core/error.h"
@@ -20,6 +22,7 @@
 #include "engine/replay/graph_backend.h"
 #include "ops/elementwise.h"
 #include "tests/codegen/random_group.h"
+#include "tests/codegen/temporary_folder.h"
 #include "tests/engine/probe_model.h"
 #include "tests/engine/same_results.h"
 #include "tests/engine/ways_to_run.h"
@@ -73,13 +76,16 @@ void register_model() {
   });
 }
 
+// What is compiled is what runs, however it compares with its parts.
+graph::CompilerOptions untimed(std::string cache = "off") {
+  return {.cache = std::move(cache), .before_ready = true, .trials = false};
+}
+
 // One for a level, since starting LLVM takes longer than all that is compiled here.
 LoopCompiler& compiler_of(Isa isa) {
   static std::map<Isa, std::unique_ptr<LoopCompiler>> compilers;
   std::unique_ptr<LoopCompiler>& compiler = compilers[isa];
-  if (compiler == nullptr)
-    compiler =
-        std::make_unique<LoopCompiler>(isa, graph::CompilerOptions{.cache = "off", .before_ready = true});
+  if (compiler == nullptr) compiler = std::make_unique<LoopCompiler>(isa, untimed());
   return *compiler;
 }
 
@@ -260,6 +266,103 @@ TEST(Level2Exchange, IsSeenByNobody) {
   ASSERT_NO_FATAL_FAILURE(expect_same(expected, run(graph, true)));
 }
 
+// Timed kernels give the same bits, whichever variant won and whatever stays in parts; while serving as well.
+TEST(Level2Trials, AreSeenByNobody) {
+  if (!has_code_levels()) GTEST_SKIP() << "no level that code is made for";
+  register_model();
+  const Isa isa = cpu::choose_isa(DType::bf16, "auto");
+  const GraphConfig graph{.graph_opt_level = 2, .use_cudagraph = true};
+  // The second time all code is there.
+  const auto twice = [](LoopEngine& engine) {
+    std::vector<Results> results = {engine.run(requests_for(8))};
+    engine.compiler.settle();
+    engine.results.clear();
+    results.push_back(engine.run(requests_for(8)));
+    return results;
+  };
+  LoopEngine plain(wide_batches({}), DType::bf16, isa, compiler_of(isa));
+  const std::vector<Results> expected = twice(plain);
+  const codegen::TemporaryFolder folder;
+  struct Start {
+    const char* cache;
+    bool before_ready, is_first;
+  };
+  for (const Start& start : {Start{"one", false, true}, {"one", false, false}, {"two", true, true}}) {
+    LoopCompiler compiler(isa, {.cache = folder.path(start.cache), .before_ready = start.before_ready});
+    LoopEngine engine(wide_batches(graph), DType::bf16, isa, compiler);
+    const std::vector<Results> found = twice(engine);
+    for (size_t i = 0; i < found.size(); ++i) ASSERT_NO_FATAL_FAILURE(expect_same(expected[i], found[i]));
+    int64_t slower = 0;
+    for (const LoopCompiler::Kernel& kernel : compiler.kernels()) {
+      ASSERT_TRUE(kernel.verdict) << kernel.name;
+      EXPECT_EQ(kernel.verdict->best().name, kernel.request.options);
+      EXPECT_GE(kernel.verdict->variants.size(), 3u);
+      slower += kernel.verdict->stays_in_parts() ? 1 : 0;
+    }
+    const graph::CompilerReport report = compiler.report();
+    const auto counted = report.not_compiled.find("slower");
+    const int64_t in_parts = counted == report.not_compiled.end() ? 0 : counted->second;
+    EXPECT_EQ(report.compiled + report.from_cache + in_parts, report.kernels);
+    // What is found out while serving is for the next start.
+    EXPECT_EQ(in_parts, start.is_first && !start.before_ready ? 0 : slower);
+    EXPECT_EQ(report.trials_ms > 0, start.is_first);
+  }
+}
+
+// The verdict of every entry of the cache becomes that the parts take `of_kernel` times of the kernel's time.
+void set_verdicts(const std::string& directory, double of_kernel) {
+  codegen::KernelCache cache({.directory = directory});
+  for (const std::string& name : codegen::names_in(directory)) {
+    const std::vector<std::byte> bytes = codegen::file_bytes(directory + "/" + name);
+    const codegen::KernelFile file = codegen::parse_kernel_file(codegen::KernelFileKind::cache_entry, bytes);
+    const codegen::Verdict verdict{.tokens = {1, 16, 512},
+                                   .variants = {{"chunks 4", {1, 1, 1}}},
+                                   .parts = {"parts", {of_kernel, of_kernel, of_kernel}}};
+    ASSERT_TRUE(cache.store(file.pairs[0].key, file.pairs[0].payload, file.about, print(verdict)));
+  }
+}
+
+TEST(Level2Trials, WhatIsSlowerStaysInParts) {
+  if (!has_code_levels()) GTEST_SKIP() << "no level that code is made for";
+  register_model();
+  const Isa isa = cpu::choose_isa(DType::bf16, "auto");
+  const Results expected =
+      LoopEngine(wide_batches({}), DType::bf16, isa, compiler_of(isa)).run(requests_for(8));
+  const codegen::TemporaryFolder folder;
+  const std::string cache = folder.path("cache");
+  {
+    LoopCompiler compiler(isa, untimed(cache));
+    LoopEngine(wide_batches({.graph_opt_level = 2}), DType::bf16, isa, compiler);
+  }
+  for (const bool slower : {true, false}) {
+    ASSERT_NO_FATAL_FAILURE(set_verdicts(cache, slower ? 0.99 : 1.2));
+    LoopCompiler compiler(isa, untimed(cache));
+    LoopEngine engine(wide_batches({.graph_opt_level = 2, .use_cudagraph = true}), DType::bf16, isa,
+                      compiler);
+    ASSERT_NO_FATAL_FAILURE(expect_same(expected, engine.run(requests_for(8))));
+    LoopCompiler looking(isa, {.cache = cache, .makes_code = false});
+    LoopEngine seen(wide_batches({.graph_opt_level = 2}), DType::bf16, isa, looking);
+    EXPECT_EQ(seen.engine.graph().graphs().groups.front().kernel.empty(), slower);
+    const graph::CompilerReport report = compiler.report();
+    EXPECT_GT(report.kernels, 1);
+    EXPECT_EQ(report.compiled, 0);
+    EXPECT_EQ(report.from_cache, slower ? 0 : report.kernels);
+    const std::map<std::string, int64_t> all_slower = {{"slower", report.kernels}};
+    EXPECT_EQ(report.not_compiled, slower ? all_slower : (std::map<std::string, int64_t>{}));
+    EXPECT_EQ(report.failure, "");
+    const std::vector<graph::GroupRun>& groups = engine.engine.graph().graphs().groups;
+    EXPECT_GT(groups.size(), 1u);
+    for (const graph::GroupRun& group : groups) {
+      EXPECT_EQ(group.failure, "");
+      EXPECT_EQ(group.kernel.empty(), slower);
+      EXPECT_EQ(
+          (group.in_parts.find(" stays in parts: chunks 4 takes 1.01 of the time of its parts (1.0000 us ") !=
+           std::string::npos),
+          slower);
+    }
+  }
+}
+
 // Seeded faults of the emitter go to the compiler's process; --graph-verify startup says where. A store that cuts is
 // not among them: what an op gives is rounded before it is stored, so it changes nothing here.
 TEST(Level2Faults, AreFoundAtStartByOpAndLayer) {
@@ -269,7 +372,7 @@ TEST(Level2Faults, AreFoundAtStartByOpAndLayer) {
     const Isa isa = cpu::choose_isa(dtype, "auto");
     EngineConfig config = wide_batches({.graph_opt_level = 2, .use_cudagraph = true});
     config.graph.verify.startup = true;
-    LoopCompiler compiler(isa, {.cache = "off", .before_ready = true});
+    LoopCompiler compiler(isa, untimed());
     return LoopEngine(config, dtype, isa, compiler).engine.problems();
   };
   struct Seed {

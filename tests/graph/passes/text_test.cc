@@ -6,7 +6,8 @@
 //   max_model_len: 128                options of PassContext; either of them brings a folder that knows types
 //   max_table_bytes: 4096             only, `folder: yes` brings it alone
 //   refuses: matmul                   compile_groups has a compiler that takes no group with this op,
-//   fails: silu                       and one that fails on such a group
+//   fails: silu                       one that fails on such a group,
+//   slower: silu                      and one that finds it slower than its parts
 //   before:
 //   graph g { ... }
 //   after:
@@ -31,7 +32,7 @@ namespace reprise::graph {
 namespace {
 
 struct Case {
-  std::string file, name, pass, before, after, refuses = {}, fails = {};
+  std::string file, name, pass, before, after, refuses = {}, fails = {}, slower = {};
   bool unchanged = false, folder = false;
   int64_t max_model_len = 0, max_table_bytes = int64_t{1} << 20;
 };
@@ -79,6 +80,8 @@ std::vector<Case> cases_of(const std::filesystem::path& path) {
       cases.back().refuses = op;
     } else if (const char* op = value_of(line, "fails")) {
       cases.back().fails = op;
+    } else if (const char* op = value_of(line, "slower")) {
+      cases.back().slower = op;
     } else {
       throw Error("{}:{}: what is '{}'?", path.string(), number, line);
     }
@@ -140,6 +143,7 @@ TEST_P(PassText, LeavesTheGraph) {
   };
   compiler.before_compile = [&](const Graph& graph, const FusionGroup& group) {
     if (has_op(graph, group, test.fails)) throw Error("no kernel for {}", test.fails);
+    if (has_op(graph, group, test.slower)) throw SlowerThanParts("{} is slower", test.slower);
   };
   const bool compiles = test.pass.find("compile_groups") != std::string::npos;
   if (compiles) context.compiler = &compiler;

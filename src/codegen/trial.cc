@@ -1,0 +1,261 @@
+#include "codegen/trial.h"
+
+#include <cpuid.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <memory>
+
+#include "capture/executable.h"
+#include "capture/recording.h"
+#include "codegen/build_id.h"
+#include "core/arena.h"
+#include "core/error.h"
+#include "core/memory.h"
+#include "core/recording_scope.h"
+#include "core/thread_team.h"
+#include "device/cpu/cpu_device.h"
+#include "graph/executor.h"
+#include "graph/memory_plan.h"
+#include "kernels/cpu/loop.h"
+#include "ops/cpu/loop.h"
+
+namespace reprise::codegen {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+constexpr int kChunks[] = {1, 2, 4, 8};
+constexpr int kUntimedChunks = 4;
+constexpr int64_t kLanes = 16;
+constexpr size_t kMostBytes = size_t{32} << 20;  // of inputs, intermediates and outputs
+
+// A slice is long beside the clock's resolution and short beside the system's time slices.
+constexpr double kSlice = 20;          // us
+constexpr double kLong = 500;          // us, of one run
+constexpr double kMostRound = 25'000;  // us; steps are smaller where one of 512 tokens would take more
+constexpr int64_t kLeastOfLargest = 2 * Trial::kTokens[1];
+constexpr int kLeastRounds = 2, kMostRounds = 25;
+constexpr Clock::duration kBudgets[] = {2ms, 4ms, 15ms};  // by kTokens, for the rounds beyond the least
+
+std::string name_of_chunks(int chunks) {
+  return fmt::format("chunks {}", chunks);
+}
+
+StepSizes step_of(int64_t tokens) {
+  return {.tokens = tokens, .seqs = tokens, .rows = tokens};
+}
+
+bool is_input(const graph::Value& value) {
+  return value.kind == graph::ValueKind::input;
+}
+
+size_t bytes_of(const graph::Value& value, const StepSizes& sizes) {
+  return static_cast<size_t>(value.shape.elements().eval(sizes)) * size_of(value.dtype);
+}
+
+StepSizes largest_step(const graph::Graph& graph) {
+  StepSizes sizes = step_of(Trial::kTokens[2]);
+  for (; sizes.tokens > kLeastOfLargest; sizes = step_of(sizes.tokens / 2)) {
+    size_t bytes = graph::plan_memory(graph, sizes, {}).bytes;
+    for (const graph::Value& value : graph.values)
+      if (is_input(value)) bytes += bytes_of(value, sizes);
+    if (bytes <= kMostBytes) break;
+  }
+  return sizes;
+}
+
+// Numbers from -2 to 2, which no op takes a shortcut for.
+void fill(const Tensor& tensor, int64_t elements) {
+  uint32_t state = 1;
+  for (int64_t i = 0; i < elements; ++i) {
+    state = state * 1664525u + 1013904223u;
+    const float number = static_cast<float>(static_cast<int32_t>(state)) * 0x1p-30f;
+    if (tensor.dtype == DType::f32)
+      tensor.as<float>()[i] = number;
+    else if (tensor.dtype == DType::bf16)
+      tensor.as<uint16_t>()[i] = static_cast<uint16_t>(std::bit_cast<uint32_t>(number) >> 16);
+  }
+}
+
+// The group and its kernel as replays, with inputs, on a team and in memory of their own.
+class Stage {
+ public:
+  Stage(graph::Graph graph, Isa level, const loop::Program& program)
+      : device_(team_, level),
+        stream_(device_),
+        largest_(largest_step(graph)),
+        inputs_(BufferKind::input, device_.memory()) {
+    code_.program = program;
+    for (graph::Value& value : graph.values) {
+      if (!is_input(value)) continue;
+      const int64_t elements = value.shape.elements().eval(largest_);
+      value.tensor = inputs_.allocate(value.dtype, Shape{elements});
+      value.tensor.shape = value.shape;
+      fill(value.tensor, elements);
+    }
+    graph::MemoryPlan plan =
+        graph::plan_memory(graph, largest_, graph::measure_workspaces(graph, largest_, stream_));
+    arena_ = MemoryRange(device_.memory(), plan.bytes);
+    executor_.emplace(std::move(graph), std::move(plan), arena_.data(), stream_);
+    stream_.set_sizes(largest_);
+    parts_ = record([&] { executor_->run(); });
+    kernel_ = record([&] { launch_kernel(); });
+  }
+
+  const StepSizes& largest() const { return largest_; }
+  // Microseconds of one of `runs` runs; `code` null: of the parts.
+  double time(KernelFunction code, const StepSizes& step, int64_t runs) {
+    code_.generated.store(code, std::memory_order_relaxed);
+    capture::Executable& replay = code != nullptr ? *kernel_ : *parts_;
+    const Clock::time_point begin = Clock::now();
+    for (int64_t i = 0; i < runs; ++i) replay.run(step);
+    return std::chrono::duration<double, std::micro>(Clock::now() - begin).count() /
+           static_cast<double>(runs);
+  }
+
+ private:
+  template <typename Launches>
+  std::unique_ptr<capture::Executable> record(const Launches& launches) {
+    capture::Recorder recorder;
+    {
+      const RecordingScope scope(stream_, recorder);
+      launches();
+    }
+    return stream_.on_device().instantiate(std::move(recorder.recording), largest_);
+  }
+  void launch_kernel() {
+    const graph::Graph& graph = executor_->graph();
+    std::vector<const Tensor*> inputs;
+    std::vector<Tensor> outputs;
+    for (const graph::Value& value : graph.values)
+      if (is_input(value)) inputs.push_back(&value.tensor);
+    for (const graph::GraphOutput& output : graph.outputs) outputs.push_back(executor_->tensor(output.value));
+    ops::cpu::launch_code(code_, code_.program.name, stream_, inputs, outputs);
+  }
+
+  ThreadTeam team_{1};
+  CpuDevice device_;
+  Stream stream_;
+  StepSizes largest_;
+  HeapStore inputs_;
+  MemoryRange arena_;
+  kernels::cpu::LoopCode code_;
+  std::optional<graph::Executor> executor_;
+  std::unique_ptr<capture::Executable> parts_, kernel_;
+};
+
+// One of those that are timed, in steps of one size.
+struct Contender {
+  KernelFunction code;  // null: the parts
+  double least_us = 0;
+
+  // In a slice, by what is known so far.
+  int64_t runs() const {
+    return std::clamp<int64_t>(std::llround(kSlice / std::max(0.01, least_us)), 1, 1000);
+  }
+};
+
+}  // namespace
+
+std::vector<std::string> variants_of(const loop::Program& program) {
+  std::vector<std::string> names;
+  const int64_t most = std::max<int64_t>(1, program.columns / kLanes);
+  for (const int chunks : kChunks) {
+    names.push_back(name_of_chunks(chunks));
+    if (chunks >= most) break;
+  }
+  return names;
+}
+
+std::string untimed_variant(const loop::Program& program) {
+  const std::vector<std::string> all = variants_of(program);
+  const std::string usual = name_of_chunks(kUntimedChunks);
+  return std::ranges::find(all, usual) != all.end() ? usual : all.back();
+}
+
+Trial::Trial(const graph::Graph& graph, const graph::FusionGroup& group) {
+  std::vector<graph::ValueId> here(graph.values.size(), graph::kNone);
+  const auto add = [&](graph::ValueId id, graph::Value value) {
+    const graph::Value& from = graph.value(id);
+    value.dtype = from.dtype;
+    value.packing = from.packing;
+    value.shape = from.shape;
+    here[static_cast<size_t>(id)] = graph::add_value(graph_, std::move(value));
+  };
+  for (const graph::ValueId id : group.inputs) add(id, {.kind = graph::ValueKind::input});
+  for (const graph::NodeId id : group.nodes) {
+    const graph::Node& from = graph.node(id);
+    graph::Node node{.schema = from.schema, .attrs = from.attrs};
+    const auto number = static_cast<graph::NodeId>(graph_.nodes.size());
+    for (const graph::ValueId input : from.inputs)
+      node.inputs.push_back(input == graph::kNone ? graph::kNone : here[static_cast<size_t>(input)]);
+    for (size_t i = 0; i < from.outputs.size(); ++i) {
+      add(from.outputs[i], {.producer = number, .output = static_cast<int>(i)});
+      node.outputs.push_back(here[static_cast<size_t>(from.outputs[i])]);
+    }
+    graph_.nodes.push_back(std::move(node));
+  }
+  for (const graph::ValueId id : group.outputs) {
+    const graph::ValueId value = here[static_cast<size_t>(id)];
+    graph_.outputs.push_back({graph_.value(value).name, value});
+  }
+}
+
+std::optional<Verdict> Trial::run(Isa level, const loop::Program& program, std::span<const Variant> variants,
+                                  const std::atomic<bool>& stop) const {
+  Stage stage(graph_, level, program);
+  std::vector<Contender> contenders;
+  for (const Variant& variant : variants) contenders.push_back({variant.run});
+  contenders.push_back({nullptr});
+  Verdict verdict;
+  for (const Variant& variant : variants) verdict.variants.push_back({variant.name, {}});
+  verdict.parts.name = "parts";
+  double us_a_token = 0;  // of all contenders
+  for (size_t size = 0; size < std::size(kTokens); ++size) {
+    StepSizes step = step_of(std::min(kTokens[size], stage.largest().tokens));
+    while (step.tokens > kLeastOfLargest && us_a_token * static_cast<double>(step.tokens) > kMostRound)
+      step = step_of(step.tokens / 2);
+    for (Contender& one : contenders) {
+      one.least_us = stage.time(one.code, step, 1);
+      // The first one touched memory.
+      if (one.least_us < kLong) one.least_us = stage.time(one.code, step, 1);
+    }
+    const Clock::time_point end = Clock::now() + kBudgets[size];
+    for (int round = 0; round < kMostRounds && (round < kLeastRounds || Clock::now() < end); ++round)
+      for (Contender& one : contenders) {
+        if (stop.load(std::memory_order_relaxed)) return std::nullopt;
+        one.least_us = std::min(one.least_us, stage.time(one.code, step, one.runs()));
+      }
+    us_a_token = 0;
+    for (const Contender& one : contenders) us_a_token += one.least_us / static_cast<double>(step.tokens);
+    verdict.tokens.push_back(step.tokens);
+    for (size_t i = 0; i < contenders.size(); ++i)
+      (i < variants.size() ? verdict.variants[i] : verdict.parts)
+          .us.push_back(std::max(1.0, std::round(contenders[i].least_us * 1e4)) / 1e4);
+  }
+  return verdict;
+}
+
+std::string_view timed_on() {
+  static const std::string line = [] {
+    std::array<uint32_t, 4> vendor{}, model{};
+    __get_cpuid(0, &vendor[0], &vendor[1], &vendor[3], &vendor[2]);
+    __get_cpuid(1, &model[0], &model[1], &model[2], &model[3]);
+    char name[13] = {};
+    std::memcpy(name, &vendor[1], 12);
+    const uint32_t family = (model[0] >> 8 & 0xf) + (model[0] >> 20 & 0xff);
+    const uint32_t number = (model[0] >> 4 & 0xf) + (model[0] >> 12 & 0xf0);
+    return fmt::format("timed on {} {}-{}, L2 {}, beside kernels {}", name, family, number,
+                       sysconf(_SC_LEVEL2_CACHE_SIZE), kernels_id());
+  }();
+  return line;
+}
+
+}  // namespace reprise::codegen
