@@ -22,6 +22,7 @@ commands=(
   "bench latency --model $tiny --input-len 8 --output-len 4 --repeat 1 --json"
   "bench throughput --model $tiny --input-len 8 --output-len 4 --repeat 1 --num-prompts 2"
   "bench levels --model $tiny --input-len 8 --output-len 4 --repeat 1"
+  "serve --help"  # a server says all else on standard error
   "--help" "generate --help" "bench latency --help" "--version"
 )
 printf '{"text":"It"}\n' >"$work/batch.jsonl"
