@@ -16,8 +16,8 @@ struct RequestLine {
   std::string reason = {};                             // why it ended: stop, length, abort, error
 };
 
-// To standard error, in one write. False where it can't be written at once (a full disk, a pipe that nobody reads): the
-// line is lost, and nobody waits.
+// To standard error, in one write. False where it can't be written at once (a full disk, a pipe that nobody
+// reads): the line is lost, and nobody waits.
 bool write_request_line(const RequestLine& line, bool json);
 
 }  // namespace reprise::server

@@ -41,10 +41,9 @@ TEST(BadInput, HasAStatusOfItsOwn) {
   const Reply reply = served.ask(post("/v1/models/tiny", "{}"));
   expect_error(reply, 405);
   EXPECT_EQ(reply.field("allow"), "GET");
-  expect_error(
-      served.ask(
-          "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}"),
-      415);
+  expect_error(served.ask("POST /v1/completions HTTP/1.1\r\nHost: x\r\n"
+                          "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}"),
+               415);
   expect_error(served.ask(complete("{")), 400);
   expect_error(served.ask(complete(R"({"prompt": "x", "temprature": 1})")), 400, "unknown_field");
   expect_error(served.ask(complete(R"({"prompt": ""})")), 400);

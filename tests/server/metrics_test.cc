@@ -22,10 +22,11 @@ TEST(Metrics, AHistogramCountsWhatIsAtMostItsBound) {
   for (const double value : {0.0, 1.0, 1.5, 2.5, 10.0, 11.0, 1e9}) histogram.add(value);
   std::string text;
   histogram.write(text, "x", "What.");
-  EXPECT_EQ(
-      text,
-      "# HELP reprise:x What.\n# TYPE reprise:x histogram\nreprise:x_bucket{le=\"1\"} 2\nreprise:x_bucket{le=\"2.5\"} 4\n"
-      "reprise:x_bucket{le=\"10\"} 5\nreprise:x_bucket{le=\"+Inf\"} 7\nreprise:x_sum 1000000026\nreprise:x_count 7\n");
+  EXPECT_EQ(text,
+            "# HELP reprise:x What.\n# TYPE reprise:x histogram\n"
+            "reprise:x_bucket{le=\"1\"} 2\nreprise:x_bucket{le=\"2.5\"} 4\n"
+            "reprise:x_bucket{le=\"10\"} 5\nreprise:x_bucket{le=\"+Inf\"} 7\n"
+            "reprise:x_sum 1000000026\nreprise:x_count 7\n");
 }
 
 TEST(Metrics, CountsWhatClientsSaw) {
@@ -91,9 +92,10 @@ TEST(RequestLog, HasNoPromptsOutputsOrKeys) {
     options.service.log_requests = options.service.log_json = true;
     options.service.api_keys = {"secret-key"};
     const ServedModel served(options);
-    const Reply reply = served.ask(post(
-        "/v1/completions", R"({"prompt": "secret-prompt", "max_tokens": 4, "request_id": "\"quoted\""})",
-        "Authorization: Bearer secret-key\r\ntraceparent: 00-0123456789abcdef0123456789abcdef-0123456789abcdef-01\r\n"));
+    const Reply reply = served.ask(
+        post("/v1/completions", R"({"prompt": "secret-prompt", "max_tokens": 4, "request_id": "\"quoted\""})",
+             "Authorization: Bearer secret-key\r\n"
+             "traceparent: 00-0123456789abcdef0123456789abcdef-0123456789abcdef-01\r\n"));
     ASSERT_EQ(reply.status, 200) << reply.body;
     EXPECT_TRUE(soon([&] { return served.server->open_requests() == 0; }));
   }

@@ -1,4 +1,5 @@
-// A few seconds of clients that do anything, beside honest ones: these lose nothing, and in the end all is as before.
+// A few seconds of clients that do anything, beside honest ones: these lose nothing, and in the end all is as
+// before.
 #include <dirent.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

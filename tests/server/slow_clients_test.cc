@@ -1,4 +1,5 @@
 // Clients that are slow to send or to read.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -65,7 +66,9 @@ TEST(SlowClients, AnAnswerThatTakesLongIsNotCutOff) {
   const ServedModel served(impatient());
   Client client = served.connect();
   const std::string request =
-      post("/v1/completions", R"({"prompt": "Once", "n": 16, "max_tokens": 500, "ignore_eos": true})");
+      post("/v1/completions",
+           fmt::format(R"({{"prompt": "Once", "n": {}, "max_tokens": 500, "ignore_eos": true}})",
+                       kSlowness == 1 ? 16 : 1));
   const auto start = Clock::now();
   EXPECT_TRUE(client.send(request));
   EXPECT_EQ(client.reply().status, 200);
@@ -75,14 +78,15 @@ TEST(SlowClients, AnAnswerThatTakesLongIsNotCutOff) {
 // Its stream goes nowhere: what waits for it is bounded, its request ends, and nobody else notices.
 TEST(SlowClients, WhoNeverReadsIsCutOff) {
   const ServedModel served(impatient());
-  const std::string request = post(
-      "/v1/completions",
-      R"({"prompt": "Once", "n": 128, "max_tokens": 500, "ignore_eos": true, "logprobs": 20, "stream": true})");
+  const std::string request =
+      post("/v1/completions",
+           R"({"prompt": "Once", "n": 128, "max_tokens": 500, "ignore_eos": true, "logprobs": 20,)"
+           R"( "stream": true})");
   Client client = served.connect(4096);
   client.send(request);
   EXPECT_TRUE(soon([&] { return served.model.health().running > 0; }));
-  EXPECT_EQ(served.ask(kShort).status, 200);
   EXPECT_TRUE(soon([&] { return served.at_rest(); }, 4 * kSoon));
+  EXPECT_EQ(served.ask(kShort).status, 200);
   EXPECT_LT(served.model.stats().generated_tokens, 128 * 500 / 2);
 }
 
@@ -91,8 +95,10 @@ TEST(SlowClients, CommentsKeepAStreamAlive) {
   options.service.keep_alive_interval = 1;
   ServedModel served(options);
   Client client = served.connect();
-  client.send(post("/v1/completions",
-                   R"({"prompt": "Once", "n": 3, "max_tokens": 480, "ignore_eos": true, "stream": true})"));
+  client.send(post(
+      "/v1/completions",
+      fmt::format(R"({{"prompt": "Once", "n": 3, "max_tokens": {}, "ignore_eos": true, "stream": true}})",
+                  kSlowness == 1 ? 480 : 60)));
   client.read_until("data: ");
   // The engine is held within a step.
   std::binary_semaphore go{0};

@@ -45,8 +45,8 @@ class HttpServer {
   std::string address() const;  // "http://127.0.0.1:8000" or "unix:PATH"
   uint16_t port() const;        // 0 for a unix socket
   size_t threads() const;
-  // From now on each connection is closed behind the answer it waits for, idle ones at once. New ones are taken, so that
-  // who asks is told.
+  // From now on each connection is closed behind the answer it waits for, idle ones at once. New ones are
+  // taken, so that who asks is told.
   void drain();
   size_t connections() const;  // open ones; any thread
   size_t answering() const;    // of these, those with a request whose answer isn't wholly sent; any thread
