@@ -52,20 +52,46 @@ CompileReport compile_report(const graph::CompilerReport& compiler, std::span<co
   return report;
 }
 
+Json counts_json(const std::vector<std::pair<std::string, int64_t>>& counts) {
+  Json object = Json::object();
+  for (const auto& [reason, count] : counts) object[reason] = count;
+  return object;
+}
+
 Json compile_json(const CompileReport& report) {
   const auto text_or_null = [](const std::string& text) { return text.empty() ? Json() : Json(text); };
-  Json not_compiled = Json::object();
-  for (const auto& [reason, count] : report.not_compiled) not_compiled[reason] = count;
   return {{"compiler", text_or_null(report.compiler)},
           {"groups", report.groups},
           {"kernels", report.kernels},
           {"compiled", report.compiled},
           {"from_cache", report.from_cache},
           {"rejected", report.rejected},
-          {"not_compiled", std::move(not_compiled)},
+          {"not_compiled", counts_json(report.not_compiled)},
           {"ms", report.ms},
           {"trials_ms", report.trials_ms},
           {"cache_dir", text_or_null(report.cache_dir)}};
+}
+
+Json graph_json(const GraphReport& report) {
+  Json splits = Json::array();
+  for (const GraphReport::Split& split : report.splits)
+    splits.push_back({{"op", split.op}, {"layer", split.layer}, {"why", split.why}});
+  return {{"steps", report.steps},
+          {"steps_replayed", report.steps_replayed},
+          {"steps_split", report.steps_split},
+          {"steps_not_replayed", counts_json(report.steps_not_replayed)},
+          {"tokens_replayed", report.tokens_replayed},
+          {"tokens_padding", report.tokens_padding},
+          {"captures", report.captures},
+          {"captures_pending", report.captures_pending},
+          {"captures_failed", report.captures_failed},
+          {"capture_failure", report.capture_failure},
+          {"capture_s", report.capture_s},
+          {"launches", report.launches},
+          {"splits", std::move(splits)},
+          {"compile", compile_json(report.compile)},
+          {"steps_verified", report.steps_verified},
+          {"steps_differing", report.steps_differing}};
 }
 
 GraphReport graph_report(const engine::Engine& engine, const graph::KernelCompiler* compiler) {

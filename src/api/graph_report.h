@@ -20,5 +20,8 @@ GraphReport graph_report(const engine::Engine& engine, const graph::KernelCompil
 
 CompileReport compile_report(const graph::CompilerReport& compiler, std::span<const graph::GroupRun> groups);
 Json compile_json(const CompileReport& report);
+Json graph_json(const GraphReport& report);
+// {reason: count}
+Json counts_json(const std::vector<std::pair<std::string, int64_t>>& counts);
 
 }  // namespace reprise::api

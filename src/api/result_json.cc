@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "api/graph_report.h"
 #include "core/error.h"
 #include "core/json.h"
 
@@ -52,13 +53,12 @@ Json result_json(size_t index, const Result& result, const Sampling& sampling) {
     scores.insert(scores.begin(), nullptr);  // nothing predicts the first token
     line["prompt_logprobs"] = std::move(scores);
   }
-  Json not_replayed = Json::object();
-  for (const auto& [reason, count] : result.metrics.steps_not_replayed) not_replayed[reason] = count;
-  line["metrics"] = {
-      {"time_to_first_token_s", result.metrics.time_to_first_token_s},
-      {"decode_tokens_per_s", result.metrics.decode_tokens_per_s},
-      {"preemptions", result.metrics.preemptions},
-      {"steps", {{"replayed", result.metrics.steps_replayed}, {"not_replayed", not_replayed}}}};
+  line["metrics"] = {{"time_to_first_token_s", result.metrics.time_to_first_token_s},
+                     {"decode_tokens_per_s", result.metrics.decode_tokens_per_s},
+                     {"preemptions", result.metrics.preemptions},
+                     {"steps",
+                      {{"replayed", result.metrics.steps_replayed},
+                       {"not_replayed", counts_json(result.metrics.steps_not_replayed)}}}};
   return line;
 }
 

@@ -30,6 +30,7 @@ struct ServeFlags {
 
 void add_keys_of_file(const std::string& path, std::vector<std::string>& keys) {
   const std::string text = read_file(path, size_t{1} << 20);
+  const size_t before = keys.size();
   for (size_t at = 0; at < text.size();) {
     const size_t end = std::min(text.find('\n', at), text.size());
     std::string line = text.substr(at, end - at);
@@ -37,6 +38,9 @@ void add_keys_of_file(const std::string& path, std::vector<std::string>& keys) {
     if (!line.empty()) keys.push_back(line);
     at = end + 1;
   }
+  if (keys.size() == before)
+    throw Error("[--api-key-file] {} holds no key, so everybody could use the server; write one in each line",
+                path);
 }
 
 bool only_this_machine(const server::HttpSettings& http) {

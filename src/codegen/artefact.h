@@ -1,6 +1,6 @@
 // A file with all the kernels of one model, for machines that compile none themselves: pairs of key and
-// payload, each with its verdict where it was timed, behind a text that says what they are for (JSON that the caller makes and reads: engine version,
-// shape of the model, ISA level).
+// payload, each with its verdict where it was timed, behind a text that says what they are for (JSON that the
+// caller makes and reads: engine version, shape of the model, ISA level).
 #pragma once
 
 #include <cstddef>

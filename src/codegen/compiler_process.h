@@ -2,9 +2,9 @@
 // compiled. The engine never maps LLVM, and a compiler that crashes, hangs or takes all memory costs one
 // kernel.
 //
-// The child runs at the low priority (nice 5: at 19 a busy machine never let it start, SCHED_BATCH), in a process group of its own (Ctrl-C is the
-// engine's business), with a bound on its memory and without core dumps. It inherits standard error and no
-// other file. It ends when the engine's end of the socket closes, also when the engine is killed.
+// The child runs at a low priority (SCHED_BATCH, nice 5: at 19 a busy machine never let it start), in a process group of
+// its own (Ctrl-C is the engine's business), with a bound on its memory and without core dumps. It inherits standard
+// error and no other file. It ends when the engine's end of the socket closes, also when the engine is killed.
 #pragma once
 
 #include <sys/types.h>

@@ -1,6 +1,7 @@
 // Compiled kernels kept on disk between starts: a file for each, found by a text of everything that its code
-// depends on but the compiler that made it, which the file says. Only what this user alone can have written is believed, and only whole: a damaged entry is as
-// good as none. The file system may do what it likes; at worst there is no cache.
+// depends on but the compiler that made it, which the file says. Only what this user alone can have written is
+// believed, and only whole: a damaged entry is as good as none. The file system may do what it likes; at worst
+// there is no cache.
 #pragma once
 
 #include <cstddef>

@@ -55,8 +55,8 @@ struct EngineState {
 // Every output of a submitted request gets exactly one last event, whatever fails: its own, or an error. The
 // one exception is a request whose callback throws: it is aborted, its callback is destroyed and hears no
 // more; nobody else is touched. A command that finds no memory hurts no other: a submission is answered by
-// an error, an abort or a finish is tried again. An internal error fails the requests that it met, and later ones are served
-// again.
+// an error, an abort or a finish is tried again. An internal error fails the requests that it met, and later
+// ones are served again.
 class EngineThread {
  public:
   using MakeEngine = std::function<std::unique_ptr<Engine>(EventSink)>;

@@ -26,6 +26,9 @@ CompletionWriter::CompletionWriter(const GenerationRequest& request, ReplyIdenti
       identity_(std::move(identity)),
       echoes_(std::move(echoes)),
       prompt_ids_(std::move(prompt_ids)),
+      head_(head_of(!chat_    ? "text_completion"
+                    : stream_ ? "chat.completion.chunk"
+                              : "chat.completion")),
       choices_(echoes_.size() * made_) {}
 
 // With log-probabilities the prompt's tokens are listed too; nothing predicts the first one.
@@ -66,10 +69,8 @@ void CompletionWriter::add(size_t prompt, const api::OutputDelta& delta, const R
   if (first && !echoes_[prompt].empty()) add_echo(prompt, choice);
   const bool empty = choice.text.empty() && choice.ids.empty() && choice.logprobs.empty();
   if (empty && !first && choice.finish_reason.empty()) return;
-  to.append("data: ");
-  append_head(to, chat_ ? "chat.completion.chunk" : "text_completion");
-  to.append("\"choices\":[");
-  append_choice(to, number, choice, true);
+  to.append("data: ").append(head_).append("\"choices\":[");
+  append_choice(to, number, prompt, choice);
   to.append("]");
   if (continuous_usage_)
     append_usage(to, usage);
@@ -79,8 +80,8 @@ void CompletionWriter::add(size_t prompt, const api::OutputDelta& delta, const R
   choice.begun = true;
 }
 
-void CompletionWriter::append_head(std::string& to, std::string_view object) const {
-  to.append("{\"id\":");
+std::string CompletionWriter::head_of(std::string_view object) const {
+  std::string to = "{\"id\":";
   append_json_string(to, identity_.id);
   fmt::format_to(std::back_inserter(to), ",\"object\":\"{}\",\"created\":{},\"model\":", object,
                  identity_.created);
@@ -88,6 +89,7 @@ void CompletionWriter::append_head(std::string& to, std::string_view object) con
   to.append(",\"system_fingerprint\":");
   append_json_string(to, identity_.fingerprint);
   to.push_back(',');
+  return to;
 }
 
 void CompletionWriter::append_usage(std::string& to, const ReplyUsage& usage) const {
@@ -98,21 +100,22 @@ void CompletionWriter::append_usage(std::string& to, const ReplyUsage& usage) co
                  usage.cached_tokens);
 }
 
-void CompletionWriter::append_choice(std::string& to, size_t number, Choice& choice, bool chunk) {
-  fmt::format_to(std::back_inserter(to), "{{\"index\":{},", number);
+// `index`: what a client counts by.
+void CompletionWriter::append_choice(std::string& to, size_t index, size_t prompt, Choice& choice) {
+  fmt::format_to(std::back_inserter(to), "{{\"index\":{},", index);
   if (!chat_) {
     to.append("\"text\":");
     append_json_string(to, choice.text);
   } else {
-    to.append(chunk ? "\"delta\":{" : "\"message\":{");
-    if (!choice.begun || !chunk) to.append("\"role\":\"assistant\",");
+    to.append(stream_ ? "\"delta\":{" : "\"message\":{");
+    if (!choice.begun || !stream_) to.append("\"role\":\"assistant\",");
     to.append("\"content\":");
     append_json_string(to, choice.text);
-    if (!chunk) to.append(",\"refusal\":null");
+    if (!stream_) to.append(",\"refusal\":null");
     to.push_back('}');
   }
   to.append(",\"logprobs\":");
-  if (!logprobs_ || (chunk && choice.logprobs.empty())) {
+  if (!logprobs_ || (stream_ && choice.logprobs.empty())) {
     to.append("null");
   } else if (chat_) {
     to.append("{\"content\":");
@@ -120,17 +123,17 @@ void CompletionWriter::append_choice(std::string& to, size_t number, Choice& cho
     to.append(",\"refusal\":null}");
   } else {
     append_completion_logprobs(to, choice.logprobs, identity_.tokenizer, choice.offset,
-                               !choice.begun && !echoes_[number / made_].empty());
+                               !choice.begun && !echoes_[prompt].empty());
   }
-  if (!chat_ && !choice.prompt_logprobs.empty() && echoes_[number / made_].empty() && !chunk) {
+  if (!chat_ && !choice.prompt_logprobs.empty() && echoes_[prompt].empty() && !stream_) {
     int64_t offset = 0;
     to.append(",\"prompt_logprobs\":");
     append_completion_logprobs(to, choice.prompt_logprobs, identity_.tokenizer, offset, false);
   }
   if (return_ids_) {
-    if (!chunk || !choice.begun) {
+    if (!stream_ || !choice.begun) {
       to.append(",\"prompt_token_ids\":");
-      append_ids(to, prompt_ids_[number / made_]);
+      append_ids(to, prompt_ids_[prompt]);
     }
     to.append(",\"completion_token_ids\":");
     append_ids(to, choice.ids);
@@ -145,9 +148,7 @@ void CompletionWriter::append_choice(std::string& to, size_t number, Choice& cho
 
 void CompletionWriter::finish_stream(const ReplyUsage& usage, std::string& to) {
   if (include_usage_) {
-    to.append("data: ");
-    append_head(to, chat_ ? "chat.completion.chunk" : "text_completion");
-    to.append("\"choices\":[]");
+    to.append("data: ").append(head_).append("\"choices\":[]");
     append_usage(to, usage);
     to.append("}\n\n");
   }
@@ -171,9 +172,7 @@ std::vector<size_t> CompletionWriter::best() const {
 }
 
 std::string CompletionWriter::whole(const ReplyUsage& usage) {
-  std::string to;
-  append_head(to, chat_ ? "chat.completion" : "text_completion");
-  to.append("\"choices\":[");
+  std::string to = head_ + "\"choices\":[";
   const std::vector<size_t> numbers = best();
   for (size_t i = 0; i < numbers.size(); ++i) {
     Choice& choice = choices_[numbers[i]];
@@ -181,11 +180,7 @@ std::string CompletionWriter::whole(const ReplyUsage& usage) {
     if (i > 0) to.push_back(',');
     choice.begun = false;
     if (!echoes_[prompt].empty()) add_echo(prompt, choice);
-    // The number that a client counts by, where not all outputs are returned.
-    std::string text;
-    append_choice(text, numbers[i], choice, false);
-    if (made_ > n_) text.replace(0, text.find(','), fmt::format("{{\"index\":{}", i));
-    to.append(text);
+    append_choice(to, i, prompt, choice);
   }
   to.append("]");
   append_usage(to, usage);

@@ -36,8 +36,8 @@ class CompletionWriter final : public ReplyWriter {
     double sum = 0;      // of log-probabilities
   };
 
-  void append_head(std::string& to, std::string_view object) const;
-  void append_choice(std::string& to, size_t number, Choice& choice, bool chunk);
+  std::string head_of(std::string_view object) const;
+  void append_choice(std::string& to, size_t index, size_t prompt, Choice& choice);
   void append_usage(std::string& to, const ReplyUsage& usage) const;
   void add_echo(size_t prompt, Choice& choice);
   std::vector<size_t> best() const;
@@ -47,6 +47,7 @@ class CompletionWriter final : public ReplyWriter {
   const ReplyIdentity identity_;
   const std::vector<std::string> echoes_;
   const std::vector<std::vector<int32_t>> prompt_ids_;
+  const std::string head_;  // what a reply or a chunk begins with, written once
   std::vector<Choice> choices_;
 };
 

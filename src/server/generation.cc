@@ -139,9 +139,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
       echoes.push_back(part->prepared.echo);
       ids.push_back(part->prepared.request.prompt_token_ids);
     }
-    const std::string name = !request_.request_id.empty()
-                                 ? request_.request_id
-                                 : fmt::format("{:016x}", service_.metrics.start_id() + number_);
+    const std::string name =
+        !request_.request_id.empty() ? request_.request_id : fmt::format("{:016x}", number_);
     id_ = fmt::format("{}{}", form_.id_prefix, name);
     writer_ = form_.make_writer(
         request_,

@@ -212,7 +212,10 @@ void settle_best_of(const GenerationRequest& request, const JsonValue& best_of, 
   if (!sampling.logprobs) sampling.logprobs = 0;  // by which they are ranked
 }
 
-GenerationRequest parse(Endpoint endpoint, std::string_view text, const Sampling& defaults) {
+}  // namespace
+
+GenerationRequest parse_generation_request(Endpoint endpoint, std::string_view text,
+                                           const Sampling& defaults) {
   const Json body = parse_body(text);
   GenerationRequest request;
   request.endpoint = endpoint;
@@ -249,13 +252,6 @@ GenerationRequest parse(Endpoint endpoint, std::string_view text, const Sampling
   api::check_sampling(sampling);
   for (Prompt& prompt : request.prompts) prompt.sampling = sampling;
   return request;
-}
-
-}  // namespace
-
-GenerationRequest parse_generation_request(Endpoint endpoint, std::string_view body,
-                                           const Sampling& defaults) {
-  return parse(endpoint, body, defaults);
 }
 
 std::string parse_request_id(const JsonValue& value) {

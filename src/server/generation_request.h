@@ -31,8 +31,9 @@ struct GenerationRequest {
 
 inline constexpr size_t kMostPrompts = 1024;
 
-// Of chats and completions. Throws ApiError, which names the field, on text that is no JSON, unknown and misspelt fields, wrong types and ranges,
-// fields that contradict each other, and fields of what Reprise does not have.
+// Of chats and completions. Throws ApiError, which names the field, on text that is no JSON, unknown and
+// misspelt fields, wrong types and ranges, fields that contradict each other, and fields of what Reprise does
+// not have.
 GenerationRequest parse_generation_request(Endpoint endpoint, std::string_view body,
                                            const Sampling& defaults);
 

@@ -38,34 +38,6 @@ Json model_json(const Service& service, const std::string& name) {
           {"max_model_len", service.model.info().max_model_len}};
 }
 
-Json counts_json(const std::vector<std::pair<std::string, int64_t>>& counts) {
-  Json object = Json::object();
-  for (const auto& [reason, count] : counts) object[reason] = count;
-  return object;
-}
-
-Json graph_json(const GraphReport& report) {
-  Json splits = Json::array();
-  for (const GraphReport::Split& split : report.splits)
-    splits.push_back({{"op", split.op}, {"layer", split.layer}, {"why", split.why}});
-  return {{"steps", report.steps},
-          {"steps_replayed", report.steps_replayed},
-          {"steps_split", report.steps_split},
-          {"steps_not_replayed", counts_json(report.steps_not_replayed)},
-          {"tokens_replayed", report.tokens_replayed},
-          {"tokens_padding", report.tokens_padding},
-          {"captures", report.captures},
-          {"captures_pending", report.captures_pending},
-          {"captures_failed", report.captures_failed},
-          {"capture_failure", report.capture_failure},
-          {"capture_s", report.capture_s},
-          {"launches", report.launches},
-          {"splits", std::move(splits)},
-          {"compile", api::compile_json(report.compile)},
-          {"steps_verified", report.steps_verified},
-          {"steps_differing", report.steps_differing}};
-}
-
 Json reply_schema(std::string_view description) {
   return {{"description", description},
           {"content", {{"application/json", {{"schema", {{"type", "object"}}}}}}}};
@@ -155,7 +127,7 @@ void answer_metrics(Service& service, const std::shared_ptr<Exchange>& exchange)
 void answer_graph(Service& service, const std::shared_ptr<Exchange>& exchange) {
   reply_later(service, exchange, [&service](std::vector<HttpField>&) {
     try {
-      return graph_json(service.model.graph_report());
+      return api::graph_json(service.model.graph_report());
     } catch (const Error& error) {
       throw ApiError(503, error.what(), "engine_stopped");
     }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <random>
 
 #include "server/service.h"
 
@@ -25,11 +24,6 @@ void write_value(std::string& to, std::string_view name, std::string_view type, 
                  double value) {
   fmt::format_to(std::back_inserter(to), "# HELP reprise:{0} {1}\n# TYPE reprise:{0} {2}\nreprise:{0} {3}\n",
                  name, help, type, value);
-}
-
-uint64_t random_start() {
-  std::random_device device;
-  return (uint64_t{device()} << 32) & 0xffffffff00000000u;
 }
 
 }  // namespace
@@ -55,8 +49,7 @@ void Histogram::write(std::string& to, std::string_view name, std::string_view h
 }
 
 Metrics::Metrics()
-    : start_id_(random_start()),
-      first_token_(seconds()),
+    : first_token_(seconds()),
       per_token_(short_seconds()),
       total_(seconds()),
       queue_(seconds()),

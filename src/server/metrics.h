@@ -40,11 +40,8 @@ class Metrics {
   void count_lost_line() { ++lost_lines_; }
   // Any thread.
   std::string text(const Service& service) const;
-  // Differs from one start to the next, so that ids of requests don't repeat.
-  uint64_t start_id() const { return start_id_; }
 
  private:
-  const uint64_t start_id_;
   std::atomic<int64_t> lost_lines_{0};
   mutable std::mutex mutex_;
   int64_t requests_ = 0, succeeded_ = 0, prompt_tokens_ = 0, generated_tokens_ = 0;

@@ -6,6 +6,7 @@
 
 #include "core/json_fields.h"
 #include "server/api_error.h"
+#include "server/http/message.h"
 
 namespace reprise::server {
 namespace {
@@ -60,8 +61,6 @@ api::ChatRequest parse_chat(const Json& body) {
   api::ChatRequest chat = api::parse_chat_request(body, true);
   for (size_t i = 0; i < chat.messages.size(); ++i) {
     Json& message = chat.messages[i];
-    const JsonFields fields(message, fmt::format("[messages][{}]", i), FieldNames::nested);
-    if (!fields.string("role")) fields.at("role");
     const auto content = message.find("content");
     if (content != message.end() && content->is_array())
       *content = content_text(*content, fmt::format("[messages][{}].content", i), nullptr);
@@ -70,7 +69,9 @@ api::ChatRequest parse_chat(const Json& body) {
 }
 
 void leave_out(std::vector<std::string>& names, std::string_view name) {
-  if (std::ranges::find(names, name) == names.end()) names.emplace_back(name);
+  constexpr size_t kMostNames = 32, kMostBytes = 64;
+  if (name.size() > kMostBytes || !may_be_field_value(name)) name = "(unnamed)";
+  if (names.size() < kMostNames && std::ranges::find(names, name) == names.end()) names.emplace_back(name);
 }
 
 }  // namespace reprise::server

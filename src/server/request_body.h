@@ -23,7 +23,8 @@ std::string content_text(const Json& content, const std::string& name, std::vect
 // list of blocks.
 api::ChatRequest parse_chat(const Json& body);
 
-// Each name once, in the order of the calls.
+// Each name once, in the order of the calls. Names come from clients and go into a field of the reply's head: one that
+// may not stand there, or is long, counts as "(unnamed)", and 32 names are enough.
 void leave_out(std::vector<std::string>& names, std::string_view name);
 
 }  // namespace reprise::server

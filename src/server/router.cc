@@ -95,34 +95,6 @@ std::vector<HttpField> cors_fields(const Service& service, const HttpRequest& re
   return fields;
 }
 
-// An exchange whose reply carries more fields.
-class WithFields final : public Exchange {
- public:
-  WithFields(std::shared_ptr<Exchange> inner, std::vector<HttpField> fields)
-      : inner_(std::move(inner)), fields_(std::move(fields)) {}
-  const HttpRequest& request() const override { return inner_->request(); }
-  double age_s() const override { return inner_->age_s(); }
-  void reply(HttpResponse response) override { inner_->reply(with(std::move(response))); }
-  void begin(HttpResponse response, std::string idle_text, std::chrono::seconds idle) override {
-    inner_->begin(with(std::move(response)), std::move(idle_text), idle);
-  }
-  void send(std::string_view piece) override { inner_->send(piece); }
-  void end() override { inner_->end(); }
-  size_t unsent() const override { return inner_->unsent(); }
-  bool gone() const override { return inner_->gone(); }
-  void on_gone(std::function<void()> then) override { inner_->on_gone(std::move(then)); }
-  void post(std::function<void()> task) override { inner_->post(std::move(task)); }
-  size_t io_thread() const override { return inner_->io_thread(); }
-
- private:
-  HttpResponse with(HttpResponse response) const {
-    response.fields.insert(response.fields.end(), fields_.begin(), fields_.end());
-    return response;
-  }
-  const std::shared_ptr<Exchange> inner_;
-  const std::vector<HttpField> fields_;
-};
-
 // Which fields a page may send is no secret: what keeps it out is that its origin is not named.
 void preflight(const std::shared_ptr<Exchange>& exchange) {
   std::string_view asked = exchange->request().field("access-control-request-headers");
@@ -134,9 +106,10 @@ void preflight(const std::shared_ptr<Exchange>& exchange) {
 }
 
 bool is_json(std::string_view content_type) {
-  const std::string_view type = content_type.substr(0, content_type.find(';'));
+  std::string_view type = content_type.substr(0, content_type.find(';'));
+  while (type.ends_with(' ') || type.ends_with('\t')) type.remove_suffix(1);
   return content_type.empty() || same_field_name(type, "application/json") ||
-         same_field_name(type, "application/json ") || same_field_name(type, "text/json");
+         same_field_name(type, "text/json");
 }
 
 ApiError no_such_path(std::string_view path) {
@@ -182,15 +155,13 @@ void route_to(Service& service, const std::shared_ptr<Exchange>& exchange) {
 }  // namespace
 
 void route(Service& service, const std::shared_ptr<Exchange>& exchange) {
-  std::shared_ptr<Exchange> answered = exchange;
-  if (std::vector<HttpField> fields = cors_fields(service, exchange->request()); !fields.empty())
-    answered = std::make_shared<WithFields>(exchange, std::move(fields));
+  exchange->add_fields(cors_fields(service, exchange->request()));
   try {
     if (exchange->request().method == "OPTIONS" && !exchange->request().field("origin").empty())
-      return preflight(answered);
-    route_to(service, answered);
+      return preflight(exchange);
+    route_to(service, exchange);
   } catch (...) {
-    answered->reply(error_response(api_error_of_current(), error_form_of(exchange->request().path)));
+    exchange->reply(error_response(api_error_of_current(), error_form_of(exchange->request().path)));
   }
 }
 

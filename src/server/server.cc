@@ -7,20 +7,20 @@
 #include <thread>
 #include <utility>
 
+#include "core/seeded_hash.h"
 #include "server/api_error.h"
 #include "server/router.h"
 
 namespace reprise::server {
 namespace {
 
-// What a seeded reply's bits depend on beside the request. FNV-1a.
+// What a seeded reply's bits depend on beside the request.
 std::string fingerprint_of(const ModelInfo& info) {
   const std::string text = fmt::format("{} {} {} {} {} {}", info.architecture, info.parameters,
                                        info.weight_bytes, info.dtype, info.isa, version());
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  // By a fixed key: the same in every process.
   return fmt::format("reprise-{}-{}-{}-{:08x}", version(), info.isa, info.dtype,
-                     static_cast<uint32_t>(hash >> 32));
+                     static_cast<uint32_t>(siphash_1_3(text, HashKey{})));
 }
 
 constexpr size_t kPrepareThreads = 2;
@@ -31,9 +31,8 @@ constexpr int kLastWordsMs = 200;
 struct Server::Impl {
   Impl(const ServerOptions& chosen, api::ServingModel& model)
       : options(chosen), service(options.service, model, kPrepareThreads) {
-    for (const auto* keys : {&options.service.api_keys, &options.service.admin_keys})
-      if (std::ranges::find(*keys, "") != keys->end())
-        throw Error("[--api-key] a key is empty, and who sends none would have it; give another one");
+    if (std::ranges::find(options.service.api_keys, "") != options.service.api_keys.end())
+      throw Error("[--api-key] a key is empty, and who sends none would have it; give another one");
     service.fingerprint = fingerprint_of(model.info());
     HttpSettings http_settings = options.http;
     http_settings.error_body = [](int status, std::string_view what) { return error_json(status, what); };

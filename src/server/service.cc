@@ -3,10 +3,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <random>
 
 #include "server/api_error.h"
 
 namespace reprise::server {
+
+namespace {
+
+uint64_t random_number() {
+  std::random_device device;
+  return (uint64_t{device()} << 32) | device();
+}
+
+}  // namespace
+
+Service::Service(const ServiceSettings& chosen, api::ServingModel& served, size_t prepare_threads)
+    : settings(chosen), model(served), next_id(random_number()), prepare_pool(prepare_threads) {}
 
 void check_model(const ServiceSettings& settings, const std::string& name) {
   if (name.empty() || std::ranges::find(settings.model_names, name) != settings.model_names.end()) return;

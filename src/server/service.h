@@ -31,7 +31,7 @@ class WorkerPool {
 
 struct ServiceSettings {
   std::vector<std::string> model_names;  // the first is the one that replies carry
-  std::vector<std::string> api_keys, admin_keys;
+  std::vector<std::string> api_keys;     // none: nobody needs one
   std::vector<std::string> allowed_origins;
   int64_t max_concurrency = 2048;    // requests that are open at once
   int64_t keep_alive_interval = 15;  // seconds; 0: none
@@ -43,8 +43,7 @@ struct ServiceSettings {
 void check_model(const ServiceSettings& settings, const std::string& name);
 
 struct Service {
-  Service(const ServiceSettings& chosen, api::ServingModel& served, size_t prepare_threads)
-      : settings(chosen), model(served), prepare_pool(prepare_threads) {}
+  Service(const ServiceSettings& chosen, api::ServingModel& served, size_t prepare_threads);
 
   const ServiceSettings settings;
   api::ServingModel& model;
@@ -54,8 +53,8 @@ struct Service {
   std::atomic<bool> draining{false};                     // new requests are refused
   std::atomic<bool> stopping{false};                     // so are those that were taken but not submitted
   std::atomic<int64_t> open_requests{0};
-  std::atomic<uint64_t> next_id{0};
-  WorkerPool prepare_pool;  // last: its tasks use all above
+  std::atomic<uint64_t> next_id;  // of requests; begins anywhere, so that ids of two starts differ
+  WorkerPool prepare_pool;        // last: its tasks use all above
 };
 
 }  // namespace reprise::server

@@ -10,18 +10,13 @@
 #include <utility>
 #include <vector>
 
-#include "source_dir.h"
+#include "tests/api/tiny_text.h"
 
 namespace reprise::api {
 namespace {
 
 using engine::FinishReason;
 using engine::OutputEvent;
-
-const TextModel& tiny_text() {
-  static const TextModel text = TextModel::load(REPRISE_SOURCE_DIR "/models/tiny");
-  return text;
-}
 
 PreparedRequest prepared(const std::function<void(Sampling&)>& change) {
   Sampling sampling;

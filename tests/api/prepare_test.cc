@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "source_dir.h"
+#include "tests/api/tiny_text.h"
 
 namespace reprise::api {
 namespace {
@@ -17,10 +17,6 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-const TextModel& tiny_text() {
-  static const TextModel text = TextModel::load(REPRISE_SOURCE_DIR "/models/tiny");
-  return text;
-}
 constexpr PrepareLimits kLimits{.max_model_len = 64, .vocab_size = 1024, .max_logprobs = 20};
 
 PreparedRequest prepared(const std::function<void(Prompt&)>& change) {

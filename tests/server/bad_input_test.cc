@@ -27,6 +27,21 @@ void expect_error(const Reply& reply, int status, const std::string& code = {}) 
   }
 }
 
+// Names that a client makes up come back in a field of the head, where a line end would begin a field of theirs.
+TEST(BadInput, NamesWithLineEndsStayOutOfTheHead) {
+  const ServedModel served;
+  const Reply reply = served.ask(post("/v1/messages", R"({"max_tokens": 1, "tools": [], "messages":
+      [{"role": "user", "content": "Hi", "a\r\nX-Evil: yes": 1, "\r\n\r\n{}": 1, "kind": 1}]})"));
+  EXPECT_EQ(reply.status, 200) << reply.body;
+  EXPECT_EQ(reply.field("x-evil"), "");
+  EXPECT_EQ(reply.field("x-reprise-ignored"), "tools, (unnamed), kind");
+  std::string many = R"({"max_tokens": 1, "messages": [{"role": "user", "content": "Hi")";
+  for (int i = 0; i < 50'000; ++i) many += fmt::format(R"(, "k{}": 1)", i);
+  const Reply bounded = served.ask(post("/v1/messages", many + "}]}"));
+  EXPECT_EQ(bounded.status, 200) << bounded.body.substr(0, 200);
+  EXPECT_LT(bounded.field("x-reprise-ignored").size(), 4096U);
+}
+
 TEST(BadInput, HasAStatusOfItsOwn) {
   const ServedModel served;
   const auto complete = [](const std::string& body) { return post("/v1/completions", body); };

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include <string>
 #include <vector>
 
@@ -28,42 +30,43 @@ void expect_rest(const ServedModel& served, int64_t tokens_before) {
   EXPECT_EQ(served.ask(kShort).status, 200);
 }
 
-TEST(VanishedClients, WhileTokensStream) {
+// In each way: sends what `meet` sends, which returns once the request is there to be met, and leaves.
+void expect_rest_after(const std::function<void(const ServedModel&, Client&)>& meet) {
   const ServedModel served;
   for (const Way way : kWays) {
     const int64_t before = served.model.stats().generated_tokens;
     Client client = served.connect();
-    client.send(endless(true));
-    client.read_until("data: ");
+    meet(served, client);
     leave(client, way);
     expect_rest(served, before);
   }
 }
 
+void expect_running(const ServedModel& served) {
+  EXPECT_TRUE(soon([&] { return served.model.health().running > 0; }));
+}
+
+TEST(VanishedClients, WhileTokensStream) {
+  expect_rest_after([](const ServedModel&, Client& client) {
+    client.send(endless(true));
+    client.read_until("data: ");
+  });
+}
+
 TEST(VanishedClients, WhileTheyWaitForAWholeReply) {
-  const ServedModel served;
-  for (const Way way : kWays) {
-    const int64_t before = served.model.stats().generated_tokens;
-    Client client = served.connect();
+  expect_rest_after([](const ServedModel& served, Client& client) {
     client.send(endless(false));
-    EXPECT_TRUE(soon([&] { return served.model.health().running > 0; }));
-    leave(client, way);
-    expect_rest(served, before);
-  }
+    expect_running(served);
+  });
 }
 
 // The end of file stands behind bytes that nobody has read.
 TEST(VanishedClients, BehindTheirNextRequest) {
-  const ServedModel served;
-  for (const Way way : kWays) {
-    const int64_t before = served.model.stats().generated_tokens;
-    Client client = served.connect();
+  expect_rest_after([](const ServedModel& served, Client& client) {
     client.send(endless(false) + kShort);
-    EXPECT_TRUE(soon([&] { return served.model.health().running > 0; }));
+    expect_running(served);
     client.send(kShort);
-    leave(client, way);
-    expect_rest(served, before);
-  }
+  });
 }
 
 TEST(VanishedClients, InTheQueue) {

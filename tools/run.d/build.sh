@@ -65,7 +65,7 @@ task_tidy() {
 # every search for a letter is quadratic there.
 task_tsan() {
   local folder folders=() failed=0
-  for folder in core capture device codegen engine api tokenizer; do
+  for folder in core capture device codegen engine api server tokenizer; do
     [ ! -f "tests/$folder/CMakeLists.txt" ] || folders+=("$folder")
   done
   build tsan $(printf 'tests/%s/all ' "${folders[@]}")

@@ -57,6 +57,9 @@ class ConnectionExchange final : public Exchange {
   double age_s() const override {
     return std::chrono::duration<double>(Connection::Clock::now() - read_).count();
   }
+  void add_fields(std::vector<HttpField> fields) override {
+    if (mine()) connection_->reply_fields_ = std::move(fields);
+  }
   void reply(HttpResponse response) override {
     if (mine()) connection_->reply(std::move(response));
   }
@@ -131,6 +134,7 @@ asio::awaitable<void> Connection::run() {
   for (std::string text; co_await read_head(text); text.clear()) {
     ++serial_;
     set_answering(true);
+    reply_fields_.clear();
     begun_ = complete_ = gone_ = false;
     keep_alive_ = false;
     http10_ = head_only_ = chunked_ = false;
@@ -274,8 +278,8 @@ void Connection::put_head(const HttpResponse& response, bool whole) {
       .append(" ")
       .append(reason_of(response.status));
   if (response.status != 204) out_.append("\r\nContent-Type: ").append(response.content_type);
-  for (const auto& [name, value] : response.fields)
-    out_.append("\r\n").append(name).append(": ").append(value);
+  put_fields(response.fields);
+  put_fields(reply_fields_);
   if (response.status == 204) {
     // has no body, and may not say so
   } else if (whole)
@@ -285,6 +289,12 @@ void Connection::put_head(const HttpResponse& response, bool whole) {
   out_.append(keep_alive_ ? "\r\nConnection: keep-alive" : "\r\nConnection: close");
   out_.append("\r\n\r\n");
   begun_ = true;
+}
+
+// A value with a line end in it would begin a field, or a body, of whoever wrote it.
+void Connection::put_fields(const std::vector<HttpField>& fields) {
+  for (const auto& [name, value] : fields)
+    if (is_field_value(value)) out_.append("\r\n").append(name).append(": ").append(value);
 }
 
 void Connection::put_piece(std::string_view piece) {

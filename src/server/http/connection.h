@@ -15,6 +15,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "server/http/exchange.h"
 #include "server/http/http_server.h"
@@ -62,6 +63,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void send(std::string_view piece);
   void end();
   void put_head(const HttpResponse& response, bool whole);
+  void put_fields(const std::vector<HttpField>& fields);
   void put_piece(std::string_view piece);
   void write();
   void written(size_t bytes);
@@ -89,6 +91,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool answering_ = false, begun_ = false, complete_ = false, gone_ = false;
   bool keep_alive_ = false, chunked_ = false, head_only_ = false, http10_ = false;
   bool writing_ = false, watching_ = false;
+  std::vector<HttpField> reply_fields_;  // of whatever answers the request
   std::string out_, in_flight_;
   size_t flown_ = 0;  // bytes of in_flight_
   std::string idle_text_;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "server/http/message.h"
 
@@ -22,6 +23,8 @@ class Exchange {
   // Seconds since the request was read.
   virtual double age_s() const = 0;
 
+  // Fields that the head of the answer carries beside its own, whoever makes it. Before the answer.
+  virtual void add_fields(std::vector<HttpField> fields) = 0;
   // The whole answer. Nothing may follow.
   virtual void reply(HttpResponse response) = 0;
   // The head of an answer whose body comes in pieces; `response.body` is its first piece. `idle_text` is sent

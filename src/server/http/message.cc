@@ -64,6 +64,13 @@ std::string_view reason_of(int status) {
   }
 }
 
+bool is_field_value(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte == '\t' || (byte >= 0x20 && byte != 0x7f);
+  });
+}
+
 bool may_be_field_value(std::string_view text) {
   return text.size() <= 1024 && std::ranges::all_of(text, [](char c) { return c >= 0x20 && c < 0x7f; });
 }

@@ -32,7 +32,9 @@ struct HttpResponse {
 
 // "Not Found"; "Error" for a status that we never send.
 std::string_view reason_of(int status);
-// Whether a text from outside may stand in a header field of ours.
+// Whether a text is a header field's value: no control characters but tabs.
+bool is_field_value(std::string_view text);
+// Whether a text from outside may stand in a header field of ours: that, and short plain ASCII.
 bool may_be_field_value(std::string_view text);
 bool same_field_name(std::string_view a, std::string_view b);
 

@@ -18,12 +18,6 @@ bool is_target(std::string_view text) {
   return !text.empty() && text[0] == '/' &&
          std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7f; });
 }
-bool is_field_value(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte == '\t' || (byte >= 0x20 && byte != 0x7f);
-  });
-}
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
