@@ -14,7 +14,7 @@
 namespace reprise::server {
 namespace {
 
-// What a seeded reply's bits depend on beside the request.
+// What a seeded reply's bits depend on beside the request, but for the bytes of the weights.
 std::string fingerprint_of(const ModelInfo& info) {
   const std::string text = fmt::format("{} {} {} {} {} {}", info.architecture, info.parameters,
                                        info.weight_bytes, info.dtype, info.isa, version());
