@@ -47,9 +47,13 @@ struct LoadOptions {
   int threads = 0;              // >= 0; 0: every core this process may use
   int64_t max_model_len = 0;    // positions a sequence may have; 0: 2048, or fewer if the model has fewer
   int64_t max_num_seqs = 8;     // >= 1, sequences in a step
-  int64_t max_num_batched_tokens = 0;   // >= 0, tokens in a step; 0: 512
-  bool enable_chunked_prefill = true;   // long prompts are split over several steps
+  int64_t max_num_batched_tokens = 0;  // >= 0, tokens in a step; 0: 512
+  bool enable_chunked_prefill = true;  // long prompts are split over several steps
+  // Milliseconds within which running outputs get their next token while prompts are computed beside them: these are
+  // cut into pieces for it, by the times that steps take here. 0: pieces of max_num_batched_tokens.
+  int64_t target_itl_ms = 0;
   int64_t block_size = 64;              // positions per KV block, a multiple of 16
+  bool enable_prefix_caching = true;    // a prompt's beginning that was computed before is found again
   int64_t num_gpu_blocks_override = 0;  // KV blocks; 0: from kv_cache_memory
   double gpu_memory_utilization = 0.9;  // (0, 1], share of the free memory that the process may use in all
   size_t kv_cache_memory = 0;      // bytes; 0: what the sequences can use, at most a share of the free memory
@@ -126,6 +130,9 @@ struct Prompt {
   std::string chat_template_kwargs_json =
       "";                             // object of further variables, such as {"enable_thinking": false}
   bool add_generation_prompt = true;  // the text ends with the beginning of the answer
+  // Only prompts with the same salt share what the prefix cache holds, at most 256 bytes: nobody else can find out by
+  // the time to the first token what was sent before.
+  std::string cache_salt = {};
   Sampling sampling = {};
 };
 
@@ -213,7 +220,9 @@ struct ModelInfo {
   size_t weight_bytes = 0;         // packed, as the kernels read them
   size_t bytes_read_per_step = 0;  // of them, what every step reads: all but the rows of an untied embedding
   size_t kv_bytes = 0;
+  int64_t kv_block_size = 0;  // tokens in a KV block
   int64_t kv_blocks = 0;
+  int64_t max_num_seqs = 0;  // outputs in a step
   size_t arena_bytes = 0;
   size_t input_bytes = 0;
   std::vector<MemoryUse> memory;  // all of it, by purpose

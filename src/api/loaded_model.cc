@@ -88,7 +88,9 @@ LoadedModel load_parts(const LoadOptions& options, engine::EventSink sink) {
                                             {config.vocab_size, config.hidden_size})
                                     .bytes()),
       .kv_bytes = memory.kv_bytes,
+      .kv_block_size = loaded.engine->config().block_size,
       .kv_blocks = memory.num_kv_blocks,
+      .max_num_seqs = loaded.engine->config().max_num_seqs,
       .arena_bytes = memory.arena_bytes,
       .input_bytes = memory.input_buffer_bytes,
       .memory = memory_lines(loaded.engine->planned_memory(), memory),

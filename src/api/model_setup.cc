@@ -38,7 +38,9 @@ engine::EngineConfig engine_config(const LoadOptions& options, const weights::Mo
   config.device_batched_tokens = CpuDevice::kBatchedTokens;
   if (options.max_num_batched_tokens > 0) config.max_num_batched_tokens = options.max_num_batched_tokens;
   config.enable_chunked_prefill = options.enable_chunked_prefill;
+  config.target_itl_s = static_cast<double>(options.target_itl_ms) / 1000;
   config.block_size = options.block_size;
+  config.enable_prefix_caching = options.enable_prefix_caching;
   if (options.num_gpu_blocks_override > 0) config.num_gpu_blocks_override = options.num_gpu_blocks_override;
   if (options.kv_cache_memory > 0) config.kv_cache_memory = options.kv_cache_memory;
   config.memory_utilization = options.gpu_memory_utilization;

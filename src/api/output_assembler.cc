@@ -48,6 +48,7 @@ OutputDelta& OutputAssembler::take(const engine::OutputEvent& event) noexcept {
   State& state = states_.at(static_cast<size_t>(event.output));
   clear(delta_);
   delta_.output = event.output;
+  if (event.output == 0 && event.cached_tokens > 0) usage_.cached_tokens = event.cached_tokens;
   delta_.finished = event.finished();
   if (event.finished()) {
     delta_.metrics = event.metrics;

@@ -38,6 +38,7 @@ struct OutputDelta {
 
 struct OutputUsage {
   int64_t prompt_tokens = 0;
+  int64_t cached_tokens = 0;  // of these, that output 0 found in the prefix cache; known with its first event
   int64_t output_tokens = 0;  // of all outputs together, so far
 };
 

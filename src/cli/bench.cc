@@ -165,6 +165,8 @@ using Runner = int (*)(BenchFlags);
 
 std::shared_ptr<BenchFlags> add_kind(Command& command, Runner run) {
   auto flags = std::make_shared<BenchFlags>();
+  flags->load.enable_prefix_caching =
+      false;  // each run computes its prompts, which are those of the run before
   add_model_flags(command, flags->load);
   command.integer("--input-len", flags->input_len, 1, kMostTokens, "tokens of a prompt (512)");
   command.integer("--output-len", flags->output_len, 2, kMostTokens, "new tokens of a prompt (64)");

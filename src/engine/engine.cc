@@ -15,6 +15,7 @@
 #include "engine/kv/kv_store.h"
 #include "engine/runner/memory_advice.h"
 #include "engine/runner/runner.h"
+#include "engine/scheduling/prefill_pace.h"
 #include "engine/scheduling/request_table.h"
 #include "engine/scheduling/sequence.h"
 #include "engine/step/phase.h"
@@ -27,6 +28,10 @@ namespace {
 
 // How much of the waiting queue the scheduler sees: enough to fill a step and to look past long prompts.
 constexpr size_t kWindowFactor = 2;
+// Blocks that a step looks up in the prefix cache (some 0.1 us each), whatever the length of the queue.
+constexpr int64_t kMostLookups = 512;
+// Waiting outputs that a step looks at, those that are held back included.
+constexpr size_t kMostSeen = 256;
 
 struct FinishCommand {
   RequestId request;
@@ -87,10 +92,12 @@ class Engine::Impl {
       : model_(std::move(model)),
         config_(checked(config, *model_)),
         budget_(budget_of(config_)),
+        pace_(config_.target_itl_s),
         sink_(std::move(sink)),
         communicator_(services.communicator),
         runner_(make_runner(*model_, services, config_, config)),
-        table_(runner_.planned().num_kv_blocks, config_.max_num_seqs),
+        table_(runner_.planned().num_kv_blocks, config_.max_num_seqs,
+               config_.enable_prefix_caching ? config_.block_size : 0),
         window_(kWindowFactor * static_cast<size_t>(config_.max_num_seqs)) {
     if (!sink_) throw Error("[engine] the event sink is empty; pass a function");
     const auto most = static_cast<size_t>(config_.max_num_seqs);
@@ -176,6 +183,7 @@ class Engine::Impl {
     out.running = static_cast<int64_t>(table_.running().size());
     out.waiting = table_.waiting().size();
     out.free_blocks = table_.pool().free();
+    out.cached_blocks = table_.pool().cached();
     return out;
   }
   void set_profiler(Profiler* profiler) {
@@ -216,6 +224,10 @@ class Engine::Impl {
   void check(const Request& request) const {
     const int64_t vocab = model_->config().vocab_size;
     request.sampling.validate(vocab, config_.max_logprobs);
+    if (request.cache_salt.size() > Request::kMaxCacheSalt)
+      throw Error(
+          "[request] the cache salt has {} bytes, expected at most {}; shorten it (a hash of it will do)",
+          request.cache_salt.size(), Request::kMaxCacheSalt);
     const std::vector<int32_t>& prompt = request.prompt_token_ids;
     if (prompt.empty()) throw Error("[request] the prompt has no tokens; send at least one");
     const auto bad =
@@ -286,12 +298,9 @@ class Engine::Impl {
   // --- schedule
   void decide() {
     const PhaseScope phase(profiler_, "schedule");
-    running_view_.clear();
-    waiting_view_.clear();
-    for (const Sequence* sequence : table_.running()) running_view_.push_back(sequence->view());
-    for (const Sequence* waiting = table_.waiting().first();
-         waiting != nullptr && waiting_view_.size() < window_; waiting = waiting->next_waiting)
-      waiting_view_.push_back(waiting->view());
+    view_running();
+    view_waiting();
+    budget_.max_prefill_tokens = pace_.most_prefill_tokens();
     schedule({.running = running_view_,
               .waiting = waiting_view_,
               .free_blocks = table_.pool().free(),
@@ -312,11 +321,45 @@ class Engine::Impl {
     }
     const Clock::time_point now = Clock::now();
     batch_.clear();
+    // Cached blocks are taken before any block is allocated, which may be given one of them otherwise.
+    for (const Scheduled& scheduled : decision_.batch)
+      if (scheduled.admitted) take_prefix(scheduled);
     for (const Scheduled& scheduled : decision_.batch) {
-      Sequence& sequence = table_.sequence(scheduled.id);
-      if (sequence.request->abandoned) continue;
-      if (prepare(sequence, scheduled, now)) batch_.push_back({&sequence, scheduled.tokens});
+      Sequence* const sequence = table_.find_sequence(scheduled.id);
+      if (sequence == nullptr || sequence->request->abandoned) continue;
+      if (prepare(*sequence, scheduled, now)) batch_.push_back({sequence, scheduled.tokens});
     }
+  }
+
+  void view_running() {
+    running_view_.clear();
+    // A step takes at most one block for each sequence that decodes: with more nobody is preempted.
+    const bool scarce = table_.pool().free() < static_cast<int64_t>(table_.running().size());
+    for (const Sequence* sequence : table_.running()) running_view_.push_back(table_.view(*sequence, scarce));
+  }
+
+  void view_waiting() {
+    waiting_view_.clear();
+    // Where nobody can be admitted it does not matter what is cached.
+    const bool full = static_cast<int64_t>(running_view_.size()) >= config_.max_num_seqs;
+    int64_t lookups = 0;
+    size_t seen = 0;
+    for (const Sequence* waiting = table_.waiting().first();
+         waiting != nullptr && seen < kMostSeen && waiting_view_.size() < window_ && lookups < kMostLookups;
+         waiting = waiting->next_waiting, ++seen) {
+      if (waits_for_first_output(*waiting)) continue;
+      waiting_view_.push_back(full ? SeqState{.id = waiting->id, .tokens = waiting->length()}
+                                   : table_.view_with_prefix(*waiting));
+      lookups += waiting_view_.back().blocks;
+    }
+  }
+
+  // The outputs of a request share the full blocks of its prompt, so the first output computes these alone.
+  bool waits_for_first_output(const Sequence& waiting) const {
+    if (waiting.output == 0 || !table_.pool().caches()) return false;
+    const Sequence* const first = waiting.request->outputs[0].get();
+    return first != nullptr &&
+           first->computed < (first->prompt_length - 1) / config_.block_size * config_.block_size;
   }
 
   // A sequence that outgrew the whole KV cache ends with what it has; one that no step can hold never began.
@@ -337,15 +380,32 @@ class Engine::Impl {
     }
   }
 
+  // It has failed where there is no memory for it.
+  void take_prefix(const Scheduled& scheduled) {
+    Sequence& sequence = table_.sequence(scheduled.id);
+    if (sequence.request->abandoned) return;
+    try {
+      // So that decoding hardly ever allocates. Not all that a long limit allows: nobody counts this memory.
+      sequence.tokens.reserve(
+          static_cast<size_t>(std::min(sequence.max_length, sequence.length() + kReservedTokens)));
+      sequence.blocks.reserve(static_cast<size_t>(sequence.max_length / config_.block_size + 1));
+    } catch (const std::bad_alloc&) {
+      fail(sequence, current_failure("schedule"));
+      return;
+    }
+    table_.share_prefix(sequence, scheduled.cached_blocks);
+    if (sequence.scheduled != Clock::time_point{}) return;  // it was preempted
+    sequence.found_tokens = std::min(sequence.computed, sequence.prompt_length);
+    if (!table_.pool().caches() || sequence.wants_prompt_scores()) return;
+    ++stats_.prefix_requests;
+    stats_.prefix_hits += sequence.found_tokens > 0 ? 1 : 0;
+    stats_.prefix_tokens += sequence.prompt_length;
+    stats_.prefix_hit_tokens += sequence.found_tokens;
+  }
+
   // Whether it has the blocks and the memory to run; it has failed otherwise.
   bool prepare(Sequence& sequence, const Scheduled& scheduled, Clock::time_point now) {
     try {
-      if (scheduled.admitted) {
-        // So that decoding hardly ever allocates. Not all that a long limit allows: nobody counts this memory.
-        sequence.tokens.reserve(
-            static_cast<size_t>(std::min(sequence.max_length, sequence.length() + kReservedTokens)));
-        sequence.blocks.reserve(static_cast<size_t>(sequence.max_length / config_.block_size + 1));
-      }
       table_.allocate_for(sequence, scheduled.new_blocks);
     } catch (const std::bad_alloc&) {
       fail(sequence, current_failure("schedule"));
@@ -383,6 +443,7 @@ class Engine::Impl {
   // --- plan, forward, sample: the runner; publish
   void run_batch() {
     StepCounts counts;
+    const Clock::time_point began = Clock::now();
     try {
       {
         const PhaseScope phase(profiler_, "plan");
@@ -402,6 +463,8 @@ class Engine::Impl {
     const PhaseScope phase(profiler_, "publish");
     stats_.steps += counts;
     const Clock::time_point now = Clock::now();
+    pace_.add(plan_.shape.decode_tokens, plan_.shape.prefill_tokens,
+              std::chrono::duration<double>(now - began).count());
     std::span<TokenScore> scores = runner_.scores();
     for (size_t row = 0; row < batch_.size(); ++row) {
       Sequence& sequence = *batch_[row].sequence;
@@ -434,12 +497,14 @@ class Engine::Impl {
     if (sequence.computed < sequence.prompt_length)
       stats_.prompt_tokens += std::min(tokens, sequence.prompt_length - sequence.computed);
     sequence.computed += tokens;
+    table_.cache_filled(sequence);
     if (sequence.nan_at >= 0) {  // found while the prompt was scored
       fail_without_number(sequence, sequence.nan_at);
       return;
     }
     if (sequence.computed < sequence.length()) return;
     OutputEvent& event = fresh_event(sequence.request->id, sequence.output);
+    event.cached_tokens = sequence.found_tokens;
     std::swap(event.prompt_scores, sequence.prompt_scores);
     if (sequence.length() < sequence.max_length) {
       const int32_t token = runner_.samples().token(row);
@@ -487,6 +552,7 @@ class Engine::Impl {
 
   void end_event(const Sequence& sequence, FinishReason reason, int64_t keep_tokens) noexcept {
     event_.finish_reason = reason;
+    event_.cached_tokens = sequence.found_tokens;
     const int64_t kept =
         keep_tokens < 0 ? sequence.output_length() : std::min(keep_tokens, sequence.output_length());
     event_.metrics = sequence.metrics(Clock::now(), kept);
@@ -517,6 +583,7 @@ class Engine::Impl {
     event_.token_ids.clear();
     event_.scores.clear();
     event_.prompt_scores.clear();
+    event_.cached_tokens = 0;
     event_.finish_reason = FinishReason::none;
     event_.error.clear();
     event_.metrics = {};
@@ -553,6 +620,7 @@ class Engine::Impl {
   std::unique_ptr<const models::Model> model_;
   EngineConfig config_;
   Budget budget_;
+  PrefillPace pace_;
   EventSink sink_;
   Communicator* communicator_;      // null: alone
   std::vector<std::byte> message_;  // to the other ranks

@@ -42,7 +42,13 @@ struct EngineStats {
   int64_t preemptions = 0;
   int64_t running = 0;  // sequences
   int64_t waiting = 0;
-  int64_t free_blocks = 0;
+  int64_t free_blocks = 0;    // those of the prefix cache that nobody uses included
+  int64_t cached_blocks = 0;  // in the prefix cache, used or not
+  // Of outputs that were admitted, each once; those that bypass the prefix cache aside.
+  int64_t prefix_requests = 0;
+  int64_t prefix_hits = 0;        // of these, found at least one block
+  int64_t prefix_tokens = 0;      // of their prompts
+  int64_t prefix_hit_tokens = 0;  // of these, found
 };
 
 // What finish() accepts: an output number of [0, SamplingParams::kMaxOutputs), tokens >= 0, and as reason

@@ -252,7 +252,10 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
   ReplyUsage usage() const {
     ReplyUsage sum{.prompt_tokens = prompt_tokens_};
-    for (const auto& part : parts_) sum.output_tokens += part->assembler.usage().output_tokens;
+    for (const auto& part : parts_) {
+      sum.output_tokens += part->assembler.usage().output_tokens;
+      sum.cached_tokens += part->assembler.usage().cached_tokens;
+    }
     return sum;
   }
 

@@ -82,6 +82,9 @@ const BodyField kFields[] = {
      [](GenerationRequest& r, const JsonValue& v) { r.request_id = parse_request_id(v); }},
     {"response_format", kBoth, R"({"type":"object","description":"only {\"type\": \"text\"}"})",
      refuse_other_than_text},
+    {"cache_salt", kBoth,
+     R"({"type":"string","maxLength":256,"description":"only requests with the same one share cached prefixes"})",
+     [](GenerationRequest& r, const JsonValue& v) { r.cache_salt = parse_cache_salt(v); }},
     // What a hosted service does with these can't change a reply here.
     {"user", kBoth, R"({"type":"string","description":"ignored"})", ignore},
     {"metadata", kBoth, R"({"type":"object","description":"ignored"})", ignore},
@@ -114,7 +117,6 @@ constexpr std::string_view kNotServed[] = {"tools",
                                            "verbosity",
                                            "chat_template",
                                            "priority",
-                                           "cache_salt",
                                            "max_streaming_response_tokens",
                                            "disable_chat_template"};
 
@@ -250,8 +252,18 @@ GenerationRequest parse_generation_request(Endpoint endpoint, std::string_view t
   if (const auto best_of = fields.value("best_of")) settle_best_of(request, *best_of, sampling);
   if (sampling.echo && request.wants_logprobs) sampling.prompt_logprobs = sampling.logprobs;
   api::check_sampling(sampling);
-  for (Prompt& prompt : request.prompts) prompt.sampling = sampling;
+  for (Prompt& prompt : request.prompts) {
+    prompt.sampling = sampling;
+    prompt.cache_salt = request.cache_salt;
+  }
   return request;
+}
+
+std::string parse_cache_salt(const JsonValue& value) {
+  std::string salt = value.string();
+  if (salt.size() > engine::Request::kMaxCacheSalt)
+    value.fail(fmt::format("at most {} bytes", engine::Request::kMaxCacheSalt));
+  return salt;
 }
 
 std::string parse_request_id(const JsonValue& value) {

@@ -26,6 +26,7 @@ struct GenerationRequest {
   bool wants_logprobs = false;
   int n = 1;               // outputs of a prompt that are returned; its sampling says how many are made
   std::string request_id;  // empty: one is made
+  std::string cache_salt;
   std::vector<std::string> ignored = {};  // fields that were left out, where the endpoint allows that
 };
 
@@ -39,6 +40,8 @@ GenerationRequest parse_generation_request(Endpoint endpoint, std::string_view b
 
 // A request's own name. Throws where it can't stand in a header field.
 std::string parse_request_id(const JsonValue& value);
+// Throws where it is too long.
+std::string parse_cache_salt(const JsonValue& value);
 
 // The schema of such a body, as OpenAPI has it.
 Json request_schema(Endpoint endpoint);

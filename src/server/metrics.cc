@@ -26,6 +26,10 @@ void write_value(std::string& to, std::string_view name, std::string_view type, 
                  name, help, type, value);
 }
 
+double share(int64_t part, int64_t whole) {
+  return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
+}
+
 }  // namespace
 
 void Histogram::add(double value) {
@@ -95,9 +99,19 @@ std::string Metrics::text(const Service& service) const {
   gauge("free_gpu_block_num", "KV blocks that are free.", stats.free_blocks);
   gauge("max_gpu_block_num", "KV blocks in all.", info.kv_blocks);
   write_value(to, "gpu_cache_usage_perc", "gauge", "Share of the KV blocks that are in use.",
-              info.kv_blocks > 0
-                  ? 1 - static_cast<double>(stats.free_blocks) / static_cast<double>(info.kv_blocks)
-                  : 0);
+              share(info.kv_blocks - stats.free_blocks, info.kv_blocks));
+  gauge("prefix_cache_token_num", "Tokens whose KV blocks the prefix cache can find.",
+        stats.cached_blocks * info.kv_block_size);
+  counter("prefix_cache_queries_total", "Tokens of prompts that were looked up in the prefix cache.",
+          stats.prefix_tokens);
+  counter("prefix_cache_hits_total", "Of these, tokens that were found.", stats.prefix_hit_tokens);
+  write_value(to, "hit_req_rate", "gauge", "Share of the outputs that found a part of their prompt cached.",
+              share(stats.prefix_hits, stats.prefix_requests));
+  write_value(to, "hit_token_rate", "gauge", "Share of the prompts' tokens that were found cached.",
+              share(stats.prefix_hit_tokens, stats.prefix_tokens));
+  gauge("max_batch_size", "Outputs that a step may compute.", info.max_num_seqs);
+  gauge("available_batch_size", "Of these, places that are free.",
+        std::max<int64_t>(0, info.max_num_seqs - stats.running));
   counter("num_preemptions_total", "Outputs that had to give up their KV blocks and begin again.",
           stats.preemptions);
   counter("graph_steps_replayed_total", "Steps that ran as a replay.", stats.steps.replayed);

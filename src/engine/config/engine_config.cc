@@ -39,6 +39,11 @@ EngineConfig EngineConfig::resolved() const {
         "[config] --max-num-batched-tokens is {}, less than --max-model-len {}, while prompts are not "
         "chunked; raise it or enable chunked prefill",
         *out.max_num_batched_tokens, max_model_len);
+  if (!(target_itl_s >= 0) || (target_itl_s > 0 && !enable_chunked_prefill))
+    throw Error(
+        "[config] --target-itl-ms is {}, expected 0 or more, and 0 where prompts are not chunked: it cuts them into "
+        "smaller pieces",
+        target_itl_s * 1000);
   require(max_num_partial_prefills >= 1, "max-num-partial-prefills", max_num_partial_prefills, "1 or more");
   require(max_long_partial_prefills >= 1 && max_long_partial_prefills <= max_num_partial_prefills,
           "max-long-partial-prefills", max_long_partial_prefills, "1 to --max-num-partial-prefills");

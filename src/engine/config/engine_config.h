@@ -18,10 +18,13 @@ struct EngineConfig {
   std::optional<int64_t> max_num_batched_tokens = {};
   int64_t device_batched_tokens = 512;  // what suits the device, so that one prompt does not hold all streams
   bool enable_chunked_prefill = true;
+  double target_itl_s =
+      0;  // that a step beside running decodes may take; prompts are cut for it. 0: any time
   int64_t max_num_partial_prefills = 1;   // prompts in the middle of their prefill at a time
   int64_t max_long_partial_prefills = 1;  // of these, long ones
   std::optional<int64_t> long_prefill_token_threshold = {};  // longer is long; absent: 4 % of max_model_len
   int64_t block_size = 64;                                   // positions per KV block, a multiple of 16
+  bool enable_prefix_caching = true;                         // full KV blocks are kept and shared
   std::optional<int64_t> num_gpu_blocks_override = {};       // KV blocks, wins over kv_cache_memory
   std::optional<size_t> kv_cache_memory = {};                // bytes
   double memory_utilization = 0.9;                           // of what is free, where neither is given

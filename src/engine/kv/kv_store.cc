@@ -26,7 +26,8 @@ int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t 
     if (fitting < 1)
       throw Error("[kv cache] --kv-cache-memory is {} bytes, two blocks take {}; give it more",
                   *config.kv_cache_memory, 2 * block_bytes);
-    return std::min(fitting, useful);
+    // What sequences don't use keeps beginnings of prompts.
+    return config.enable_prefix_caching ? fitting : std::min(fitting, useful);
   }
   const auto share = static_cast<size_t>(static_cast<double>(memory) * config.memory_utilization);
   const size_t room = share > reserved ? share - reserved : 0;

@@ -17,9 +17,11 @@ struct MemoryReport {
   size_t kv_block_bytes = 0;      // of one block over all layers, keys and values
   int64_t num_kv_blocks = 0;      // that sequences can use; the null block comes on top
   size_t kv_bytes = 0;            // the whole cache, null block included
+  size_t prefix_cache_bytes = 0;  // which tokens each block holds
 
   size_t total() const {
-    return weights_bytes + workspace_bytes + input_buffer_bytes + arena_bytes + graph_object_bytes + kv_bytes;
+    return weights_bytes + workspace_bytes + input_buffer_bytes + arena_bytes + graph_object_bytes +
+           kv_bytes + prefix_cache_bytes;
   }
   bool operator==(const MemoryReport&) const = default;
 };
@@ -39,7 +41,8 @@ inline std::span<const MemoryCategory> memory_categories() {
        &MemoryReport::input_buffer_bytes},
       {"arena", "intermediates of the largest step; captures share it", &MemoryReport::arena_bytes},
       {"graph objects", "recordings and what replays them", &MemoryReport::graph_object_bytes},
-      {"KV cache", "blocks of --block-size positions, and the null block", &MemoryReport::kv_bytes}};
+      {"KV cache", "blocks of --block-size positions, and the null block", &MemoryReport::kv_bytes},
+      {"prefix cache", "which tokens each KV block holds", &MemoryReport::prefix_cache_bytes}};
   return kCategories;
 }
 

@@ -131,14 +131,19 @@ Runner::Runner(const models::Model& model, const EngineServices& services, const
               .graph_object_bytes = backend_.graph_object_bytes(),
               .kv_block_bytes = block_bytes_,
               .num_kv_blocks = 0,
-              .kv_bytes = 0};
+              .kv_bytes = 0,
+              .prefix_cache_bytes = 0};
   planned_.arena_bytes += backend_.private_bytes();
   const auto history_of_block = static_cast<size_t>(config.block_size) * SampleBuffers::kHistoryBytes;
-  planned_.num_kv_blocks = choose_kv_blocks(config, block_bytes_, history_of_block, memory, planned_.total());
+  const size_t tokens_of_block =
+      config.enable_prefix_caching ? PrefixCache::bytes_per_block(config.block_size) : 0;
+  planned_.num_kv_blocks =
+      choose_kv_blocks(config, block_bytes_, history_of_block + tokens_of_block, memory, planned_.total());
   cache_.allocate(planned_.num_kv_blocks, dry);
   samples_.allocate_history(planned_.num_kv_blocks * config.block_size, dry);
   planned_.input_buffer_bytes = score_store_.bytes() + samples_.bytes() + inputs_.bytes();
   planned_.kv_bytes = cache_.bytes();
+  planned_.prefix_cache_bytes = static_cast<size_t>(planned_.num_kv_blocks) * tokens_of_block;
   if (!dry) backend_.start(arena_.data());
 }
 
@@ -286,7 +291,8 @@ MemoryReport Runner::memory() const {
       .graph_object_bytes = backend_.held_object_bytes(),
       .kv_block_bytes = block_bytes_,
       .num_kv_blocks = planned_.num_kv_blocks,
-      .kv_bytes = cache_.bytes()};
+      .kv_bytes = cache_.bytes(),
+      .prefix_cache_bytes = planned_.prefix_cache_bytes};
 }
 
 MemoryReport Runner::touch() {

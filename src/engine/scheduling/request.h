@@ -17,6 +17,10 @@ using RequestId = uint64_t;  // 0, 1, 2 ... in the order of submission
 struct Request {
   std::vector<int32_t> prompt_token_ids = {};
   SamplingParams sampling = {};
+  // Only requests with the same one share blocks of the prefix cache, so that nobody can find out by the time to the
+  // first token what others sent. At most kMaxCacheSalt bytes.
+  std::string cache_salt = {};
+  static constexpr size_t kMaxCacheSalt = 256;
 };
 
 enum class FinishReason : uint8_t {
@@ -93,6 +97,7 @@ struct OutputEvent {
   // Of prompt tokens 1, 2 ... (the first token has none): in one event of output 0, where they were asked
   // for.
   std::vector<TokenScore> prompt_scores = {};
+  int64_t cached_tokens = 0;  // of the prompt, found in the prefix cache when the output was admitted
   FinishReason finish_reason = FinishReason::none;
   std::string error = {};  // one line, when finish_reason is error; a refused request has one event an output
   RequestMetrics metrics = {};  // set when finished

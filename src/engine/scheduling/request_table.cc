@@ -1,7 +1,10 @@
 #include "engine/scheduling/request_table.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
+
+#include "core/error.h"
 
 namespace reprise::engine {
 namespace {
@@ -35,7 +38,8 @@ void WaitingList::erase(Sequence& sequence) noexcept {
   --size_;
 }
 
-RequestTable::RequestTable(int64_t kv_blocks, int64_t max_num_seqs) : pool_(kv_blocks) {
+RequestTable::RequestTable(int64_t kv_blocks, int64_t max_num_seqs, int64_t cache_block_size)
+    : pool_(kv_blocks, cache_block_size), block_size_(cache_block_size) {
   running_.reserve(static_cast<size_t>(max_num_seqs));
 }
 
@@ -54,6 +58,11 @@ Sequence& RequestTable::sequence(uint64_t id) {
   return *requests_.at(id / SamplingParams::kMaxOutputs)->outputs.at(id % SamplingParams::kMaxOutputs);
 }
 
+Sequence* RequestTable::find_sequence(uint64_t id) noexcept {
+  RequestState* const request = find(id / SamplingParams::kMaxOutputs);
+  return request == nullptr ? nullptr : request->outputs[id % SamplingParams::kMaxOutputs].get();
+}
+
 void RequestTable::admit(Sequence& sequence) noexcept {
   waiting_.erase(sequence);
   // Never more than max_num_seqs, which are reserved.
@@ -68,6 +77,76 @@ void RequestTable::preempt(Sequence& sequence) {
   waiting_.insert(sequence);
 }
 
+// Whoever holds a block holds all before it in its prompt, so those that are shared come first.
+int64_t RequestTable::unshared(std::span<const BlockId> blocks) const {
+  const auto first = std::partition_point(blocks.begin(), blocks.end(),
+                                          [&](BlockId block) { return pool_.references(block) > 1; });
+  return blocks.end() - first;
+}
+
+SeqState RequestTable::view(const Sequence& running, bool count_unshared) const {
+  const auto blocks = static_cast<int64_t>(running.blocks.size());
+  return {.id = running.id,
+          .tokens = running.length(),
+          .computed = running.computed,
+          .blocks = blocks,
+          .unshared = count_unshared && pool_.caches() ? unshared(running.blocks) : blocks};
+}
+
+// Calls `take` with each cached block from the beginning on; returns how many these are.
+template <typename Take>
+int64_t RequestTable::walk_prefix(const Sequence& waiting, const Take& take) const {
+  if (!pool_.caches() || waiting.wants_prompt_scores()) return 0;
+  const std::span<const int32_t> tokens = waiting.tokens;
+  const auto size = static_cast<size_t>(block_size_);
+  const std::string& salt = waiting.request->request.cache_salt;
+  int64_t count = 0;
+  BlockId parent = kNullBlock;
+  for (size_t begin = 0; begin + size < tokens.size(); begin += size, ++count) {
+    parent = pool_.find_cached(parent, tokens.subspan(begin, size), salt);
+    if (parent == kNullBlock) break;
+    take(parent);
+  }
+  return count;
+}
+
+SeqState RequestTable::view_with_prefix(const Sequence& waiting) const {
+  SeqState out{.id = waiting.id, .tokens = waiting.length()};
+  out.blocks =
+      walk_prefix(waiting, [&](BlockId block) { out.unshared += pool_.references(block) == 0 ? 1 : 0; });
+  out.computed = out.blocks * block_size_;
+  return out;
+}
+
+void RequestTable::share_prefix(Sequence& waiting, int64_t blocks) {
+  if (blocks == 0) return;
+  waiting.blocks.reserve(static_cast<size_t>(blocks));
+  int64_t found = walk_prefix(waiting, [&](BlockId block) {
+    waiting.blocks.push_back(block);
+    pool_.share(block);
+  });
+  REPRISE_CHECK(found == blocks, "{} cached blocks, the scheduler saw {}", found, blocks);
+  waiting.cached_blocks = blocks;
+  waiting.computed = blocks * block_size_;
+}
+
+void RequestTable::cache_filled(Sequence& sequence) {
+  if (!pool_.caches() || !sequence.may_cache) return;
+  const std::span<const int32_t> tokens = sequence.tokens;
+  for (; (sequence.cached_blocks + 1) * block_size_ <= sequence.computed; ++sequence.cached_blocks) {
+    const auto at = static_cast<size_t>(sequence.cached_blocks), size = static_cast<size_t>(block_size_);
+    const BlockId parent = at == 0 ? kNullBlock : sequence.blocks[at - 1];
+    sequence.blocks[at] = pool_.cache(sequence.blocks[at], parent, tokens.subspan(at * size, size),
+                                      sequence.request->request.cache_salt);
+  }
+}
+
+void RequestTable::forget_cached() noexcept {
+  pool_.forget_cached();
+  // What they add would hang on blocks that are not in the cache any more.
+  for (Sequence* sequence : running_) sequence->may_cache = false;
+}
+
 void RequestTable::allocate_for(Sequence& sequence, int64_t count) {
   pool_.allocate(count, sequence.blocks);
 }
@@ -75,6 +154,8 @@ void RequestTable::allocate_for(Sequence& sequence, int64_t count) {
 void RequestTable::release_blocks(Sequence& sequence) {
   pool_.release(sequence.blocks);
   sequence.blocks.clear();
+  sequence.cached_blocks = 0;
+  sequence.may_cache = true;
 }
 
 void RequestTable::remove(Sequence& sequence) {

@@ -36,19 +36,33 @@ class WaitingList {
 // changed.
 class RequestTable {
  public:
-  RequestTable(int64_t kv_blocks, int64_t max_num_seqs);
+  // `cache_block_size`: tokens in a block, for the prefix cache; 0: without one.
+  RequestTable(int64_t kv_blocks, int64_t max_num_seqs, int64_t cache_block_size);
   RequestTable(const RequestTable&) = delete;
   RequestTable& operator=(const RequestTable&) = delete;
 
   // Takes the request over; its outputs wait.
   void add(std::unique_ptr<RequestState> request);
-  RequestState* find(RequestId id) noexcept;  // null: unknown or finished
-  Sequence& sequence(uint64_t id);            // throws std::out_of_range for an unknown one
+  RequestState* find(RequestId id) noexcept;      // null: unknown or finished
+  Sequence& sequence(uint64_t id);                // throws std::out_of_range for an unknown one
+  Sequence* find_sequence(uint64_t id) noexcept;  // null: unknown or finished
 
   const std::vector<Sequence*>& running() const { return running_; }  // by id
   const WaitingList& waiting() const { return waiting_; }
   const BlockPool& pool() const { return pool_; }
   const std::unordered_map<RequestId, std::unique_ptr<RequestState>>& requests() const { return requests_; }
+
+  // As the scheduler sees it: a running one, whose unshared blocks are counted where `count_unshared`; and a waiting
+  // one with what it finds in the prefix cache. Its last known token is never among that, since its logits are
+  // wanted, and a prompt that is to be scored finds nothing.
+  SeqState view(const Sequence& running, bool count_unshared) const;
+  SeqState view_with_prefix(const Sequence& waiting) const;
+  // Takes the `blocks` that view_with_prefix() found: before any other block is allocated.
+  void share_prefix(Sequence& waiting, int64_t blocks);
+  // The blocks that the sequence has filled by now can be found by others. Throws std::bad_alloc, for a salt.
+  void cache_filled(Sequence& sequence);
+  // Nothing computed so far is found any more, for contents that are gone.
+  void forget_cached() noexcept;
 
   // From waiting to running, and back without its blocks.
   void admit(Sequence& sequence) noexcept;
@@ -68,8 +82,12 @@ class RequestTable {
 
  private:
   void release_blocks(Sequence& sequence);
+  int64_t unshared(std::span<const BlockId> blocks) const;
+  template <typename Take>
+  int64_t walk_prefix(const Sequence& waiting, const Take& take) const;
 
   BlockPool pool_;
+  int64_t block_size_;  // 0: there is no prefix cache
   std::unordered_map<RequestId, std::unique_ptr<RequestState>> requests_;
   std::vector<Sequence*> running_;
   WaitingList waiting_;

@@ -32,7 +32,7 @@ class Pass {
   bool is_long(int64_t remaining) const { return remaining > budget_.long_prefill_token_threshold; }
 
   void take(const SeqState& seq, int64_t tokens, int64_t new_blocks, bool admitted) {
-    decision_.batch.push_back({seq.id, tokens, new_blocks, admitted});
+    decision_.batch.push_back({seq.id, tokens, new_blocks, admitted, admitted ? seq.blocks : 0});
     tokens_left_ -= tokens;
     free_blocks_ -= new_blocks;
   }
@@ -46,7 +46,7 @@ class Pass {
         decision_.preempted.push_back(victim.id);
       else
         decision_.failed.push_back({victim.id, Unfit::blocks});
-      free_blocks_ += victim.blocks;
+      free_blocks_ += victim.unshared;
       if (alive_ == index) return false;
     }
     return true;
@@ -59,6 +59,8 @@ class Pass {
       const int64_t needed = blocks_for(seq.tokens) - seq.blocks;
       if (make_room(i, needed)) take(seq, 1, needed, false);
     }
+    if (!decision_.batch.empty() && budget_.enable_chunked_prefill)
+      tokens_left_ = std::min(tokens_left_, budget_.max_prefill_tokens);
   }
 
   // How many of `remaining` prompt tokens fit into this step; 0: none. `contended`: other prompts want a
@@ -101,16 +103,19 @@ class Pass {
         decision_.failed.push_back({seq.id, Unfit::blocks});
         continue;
       }
-      const int64_t needed = blocks_for(seq.tokens);
-      if (needed > free_blocks_ || (running > 0 && needed + headroom > free_blocks_)) return;
-      const int64_t tokens = chunk(seq.tokens, partial_ > 0 || state_.waiting.size() > 1);
+      const int64_t needed = blocks_for(seq.tokens) - seq.blocks;
+      const int64_t taken = needed + seq.unshared;  // of the free ones
+      if (taken > free_blocks_ || (running > 0 && taken + headroom > free_blocks_)) return;
+      const int64_t remaining = seq.tokens - seq.computed;
+      const int64_t tokens = chunk(remaining, partial_ > 0 || state_.waiting.size() > 1);
       if (tokens == 0) return;
-      if (tokens < seq.tokens) {
+      if (tokens < remaining) {
         if (partial_ >= budget_.max_num_partial_prefills) return;
-        if (is_long(seq.tokens) && long_partial_ >= budget_.max_long_partial_prefills) continue;
-        note_partial(seq.tokens);
+        if (is_long(remaining) && long_partial_ >= budget_.max_long_partial_prefills) continue;
+        note_partial(remaining);
       }
       take(seq, tokens, needed, true);
+      free_blocks_ -= seq.unshared;
       ++running;
     }
   }

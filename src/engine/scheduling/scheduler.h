@@ -9,11 +9,12 @@
 //     it waits again and is computed again later. If it needs more blocks than the cache has, it is reported
 //     as failed.
 //
-//  2. Prompts that are partly computed take what is left of the step's token budget, by arrival.
+//  2. Prompts that are partly computed take what is left of the step's token budget, by arrival. Beside sequences
+//     that decode, prompts take no more than `max_prefill_tokens` in all, those of rule 3 included.
 //
 //  3. If nothing was preempted, waiting sequences are admitted by arrival while the limits on sequences and
 //     tokens and the free blocks allow. A sequence gets blocks for all its known tokens (prompt, and output
-//     from before a preemption). The first one that does not fit ends admission, so nobody is overtaken,
+//     from before a preemption), less those of the prefix cache that it shares. The first one that does not fit ends admission, so nobody is overtaken,
 //     with one exception: while `max_long_partial_prefills` long prompts are partly computed, shorter
 //     prompts may pass a waiting long one. A waiting sequence that needs more blocks than the cache has is
 //     reported as failed.
@@ -32,15 +33,18 @@ namespace reprise::engine {
 struct SeqState {
   uint64_t id = 0;       // ascending by arrival
   int64_t tokens = 0;    // known: prompt and output; >= 1
-  int64_t computed = 0;  // of these, in the KV cache; < tokens
-  int64_t blocks = 0;    // held
+  int64_t computed = 0;  // of these, in the KV cache; < tokens. Of a waiting one: what it would share
+  int64_t blocks = 0;    // held. Of a waiting one: cached blocks that it would share
+  // Of these, those that nobody else holds: what becomes free when it is preempted. Of a waiting one: what is free
+  // until it shares them.
+  int64_t unshared = 0;
 
   bool decodes() const { return computed > 0 && tokens - computed == 1; }
 };
 
 struct SchedulerState {
   std::span<const SeqState> running;  // by id
-  std::span<const SeqState> waiting;  // by id; computed and blocks are 0. A prefix of the queue is enough
+  std::span<const SeqState> waiting;  // by id. A prefix of the queue is enough
   int64_t free_blocks = 0;
   int64_t total_blocks = 0;
   int64_t block_size = 64;
@@ -49,6 +53,7 @@ struct SchedulerState {
 struct Budget {
   int64_t max_num_seqs = 8;
   int64_t max_num_batched_tokens = 8192;
+  int64_t max_prefill_tokens = INT64_MAX;  // beside decodes; only where prompts are chunked
   bool enable_chunked_prefill = true;
   int64_t max_num_partial_prefills = 1;
   int64_t max_long_partial_prefills = 1;
@@ -57,9 +62,10 @@ struct Budget {
 
 struct Scheduled {
   uint64_t id;
-  int64_t tokens;      // to compute in this step, >= 1
-  int64_t new_blocks;  // to allocate first
-  bool admitted;       // comes from the waiting ones
+  int64_t tokens;             // to compute in this step, >= 1
+  int64_t new_blocks;         // to allocate first
+  bool admitted;              // comes from the waiting ones
+  int64_t cached_blocks = 0;  // to share before that, of an admitted one
 };
 
 enum class Unfit : uint8_t { blocks, tokens };  // what a failed sequence needs more of than there is

@@ -51,6 +51,9 @@ struct Sequence {
   int64_t max_length = 0;  // prompt and output; the output ends there
   int64_t computed = 0;    // tokens in the KV cache
   std::vector<BlockId> blocks;
+  int64_t cached_blocks = 0;  // the first so many of `blocks` can be found in the prefix cache
+  bool may_cache = true;      // further ones may be added to it
+  int64_t found_tokens = 0;   // of the prompt, in the prefix cache when it was admitted first
 
   uint64_t seed = 0;          // the random numbers of this output: seed and stream of kernels/cpu/philox.h
   uint32_t stream = 0;        // the number of the output, and kDrawnSeed
@@ -76,7 +79,6 @@ struct Sequence {
     return output == 0 && sampling().prompt_logprobs.has_value() && prompt_scored < prompt_length - 1;
   }
 
-  SeqState view() const { return {id, length(), computed, static_cast<int64_t>(blocks.size())}; }
   void append(int32_t token, Clock::time_point now);
   // Why the output ends with its last token; none: it goes on.
   FinishReason ending(std::span<const int32_t> eos_token_ids) const;

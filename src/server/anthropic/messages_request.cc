@@ -18,9 +18,9 @@ namespace reprise::server {
 namespace {
 
 // Read by name below.
-constexpr std::string_view kOwnFields[] = {
-    "model",          "messages", "system",     "max_tokens",
-    "stop_sequences", "stream",   "request_id", "chat_template_kwargs"};
+constexpr std::string_view kOwnFields[] = {"model",          "messages", "system",     "max_tokens",
+                                           "stop_sequences", "stream",   "request_id", "chat_template_kwargs",
+                                           "cache_salt"};
 
 // What only a hosted service knows, and what is not there yet but may be left out.
 constexpr std::string_view kLeftOut[] = {
@@ -161,6 +161,7 @@ GenerationRequest parse_messages_request(const HttpRequest& http, const Sampling
   Prompt& prompt = request.prompts.emplace_back();
   api::set_chat(prompt, api::parse_chat_request(chat, true));
   prompt.sampling = sampling;
+  if (fields.has("cache_salt")) prompt.cache_salt = parse_cache_salt(fields.at("cache_salt"));
   return request;
 }
 

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "engine/kv/kv_blocks.h"
+#include "engine/scheduling/prefill_pace.h"
 
 namespace reprise::engine {
 namespace {
@@ -46,7 +47,7 @@ TEST(Scheduler, WithoutChunksAPromptWaitsForAStepThatHoldsItWhole) {
 }
 
 TEST(Scheduler, DecodesComeBeforePrompts) {
-  const std::vector<SeqState> running = {{0, 100, 40, 7}, {1, 21, 20, 2}};
+  const std::vector<SeqState> running = {{0, 100, 40, 7, 7}, {1, 21, 20, 2, 2}};
   const SchedulerState state{
       .running = running, .waiting = {}, .free_blocks = 8, .total_blocks = 20, .block_size = 16};
   const Decision decision = decide(state, {.max_num_batched_tokens = 31});
@@ -56,7 +57,7 @@ TEST(Scheduler, DecodesComeBeforePrompts) {
 }
 
 TEST(Scheduler, TheLatestArrivalGivesItsBlocks) {
-  const std::vector<SeqState> running = {{0, 17, 16, 1}, {1, 17, 16, 1}, {2, 20, 19, 2}};
+  const std::vector<SeqState> running = {{0, 17, 16, 1, 1}, {1, 17, 16, 1, 1}, {2, 20, 19, 2, 2}};
   const std::vector<SeqState> waiting = {{3, 4, 0, 0}};
   const SchedulerState state{
       .running = running, .waiting = waiting, .free_blocks = 0, .total_blocks = 4, .block_size = 16};
@@ -86,7 +87,7 @@ TEST(Scheduler, ALongPromptThatNoStepHoldsFailsInsteadOfSpinning) {
 }
 
 TEST(Scheduler, ShortPromptsPassALongOneOnlyWhileLongOnesAreUnderWay) {
-  const std::vector<SeqState> running = {{0, 500, 64, 32}};
+  const std::vector<SeqState> running = {{0, 500, 64, 32, 32}};
   const std::vector<SeqState> waiting = {{1, 500, 0, 0}, {2, 20, 0, 0}};
   const SchedulerState state{
       .running = running, .waiting = waiting, .free_blocks = 100, .total_blocks = 132, .block_size = 16};
@@ -98,6 +99,65 @@ TEST(Scheduler, ShortPromptsPassALongOneOnlyWhileLongOnesAreUnderWay) {
   ASSERT_EQ(ids(decision), (std::vector<uint64_t>{0, 2}));
   EXPECT_EQ(decision.batch[0].tokens, 64) << "a long prompt leaves a share of the step to others";
   EXPECT_EQ(decision.batch[1].tokens, 20);
+}
+
+TEST(Scheduler, WhatIsCachedNeedsNeitherBlocksNorTokens) {
+  // Three of the four cached blocks are free until it takes them, one is another sequence's.
+  const std::vector<SeqState> waiting = {{.id = 0, .tokens = 70, .computed = 64, .blocks = 4, .unshared = 3}};
+  SchedulerState state{
+      .running = {}, .waiting = waiting, .free_blocks = 4, .total_blocks = 5, .block_size = 16};
+  const Decision decision = decide(state, {.max_num_batched_tokens = 6});
+  ASSERT_EQ(ids(decision), (std::vector<uint64_t>{0}));
+  EXPECT_EQ(decision.batch[0].tokens, 6);
+  EXPECT_EQ(decision.batch[0].new_blocks, 1);
+  EXPECT_EQ(decision.batch[0].cached_blocks, 4);
+  state.free_blocks = 3;
+  EXPECT_EQ(decide(state, {.max_num_batched_tokens = 6}).failed.size(), 1u)
+      << "nothing runs whose end would help";
+}
+
+TEST(Scheduler, PromptsAreCutBesideDecodesAlone) {
+  const std::vector<SeqState> running = {{0, 20, 19, 2, 2}, {1, 100, 40, 7, 7}};
+  const std::vector<SeqState> waiting = {{2, 30, 0, 0, 0}};
+  SchedulerState state{
+      .running = running, .waiting = waiting, .free_blocks = 50, .total_blocks = 60, .block_size = 16};
+  Budget budget{.max_prefill_tokens = 10, .max_num_partial_prefills = 4};
+  const Decision beside = decide(state, budget);
+  ASSERT_EQ(ids(beside), (std::vector<uint64_t>{0, 1}));
+  EXPECT_EQ(beside.batch[1].tokens, 10);
+  budget.max_prefill_tokens = 65;
+  const Decision more = decide(state, budget);
+  ASSERT_EQ(ids(more), (std::vector<uint64_t>{0, 1, 2}));
+  EXPECT_EQ(more.batch[1].tokens, 60);
+  EXPECT_EQ(more.batch[2].tokens, 5);
+  state.running = std::span(running).subspan(1);
+  EXPECT_EQ(decide(state, {.max_prefill_tokens = 10}).batch[0].tokens, 60) << "nobody decodes";
+  state.running = running;
+  EXPECT_EQ(decide(state, {.max_prefill_tokens = 10, .enable_chunked_prefill = false}).batch[1].tokens, 60);
+}
+
+TEST(PrefillPace, CutsPromptsToWhatFitsIntoTheTarget) {
+  EXPECT_EQ(PrefillPace(0).most_prefill_tokens(), INT64_MAX);
+  PrefillPace pace(0.1);
+  EXPECT_EQ(pace.most_prefill_tokens(), PrefillPace::kLeastTokens) << "nothing is known yet";
+  for (int i = 0; i < 50; ++i) {
+    pace.add(8, 0, 0.02);
+    pace.add(8, 100, 0.12);
+    pace.add(0, 512, 10);  // nobody waits for its next token
+  }
+  EXPECT_NEAR(static_cast<double>(pace.most_prefill_tokens()), 80, 2);
+  for (int i = 0; i < 50; ++i) pace.add(8, 100, 0.03);
+  EXPECT_GT(pace.most_prefill_tokens(), 700);
+  for (int i = 0; i < 50; ++i) pace.add(64, 0, 0.3);
+  EXPECT_EQ(pace.most_prefill_tokens(), PrefillPace::kLeastTokens)
+      << "decoding alone takes longer than the target";
+}
+
+TEST(Scheduler, WhoSharesAllItsBlocksFreesNone) {
+  const std::vector<SeqState> running = {{0, 17, 16, 1, 1}, {1, 40, 39, 3, 1}, {2, 20, 19, 2, 0}};
+  const SchedulerState state{
+      .running = running, .waiting = {}, .free_blocks = 0, .total_blocks = 6, .block_size = 16};
+  EXPECT_EQ(decide(state, {}).preempted, (std::vector<uint64_t>{2, 1}));
 }
 
 // A load of random sequences against a pool of blocks; every rule of the contract is checked at every step.
@@ -190,7 +250,8 @@ class Simulation {
   };
   SeqState view(uint64_t id) {
     const Seq& seq = seqs_.at(id);
-    return {id, seq.tokens, seq.computed, static_cast<int64_t>(seq.blocks.size())};
+    const auto blocks = static_cast<int64_t>(seq.blocks.size());
+    return {id, seq.tokens, seq.computed, blocks, blocks};
   }
   void drop(uint64_t id) {
     pool_.release(seqs_.at(id).blocks);
