@@ -1,5 +1,7 @@
 #include "server/generation_request.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <iterator>
@@ -9,6 +11,7 @@
 #include "api/sampling_check.h"
 #include "api/sampling_fields.h"
 #include "core/nearest.h"
+#include "engine/scheduling/request.h"
 #include "server/api_error.h"
 #include "server/http/message.h"
 #include "server/request_body.h"

@@ -99,6 +99,12 @@ task_fuzz() {
   [ $failed -eq 0 ]
 }
 
+task_soak() {
+  need "${kPythonPackages[@]}"
+  task_build
+  python3 tools/soak.py --reprise build/release/reprise "$@"
+}
+
 task_coverage() {
   need "${kCoveragePackages[@]}"
   build coverage all

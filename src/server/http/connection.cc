@@ -45,12 +45,14 @@ class ConnectionExchange final : public Exchange {
   ConnectionExchange(std::shared_ptr<Connection> connection, HttpRequest request)
       : connection_(std::move(connection)), serial_(connection_->serial_), request_(std::move(request)) {}
   ~ConnectionExchange() override {
-    // The last holder may be on any thread.
-    asio::post(connection_->io_, [connection = connection_, serial = serial_] {
-      if (connection->serial_ != serial || connection->complete_ || connection->gone_) return;
-      if (connection->begun_) return connection->close();
-      connection->refuse(500, "the request was dropped");
-    });
+    try {  // the last holder may be on any thread
+      asio::post(connection_->io_, [connection = connection_, serial = serial_] {
+        if (connection->serial_ != serial || connection->complete_ || connection->gone_) return;
+        if (connection->begun_) return connection->close();
+        connection->refuse(500, "the request was dropped");
+      });
+    } catch (...) {  // memory: the client waits until it gives up
+    }
   }
 
   const HttpRequest& request() const override { return request_; }

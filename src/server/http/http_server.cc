@@ -103,14 +103,17 @@ struct HttpServer::Impl {
   }
 
   ~Impl() {
-    for (const auto& thread : threads)
-      asio::post(thread->io, [this, &thread = *thread] {
-        if (&thread == threads[0].get()) stop_listening();
-        for (const auto& weak : thread.connections)
-          if (const auto connection = weak.lock()) connection->close();
-        thread.work.reset();
-        thread.io.stop();
-      });
+    for (const auto& thread : threads) try {
+        asio::post(thread->io, [this, &thread = *thread] {
+          if (&thread == threads[0].get()) stop_listening();
+          for (const auto& weak : thread.connections)
+            if (const auto connection = weak.lock()) connection->close();
+          thread.work.reset();
+          thread.io.stop();
+        });
+      } catch (...) {  // memory: connections go away with their thread
+        thread->io.stop();
+      }
     for (const auto& thread : threads)
       if (thread->thread.joinable()) thread->thread.join();
     if (!uds.empty()) unlink(uds.c_str());
