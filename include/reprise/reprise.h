@@ -129,6 +129,7 @@ struct Prompt {
   std::string documents_json = "";  // list of documents
   std::string chat_template_kwargs_json =
       "";                             // object of further variables, such as {"enable_thinking": false}
+  std::string chat_template = "";     // Jinja, at most 1 MiB, in place of the model's own; empty: that one
   bool add_generation_prompt = true;  // the text ends with the beginning of the answer
   // Only prompts with the same salt share what the prefix cache holds, at most 256 bytes: nobody else can find out by
   // the time to the first token what was sent before.

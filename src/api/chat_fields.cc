@@ -45,8 +45,8 @@ std::string text_of(const Json& part) {
   return part.is_null() ? std::string() : to_json_text(part);
 }
 
-constexpr std::string_view kChatFields[] = {"messages", "tools", "documents", "add_generation_prompt",
-                                            "chat_template_kwargs"};
+constexpr std::string_view kChatFields[] = {
+    "messages", "tools", "documents", "add_generation_prompt", "chat_template", "chat_template_kwargs"};
 
 }  // namespace
 
@@ -68,6 +68,7 @@ ChatRequest parse_chat_request(const Json& request, bool add_generation_prompt) 
   chat.tools = list_of(fields, "tools");
   chat.documents = list_of(fields, "documents");
   chat.add_generation_prompt = fields.boolean("add_generation_prompt").value_or(add_generation_prompt);
+  chat.chat_template = fields.string("chat_template").value_or("");
   if (const auto kwargs = fields.value("chat_template_kwargs")) {
     if (!kwargs->json().is_object()) kwargs->fail("an object");
     chat.kwargs = kwargs->json();
@@ -86,6 +87,7 @@ ChatRequest chat_request_of(const Prompt& prompt) {
   }
   request["tools"] = parse_part(prompt.tools_json, "tools");
   request["documents"] = parse_part(prompt.documents_json, "documents");
+  if (!prompt.chat_template.empty()) request["chat_template"] = prompt.chat_template;
   request["chat_template_kwargs"] = parse_part(prompt.chat_template_kwargs_json, "chat_template_kwargs");
   return parse_chat_request(request, prompt.add_generation_prompt);
 }
@@ -95,6 +97,7 @@ void set_chat(Prompt& prompt, const ChatRequest& chat) {
   prompt.tools_json = text_of(chat.tools);
   prompt.documents_json = text_of(chat.documents);
   prompt.chat_template_kwargs_json = chat.kwargs.empty() ? std::string() : to_json_text(chat.kwargs);
+  prompt.chat_template = chat.chat_template;
   prompt.add_generation_prompt = chat.add_generation_prompt;
 }
 

@@ -11,8 +11,8 @@
 
 namespace reprise::api {
 
-// `messages`, `tools`, `documents`, `add_generation_prompt` and `chat_template_kwargs` of a request; other
-// members are not looked at. Throws Error that names the member on a wrong type. `add_generation_prompt`:
+// `messages`, `tools`, `documents`, `add_generation_prompt`, `chat_template` and `chat_template_kwargs` of a request;
+// other members are not looked at. Throws Error that names the member on a wrong type. `add_generation_prompt`:
 // where the request says nothing.
 ChatRequest parse_chat_request(const Json& request, bool add_generation_prompt);
 

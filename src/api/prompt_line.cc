@@ -48,12 +48,14 @@ Prompt parse_prompt_line(const std::string& line, const Sampling& defaults) {
     } else if (name == "messages") {
       ++sources;
       chat = true;
+    } else if (name == "cache_salt") {
+      prompt.cache_salt = JsonValue(value, "[cache_salt]").string();
     } else if (is_chat_field(name)) {
       if (!value.is_null()) chat_only = name;
     } else if (!set_sampling_field(prompt.sampling, name, value)) {
       throw Error(
           "[prompt line] unknown field '{}'; known are prompt, prompt_token_ids, messages, tools, documents, "
-          "add_generation_prompt, chat_template_kwargs, {}",
+          "add_generation_prompt, chat_template, chat_template_kwargs, cache_salt, {}",
           name.substr(0, 80), sampling_field_names());
     }
   }

@@ -92,7 +92,9 @@ const tokenizer::Tokenizer& TextModel::tokenizer() const {
   return *tokenizer_;
 }
 
-const tokenizer::ChatTemplate& TextModel::choose_template(const ChatRequest& request) const {
+tokenizer::ChatTemplate TextModel::choose_template(const ChatRequest& request) const {
+  if (!request.chat_template.empty()) return tokenizer::ChatTemplate::parse(request.chat_template);
+  if (!config_.template_problem.empty()) throw Error("{}", config_.template_problem);
   const std::string* chosen = config_.choose_chat_template(!request.tools.is_null());
   for (const auto& [name, lazy] : templates_) {
     if (chosen == config_.chat_template(name)) return lazy->get();
@@ -101,11 +103,9 @@ const tokenizer::ChatTemplate& TextModel::choose_template(const ChatRequest& req
 }
 
 ChatPrompt TextModel::render_chat(const ChatRequest& request, const std::atomic<bool>* cancel) const {
-  for (const std::string& problem : {config_.role_problem, config_.template_problem}) {
-    if (!problem.empty()) throw Error("{}", problem);
-  }
+  if (!config_.role_problem.empty()) throw Error("{}", config_.role_problem);
   check_kwargs(request.kwargs);
-  const tokenizer::ChatTemplate& chat_template = choose_template(request);
+  const tokenizer::ChatTemplate chat_template = choose_template(request);
   Json context = Json::object();
   context["messages"] = request.messages;
   context["tools"] = request.tools;

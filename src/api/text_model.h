@@ -24,6 +24,7 @@ struct ChatRequest {
   // chat_template_kwargs: further variables of the template. They may replace special tokens ("bos_token"),
   // but none of the fields above.
   Json kwargs = Json::object();
+  std::string chat_template = {};  // Jinja, in place of the model's own; empty: that one
 };
 
 // A rendered conversation.
@@ -59,7 +60,8 @@ class TextModel {
   // Throws Error, saying what file is missing.
   const tokenizer::Tokenizer& tokenizer() const;
 
-  // Renders with the template that transformers would choose (TokenizerConfig::choose_chat_template). Throws
+  // Renders with the request's template, or the one that transformers would choose
+  // (TokenizerConfig::choose_chat_template). Throws
   // Error where there is no template or it can't be parsed, on a reserved name in `kwargs`, or as the
   // template does, or once `*cancel` is true (null: never).
   ChatPrompt render_chat(const ChatRequest& request, const std::atomic<bool>* cancel = nullptr) const;
@@ -70,7 +72,7 @@ class TextModel {
  private:
   class LazyTemplate;
 
-  const tokenizer::ChatTemplate& choose_template(const ChatRequest& request) const;
+  tokenizer::ChatTemplate choose_template(const ChatRequest& request) const;
 
   std::string where_;  // for errors
   std::optional<tokenizer::Tokenizer> tokenizer_;
