@@ -157,6 +157,7 @@ struct Output {
 };
 
 struct Metrics {
+  int64_t cached_tokens = 0;  // of the prompt, found in the prefix cache
   double time_to_first_token_s = 0;
   double decode_tokens_per_s = 0;  // tokens after the first / time since the first
   int64_t preemptions = 0;

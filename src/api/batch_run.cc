@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <exception>
-#include <iterator>
 #include <utility>
 
-#include "api/graph_report.h"
 #include "core/error.h"
 #include "models/model.h"
 
@@ -19,17 +17,6 @@ constexpr size_t kOutputsPerSequence = 4;
 constexpr size_t kMaxDone = 64;
 // Prompts taken ahead of the oldest one that runs: bounds what a caller holds who writes results in order.
 constexpr size_t kMaxAhead = 4096;
-
-void append_all(std::vector<TokenLogprob>& to, std::vector<TokenLogprob>&& from) {
-  std::move(from.begin(), from.end(), std::back_inserter(to));
-}
-
-// An error without anything produced before it has no outputs.
-void drop_empty_outputs(Result& result) {
-  if (std::all_of(result.outputs.begin(), result.outputs.end(),
-                  [](const Output& output) { return output.token_ids.empty(); }))
-    result.outputs.clear();
-}
 
 }  // namespace
 
@@ -91,31 +78,23 @@ void BatchRun::take_prompts() {
 // What is wrong with a prompt is its result; only exceptions of callers leave.
 void BatchRun::start(Prompt prompt) {
   const engine::RequestId id = next_id_++;
-  auto owned = std::make_unique<Active>();
+  auto owned = std::make_unique<Active>(taken_++, std::move(prompt), ResultBuilder(""));
   Active& active = *owned;
-  active.index = taken_++;
-  active.prompt = std::move(prompt);
   active_.emplace(id, std::move(owned));
-  Result& result = active.result;
   try {
     PreparedRequest prepared = prepare(text_, active.prompt, limits_);
-    result.prompt_token_ids = prepared.request.prompt_token_ids;
-    for (int i = 0; i < prepared.form.outputs; ++i)
-      result.outputs.push_back(
-          {.index = i, .text = prepared.echo, .token_ids = {}, .finish_reason = {}, .logprobs = {}});
-    active.assembler.emplace(prepared);
+    active.result = ResultBuilder(prepared);
+    const auto outputs = static_cast<size_t>(prepared.form.outputs);
     // Counted before: events may come before this returns.
-    open_outputs_ += result.outputs.size();
+    open_outputs_ += outputs;
     try {
       engine_.submit_as(id, std::move(prepared.request));
     } catch (...) {
-      open_outputs_ -= result.outputs.size();
+      open_outputs_ -= outputs;
       throw;
     }
   } catch (const std::exception&) {
-    result.error = request_failure();
-    result.outputs.clear();
-    active.assembler.reset();
+    active.result = ResultBuilder(request_failure());
     done_.push_back(id);
   }
 }
@@ -129,8 +108,7 @@ void BatchRun::deliver() {
     done_.erase(done_.begin());
     const std::unique_ptr<Active> active = std::move(found->second);
     active_.erase(found);
-    if (!active->result.error.empty()) drop_empty_outputs(active->result);
-    if (options_.on_result && !options_.on_result(active->index, active->prompt, std::move(active->result)))
+    if (options_.on_result && !options_.on_result(active->index, active->prompt, active->result.finish()))
       cancel();
   }
 }
@@ -141,30 +119,10 @@ void BatchRun::cancel() {
   cancelled_ = true;
   at_end_ = true;
   for (const auto& [id, active] : active_)
-    if (active->assembler && !active->assembler->finished()) engine_.abort(id);
+    if (!active->result.finished()) engine_.abort(id);
 }
 
 // --- events
-
-void BatchRun::absorb(Result& result, OutputDelta& delta) {
-  Output& output = result.outputs[static_cast<size_t>(delta.output)];
-  output.token_ids.insert(output.token_ids.end(), delta.token_ids.begin(), delta.token_ids.end());
-  append_all(output.logprobs, std::move(delta.logprobs));
-  append_all(result.prompt_logprobs, std::move(delta.prompt_logprobs));
-  output.text += delta.text;
-  if (result.error.empty()) result.error = delta.error;
-  if (!delta.finished) return;
-  output.finish_reason = delta.finish_reason;
-  Metrics& metrics = result.metrics;
-  // Of several outputs, the first's times are the prompt's; steps are those of the longest.
-  if (delta.output == 0) {
-    metrics.time_to_first_token_s = delta.metrics.time_to_first_token_s;
-    metrics.decode_tokens_per_s = delta.metrics.decode_tokens_per_s;
-    metrics.steps_not_replayed = not_replayed(delta.metrics.steps);
-  }
-  metrics.preemptions += delta.metrics.preemptions;
-  metrics.steps_replayed = std::max(metrics.steps_replayed, delta.metrics.steps.replayed);
-}
 
 // What the assembler wants the engine to do.
 void BatchRun::ask(engine::RequestId id, const OutputDelta& delta) {
@@ -177,16 +135,14 @@ void BatchRun::ask(engine::RequestId id, const OutputDelta& delta) {
 void BatchRun::on_event(const engine::OutputEvent& event) {
   if (callback_failed_) return;
   const auto found = active_.find(event.request);
-  if (found == active_.end() || !found->second->assembler) return;
+  if (found == active_.end() || !found->second->result.runs()) return;
   Active& active = *found->second;
-  OutputDelta& delta = active.assembler->take(event);
+  const OutputDelta& delta = active.result.take(event);
   try {
-    absorb(active.result, delta);
     ask(event.request, delta);
   } catch (const std::exception&) {
-    // The result of this request could not be kept; the others go on.
-    active.result.error = request_failure();
-    active.assembler->give_up();
+    // The request can't be kept in step with its text; the others go on.
+    active.result.fail();
     if (!delta.finished) engine_.abort(event.request);
   }
   if (delta.finished) --open_outputs_;
@@ -198,16 +154,15 @@ void BatchRun::on_event(const engine::OutputEvent& event) {
                                             .token_ids = delta.token_ids,
                                             .finished = delta.finished});
       if (!go_on && !delta.complete && !delta.finished) {
-        const Output& output = active.result.outputs[static_cast<size_t>(delta.output)];
         engine_.finish(event.request, event.output, engine::FinishReason::abort,
-                       static_cast<int64_t>(output.token_ids.size()));
+                       static_cast<int64_t>(active.result.output(delta.output).token_ids.size()));
       }
     } catch (...) {
       callback_failed_ = true;
       throw;
     }
   }
-  if (active.assembler->finished()) done_.push_back(event.request);
+  if (active.result.finished()) done_.push_back(event.request);
 }
 
 }  // namespace reprise::api

@@ -8,11 +8,10 @@
 #include <cstddef>
 #include <map>
 #include <memory>
-#include <optional>
 #include <vector>
 
-#include "api/output_assembler.h"
 #include "api/prepare.h"
+#include "api/result_builder.h"
 #include "api/text_model.h"
 #include "engine/engine.h"
 #include "reprise/reprise.h"
@@ -37,10 +36,9 @@ class BatchRun {
 
  private:
   struct Active {
-    size_t index = 0;  // of the prompt
+    size_t index;  // of the prompt
     Prompt prompt;
-    Result result;
-    std::optional<OutputAssembler> assembler;  // none where the prompt can't run; result.error says why
+    ResultBuilder result;
   };
 
   bool may_take() const;
@@ -49,7 +47,6 @@ class BatchRun {
   void deliver();
   void cancel();
 
-  static void absorb(Result& result, OutputDelta& delta);
   void ask(engine::RequestId id, const OutputDelta& delta);
 
   engine::Engine& engine_;

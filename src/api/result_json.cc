@@ -55,6 +55,7 @@ Json result_json(size_t index, const Result& result, const Sampling& sampling) {
   }
   line["metrics"] = {{"time_to_first_token_s", result.metrics.time_to_first_token_s},
                      {"decode_tokens_per_s", result.metrics.decode_tokens_per_s},
+                     {"cached_tokens", result.metrics.cached_tokens},
                      {"preemptions", result.metrics.preemptions},
                      {"steps",
                       {{"replayed", result.metrics.steps_replayed},
