@@ -134,6 +134,22 @@ Flag& Command::integers(const std::string& names, std::vector<int64_t>& values, 
       help);
 }
 
+Flag& Command::number(const std::string& names, double& value, double least, double most,
+                      const std::string& help) {
+  return add(
+      names, "NUMBER",
+      [&value, least, most](const std::string& name, const std::string& text) {
+        try {
+          value = api::parse_real(text);
+        } catch (const Error& e) {
+          throw Error("[{}] {}", name, e.what());
+        }
+        if (value < least || value > most)
+          throw Error("[{}] is '{}', expected a number from {} to {}", name, shortened(text), least, most);
+      },
+      help);
+}
+
 Flag& Command::size(const std::string& names, size_t& bytes, const std::string& help) {
   return add(
       names, "SIZE",

@@ -82,6 +82,8 @@ class Command {
   // Integers in [least, most], "1,2,3", at least one.
   Flag& integers(const std::string& names, std::vector<int64_t>& values, int64_t least, int64_t most,
                  const std::string& help);
+  // A number in [least, most].
+  Flag& number(const std::string& names, double& value, double least, double most, const std::string& help);
   // Bytes, "16GiB".
   Flag& size(const std::string& names, size_t& bytes, const std::string& help);
   // One of `choices`; the help lists them.
