@@ -35,7 +35,6 @@ struct BenchServeFlags {
   client::LoadSettings load;
   int64_t input_tokens = 150, output_tokens = 64, prefix_tokens = 0;
   int64_t warmup = 1;
-  bool concurrency_given = false;
   bool ignore_eos = false, json = false;
   client::GoodputLimits goodput;
   Json extra_body = Json::object();
@@ -171,10 +170,10 @@ class Bodies {
   int64_t inexact_ = 0;
 };
 
-// How many different requests there must be. Where time alone ends the load, they come again after so many.
+// How many different requests are made. They come again where there are more, or where time alone ends the load.
 size_t different_requests(const client::LoadSettings& load) {
-  constexpr double kMostUnbounded = 1000;
-  if (load.requests > 0) return static_cast<size_t>(load.requests);
+  constexpr double kMost = 4096, kMostUnbounded = 1000;
+  if (load.requests > 0) return static_cast<size_t>(std::min(static_cast<double>(load.requests), kMost));
   const double arrivals = load.rate > 0 ? load.rate * load.duration_s * 1.2 + 16 : kMostUnbounded;
   return static_cast<size_t>(std::min(arrivals, kMostUnbounded));
 }
@@ -255,13 +254,8 @@ void add_bench_serve(Command& bench) {
   flags->remote.add(command);
   command.text("--model", flags->model, "name to send (the first of /v1/models)", "NAME");
   command.choice("--endpoint", flags->endpoint, {"completions", "chat"}, "which of the API (completions)");
-  command.add(
-      "--concurrency", "INT",
-      [flags](const std::string& name, const std::string& text) {
-        flags->load.concurrency = parse_integers(name, text, 1, 65'536).at(0);
-        flags->concurrency_given = true;
-      },
-      "closed loop: requests that are open at a time (1)");
+  command.integer("--concurrency", flags->load.concurrency, 1, 65'536,
+                  "closed loop: requests that are open at a time (1)");
   command.number("--request-rate", flags->load.rate, 1e-3, 1e6,
                  "requests per second at random times (Poisson) in place of a closed loop");
   command.integer("--num-requests", flags->load.requests, 1, 1'000'000,
@@ -297,9 +291,9 @@ void add_bench_serve(Command& bench) {
       },
       "further fields of each request, such as {\"temperature\": 1}");
   command.on_off("--json", flags->json, "one line of JSON");
-  command.check([flags] {
+  command.check([flags, &command] {
     if (flags->remote.url.empty()) throw Error("[bench serve] has no server; give --url http://HOST:PORT");
-    if (flags->load.rate > 0 && flags->concurrency_given)
+    if (flags->load.rate > 0 && command.given("--concurrency"))
       throw Error("[--request-rate] and [--concurrency] exclude each other; keep one");
     if (flags->load.requests == 0 && flags->load.duration_s == 0) flags->load.requests = 64;
     if (flags->endpoint == "chat") flags->load.path = "/v1/chat/completions";

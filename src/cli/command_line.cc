@@ -89,6 +89,11 @@ void Command::note(const std::string& text) {
   app_->footer(text);
 }
 
+bool Command::given(const std::string& name) const {
+  return std::any_of(flags_.begin(), flags_.end(),
+                     [&](const auto& flag) { return flag->name_ == name && flag->option_->count() > 0; });
+}
+
 Flag& Command::add(const std::string& names, const std::string& type, Flag::Take take,
                    const std::string& help) {
   // Without its own variable CLI11 keeps the texts, and nothing of ours runs while it parses.

@@ -60,6 +60,9 @@ class Command {
   // Called after all flags have their values and before the action; an Error that it throws is wrong usage.
   void check(std::function<void()> check) { checks_.push_back(std::move(check)); }
 
+  // Whether the command line has that flag ("--seed"), once it was parsed.
+  bool given(const std::string& name) const;
+
   // A paragraph below the help.
   void note(const std::string& text);
 

@@ -7,6 +7,7 @@ class Command;
 
 void add_generate(Command& program);
 void add_chat(Command& program);
+void add_complete(Command& program);
 void add_tokenizer(Command& program);
 void add_bench(Command& program);
 void add_bench_serve(Command& bench);  // of add_bench() alone

@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 
+#include "api/field_text.h"
+#include "api/load_fields.h"
 #include "cli/command_line.h"
 #include "core/error.h"
 #include "core/json.h"
@@ -31,6 +33,22 @@ std::unique_ptr<client::HttpLoop> RemoteFlags::open() const {
   if (const char* key = std::getenv("REPRISE_API_KEY"); api_key.empty() && key != nullptr)
     settings.api_key = key;
   return std::make_unique<client::HttpLoop>(client::parse_server_url(url), settings);
+}
+
+void require_one_model(Command& command, const LoadOptions& load, const RemoteFlags& remote,
+                       bool name_with_url) {
+  command.check([&command, &load, &remote, name_with_url] {
+    if (remote.url.empty()) {
+      if (load.model.empty()) throw Error("[--model] is missing; give one, or a server by --url");
+      for (const char* name : {"--api-key", "--timeout"})
+        if (command.given(name)) throw Error("[{}] needs --url", name);
+      return;
+    }
+    for (const api::LoadField& field : api::load_fields())
+      if (const std::string name = api::flag_name(field.name);
+          (name != "--model" || !name_with_url) && command.given(name))
+        throw Error("[{}] is of a model in this process, and --url asks a server; leave one out", name);
+  });
 }
 
 RemoteModel remote_model(client::HttpLoop& loop, const std::string& name,

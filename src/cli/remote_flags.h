@@ -6,6 +6,7 @@
 #include <string>
 
 #include "client/http_loop.h"
+#include "reprise/reprise.h"
 
 namespace reprise::cli {
 
@@ -21,6 +22,11 @@ struct RemoteFlags {
   // A client of the server. Throws Error.
   std::unique_ptr<client::HttpLoop> open() const;
 };
+
+// A model of this process or a server. Wrong usage: neither --model nor --url, or flags of the one that was not given.
+// `name_with_url`: beside --url, --model is the name that is sent. All must outlive `command`.
+void require_one_model(Command& command, const LoadOptions& load, const RemoteFlags& remote,
+                       bool name_with_url);
 
 struct RemoteModel {
   std::string name;

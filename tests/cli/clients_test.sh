@@ -68,8 +68,42 @@ says "no TLS; run a tunnel or a proxy"
 run "$reprise" bench serve --url http://127.0.0.1:1
 one_error 1 "nobody listens"
 says "is the server running?"
-"${bench[@]}" --duration 60 >"$work/out" 2>"$work/err" &
+# ---- chat --url and complete: the same words as from a model of this process
+out_of() { run "$@"; [ "$rc" = 0 ] || fail "$*: $(cat "$work/err")"; cat "$work/out"; }
+remote=(--url "$url" --api-key secret)
+for sampling in "--temperature 0" "--seed 5 --top-p 0.9" "--seed 7 --stop e"; do
+  here=$(out_of "$reprise" complete --model "$tiny" --prompt "It was" --max-tokens 12 $sampling)
+  [ -n "$here" ] || fail "complete says nothing"
+  [ "$(out_of "$reprise" complete "${remote[@]}" --prompt "It was" --max-tokens 12 $sampling)" = "$here" ] ||
+    fail "complete --url differs from complete --model: $sampling"
+  [ "$(printf 'It was' | "$reprise" complete "${remote[@]}" --max-tokens 12 $sampling)" = "$here" ] || fail "complete of standard input differs"
+  here=$(out_of "$reprise" chat --model "$tiny" --prompt "It was" --prompt "And then?" --system "Be brief" --max-tokens 12 $sampling)
+  [ "$(out_of "$reprise" chat "${remote[@]}" --prompt "It was" --prompt "And then?" --system "Be brief" --max-tokens 12 $sampling)" = "$here" ] ||
+    fail "chat --url differs from chat --model: $sampling"
+done
+grep -qE '^seed [0-9]+' "$work/err" && fail "a seed was drawn beside --seed"
+run "$reprise" chat "${remote[@]}" --prompt "It was" --max-tokens 4
+says "(--seed "
+says "prompt tokens, 4 new"
+run "$reprise" chat --url "$url" --prompt x
+one_error 1 "chat without a key"
+run "$reprise" complete "${remote[@]}" --prompt x --model other
+one_error 1 "a model that the server has not"
+run "$reprise" complete "${remote[@]}" --prompt x --threads 2
+one_error 2 "a model's flag beside --url"
+run "$reprise" complete --model "$tiny" --api-key x --prompt x
+one_error 2 "a server's flag without one"
+run "$reprise" chat --prompt x
+one_error 2 "neither model nor server"
+"$reprise" complete "${remote[@]}" --prompt "It was" --max-tokens 400 --ignore-eos | head -c 1 >/dev/null
+[ "${PIPESTATUS[0]}" = 1 ] || fail "complete into a closed pipe: exit code ${PIPESTATUS[0]}"
+
+"${bench[@]}" --request-rate 4 --duration 60 --warmup 0 >"$work/out" 2>"$work/err" &
 client=$!
+for _ in $(seq 300); do
+  curl -sS -H 'Authorization: Bearer secret' "$url/metrics" | grep -qE '^reprise:requests_number [0-9]{3}' && break
+  sleep 0.1
+done
 sleep 1
 kill -TERM $client
 wait $client
