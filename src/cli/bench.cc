@@ -179,7 +179,8 @@ std::shared_ptr<BenchFlags> add_kind(Command& command, Runner run) {
 }  // namespace
 
 void add_bench(Command& program) {
-  Command& command = program.add_command("bench", "How fast a model is on this machine");
+  Command& command =
+      program.add_command("bench", "How fast a model is on this machine, and how a server holds under load");
   Command& latency =
       command.add_command("latency", "prefill and decode of fixed batches, beside the memory's bandwidth");
   const auto of_latency = add_kind(latency, run_latency);
@@ -194,6 +195,7 @@ void add_bench(Command& program) {
       "eager, static, compiled and replayed steps side by side, in turn: what graph optimization gains here");
   const auto of_levels = add_kind(levels, run_levels);
   levels.integers("--batch-size", of_levels->batch_sizes, 1, kMostSeqs, "such as 1,4,16,64 (1)");
+  add_bench_serve(command);
 }
 
 }  // namespace reprise::cli

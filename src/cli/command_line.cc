@@ -89,6 +89,11 @@ void Command::note(const std::string& text) {
   app_->footer(text);
 }
 
+bool Command::given(const std::string& name) const {
+  return std::any_of(flags_.begin(), flags_.end(),
+                     [&](const auto& flag) { return flag->name_ == name && flag->option_->count() > 0; });
+}
+
 Flag& Command::add(const std::string& names, const std::string& type, Flag::Take take,
                    const std::string& help) {
   // Without its own variable CLI11 keeps the texts, and nothing of ours runs while it parses.
@@ -130,6 +135,22 @@ Flag& Command::integers(const std::string& names, std::vector<int64_t>& values, 
       names, "INT,...",
       [&values, least, most](const std::string& name, const std::string& text) {
         values = parse_integers(name, text, least, most);
+      },
+      help);
+}
+
+Flag& Command::number(const std::string& names, double& value, double least, double most,
+                      const std::string& help) {
+  return add(
+      names, "NUMBER",
+      [&value, least, most](const std::string& name, const std::string& text) {
+        try {
+          value = api::parse_real(text);
+        } catch (const Error& e) {
+          throw Error("[{}] {}", name, e.what());
+        }
+        if (value < least || value > most)
+          throw Error("[{}] is '{}', expected a number from {} to {}", name, shortened(text), least, most);
       },
       help);
 }

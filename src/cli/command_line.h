@@ -60,6 +60,9 @@ class Command {
   // Called after all flags have their values and before the action; an Error that it throws is wrong usage.
   void check(std::function<void()> check) { checks_.push_back(std::move(check)); }
 
+  // Whether the command line has that flag ("--seed"), once it was parsed.
+  bool given(const std::string& name) const;
+
   // A paragraph below the help.
   void note(const std::string& text);
 
@@ -82,6 +85,8 @@ class Command {
   // Integers in [least, most], "1,2,3", at least one.
   Flag& integers(const std::string& names, std::vector<int64_t>& values, int64_t least, int64_t most,
                  const std::string& help);
+  // A number in [least, most].
+  Flag& number(const std::string& names, double& value, double least, double most, const std::string& help);
   // Bytes, "16GiB".
   Flag& size(const std::string& names, size_t& bytes, const std::string& help);
   // One of `choices`; the help lists them.

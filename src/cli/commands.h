@@ -7,8 +7,10 @@ class Command;
 
 void add_generate(Command& program);
 void add_chat(Command& program);
+void add_complete(Command& program);
 void add_tokenizer(Command& program);
 void add_bench(Command& program);
+void add_bench_serve(Command& bench);  // of add_bench() alone
 void add_plan(Command& program);
 void add_check(Command& program);
 void add_explain(Command& program);

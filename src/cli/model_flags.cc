@@ -72,7 +72,7 @@ bool asks_for_graphs(const LoadOptions& options) {
 
 }  // namespace
 
-void add_model_flags(Command& command, LoadOptions& options) {
+void add_model_flags(Command& command, LoadOptions& options, ModelFlag model) {
   for (const api::LoadField& field : api::load_fields()) {
     const std::string flag = api::flag_name(field.name);
     const auto take = [&options, &field](const std::string& name, const std::string& value) {
@@ -85,7 +85,7 @@ void add_model_flags(Command& command, LoadOptions& options) {
                             field.help, /*negated=*/on)
                       : command.add(flag, type_of(field), take, field.help);
     added.group(field.group);
-    if (field.name == std::string_view("model")) added.required();
+    if (model == ModelFlag::required && field.name == std::string_view("model")) added.required();
   }
   command.check([&options] { check_values(options); });
 }

@@ -22,7 +22,9 @@ class Command;
 
 // A flag for every field of LoadOptions but `seed`. `options` must live as long as the command. Values that
 // are wrong whatever the model and the machine are wrong usage.
-void add_model_flags(Command& command, LoadOptions& options);
+// With `optional`, the caller finds out where no model was given.
+enum class ModelFlag { required, optional };
+void add_model_flags(Command& command, LoadOptions& options, ModelFlag model = ModelFlag::required);
 
 // Loads the model and prints its warnings on standard error.
 LanguageModel load_model(const LoadOptions& options);

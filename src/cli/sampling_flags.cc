@@ -62,6 +62,7 @@ SamplingFlags::SamplingFlags(Command& command) {
     const auto give = [this, &field, flag](const Json& value) {
       Sampling unused;
       api::set_field(field, unused, value, flag);
+      fields_[field.name] = value;
       given_.push_back(
           [&field, flag, value](Sampling& sampling) { api::set_field(field, sampling, value, flag); });
     };

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/json.h"
 #include "reprise/reprise.h"
 
 namespace reprise::cli {
@@ -22,9 +23,12 @@ class SamplingFlags {
 
   // What was given on the command line over `base`.
   Sampling over(Sampling base) const;
+  // The same as fields of a request's body.
+  const Json& given() const { return fields_; }
 
  private:
   std::vector<std::function<void(Sampling&)>> given_;
+  Json fields_ = Json::object();
 };
 
 }  // namespace reprise::cli

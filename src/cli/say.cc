@@ -7,7 +7,7 @@ namespace {
 
 void write_all(std::string_view text) {
   while (!text.empty()) {
-    const ssize_t count = write(STDERR_FILENO, text.data(), text.size());
+    const ssize_t count = ::write(STDERR_FILENO, text.data(), text.size());
     if (count <= 0) return;
     text.remove_prefix(static_cast<size_t>(count));
   }

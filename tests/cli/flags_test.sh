@@ -6,11 +6,12 @@
 # flags_of COMMAND...: lines "FLAG TYPE" from the help; TYPE is empty for a flag without a value.
 flags_of() {
   "$reprise" "$@" --help | sed -nE 's/^  (-[a-z],)?(--[a-z-]+)(,--no-[a-z-]+(\{false\})?)? ?(.*)/\2 \5/p' |
-    awk '$1 != "--help" && $1 != "--version" { print $1, ($2 ~ /^(TEXT|FILE|PATH|JSON|INT|INT,\.\.\.|NUMBER|SIZE|[a-z0-9_]+(\|[a-z0-9_]+)+)$/ ? $2 : "") }'
+    awk '$1 != "--help" && $1 != "--version" { print $1, ($2 ~ /^(TEXT|FILE|PATH|URL|NAME|JSON|INT|INT,\.\.\.|NUMBER|SIZE|[a-z0-9_]+(\|[a-z0-9_]+)+)$/ ? $2 : "") }'
 }
 # Values that are wrong for every flag of a type. Texts, files and folders have none.
 wrong_values() {
   case $1 in
+    URL) printf '%s\n' '' localhost:8000 https://127.0.0.1:1 http://127.0.0.1:x ;;
     INT) printf '%s\n' abc 1.5 1e3 99999999999999999999 -2000000000000 '' ' 1' ;;
     INT,...) printf '%s\n' , 1,,2 1,x -1 '1, 2' 99999999999 '' ;;
     NUMBER) printf '%s\n' abc 1e9x nan 1e999 '' ;;
@@ -20,11 +21,13 @@ wrong_values() {
   esac
 }
 tested=0
-for command in generate chat tokenizer "bench latency" "bench throughput" "bench levels" plan check explain graph compile \
+for command in generate chat complete tokenizer "bench latency" "bench throughput" "bench levels" "bench serve" plan check explain graph compile \
   "cache list" "cache verify" "cache clear"; do
   while read -r flag type; do
     required=(--model "$tiny")
     [[ $flag = --model || $command = cache* ]] && required=()
+    [ "$command" = "bench serve" ] && required=(--url http://127.0.0.1:1)
+    [[ $flag = --url ]] && required=()
     [ "$command" = compile ] && [ "$flag" != --output ] && required+=(-o "$work/kernels")
     if [ -z "$type" ]; then
       run "$reprise" $command "${required[@]}" "$flag=maybe"

@@ -3,7 +3,8 @@
 #
 # In blocks between ``` every line `reprise ...` runs with the repository's model in place of MODEL and must end with
 # exit code 0. A server that `reprise serve` starts takes a free port and runs until the next one starts: lines `curl ...`
-# ask it in place of localhost:8000 and must get a reply that is no error. Lines `./run TASK` are not run, since tasks
+# ask it in place of localhost:8000 and must get a reply that is no error; lines `reprise ...` that name localhost:8000 run
+# against it too. Lines `./run TASK` are not run, since tasks
 # install, build or fetch: the task must be one that ./run knows.
 # Lines that begin with a path must name a program of the repository; not run: why_not_run says why. Any other line of a
 # block without a language fails, so that a new kind of command is not forgotten.
@@ -88,6 +89,12 @@ ask_server() { # PLACE COMMAND
     fail "$1: exit code $?: $2: $(tail -n 3 "$work/err" "$work/out")"
   [ -s "$work/out" ] || fail "$1: no reply: $2"
 }
+run_client() { # PLACE COMMAND: a command that asks the server
+  ran=$((ran + 1))
+  [ -n "$server" ] && [ -n "$address" ] || { fail "$1: no server runs: $2"; return; }
+  (cd "$work/cwd" && timeout 300 bash -c "${2//localhost:8000/$address}" </dev/null >"$work/out" 2>"$work/err") ||
+    fail "$1: exit code $?: $2: $(tail -n 3 "$work/err")"
+}
 trap 'stop_server; rm -rf "$work"' EXIT
 
 pages=(README.md CONTRIBUTING.md docs/*.md docs/recipes/*.md)
@@ -95,6 +102,7 @@ while IFS=$'\t' read -r place line; do
   case $line in
     'reprise serve '*) [ -z "$has_server" ] || start_server "$place" "${line//MODEL/models/tiny}" ;;
     'curl '*) [ -z "$has_server" ] || ask_server "$place" "${line/localhost:8000/$address}" ;;
+    'reprise '*localhost:8000*) [ -z "$has_server" ] || run_client "$place" "${line//MODEL/models/tiny}" ;;
     'reprise '*) run_line "$place" "$line" ;;
     './run '*)
       read -r _ task _ <<<"$line"
@@ -126,7 +134,7 @@ done < <(grep -noE '`(\./run|reprise) [^`]*`' "${pages[@]}" | tr -d '`')
 if [ -f docs/flags.md ]; then
   for command in $commands; do "$reprise_program" "$command" --help; done >"$work/help"
   # bench has commands of its own.
-  for command in latency levels; do "$reprise_program" bench "$command" --help; done >>"$work/help"
+  for command in latency levels serve; do "$reprise_program" bench "$command" --help; done >>"$work/help"
   flags=$(grep -E '^\| *`--' docs/flags.md | cut -d'|' -f2 | grep -oE -- '--[a-z][a-z-]+' | sort -u)
   [ "$(wc -w <<<"$flags")" -gt 20 ] || fail "docs/flags.md has only these flags: $flags"
   for flag in $flags; do

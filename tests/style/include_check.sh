@@ -32,8 +32,10 @@ engine/verify:     engine/verify engine/engine_services.h engine/replay engine/s
 engine/runner:     engine/runner engine/engine_services.h engine/verify engine/replay engine/step engine/scheduling engine/kv engine/config core ops models
 engine:      engine core models
 api:         api core loop device weights tokenizer capture distributed ops graph codegen models engine reprise
+net:         net
+client:      client core
 server:      server core tokenizer engine api reprise
-cli:         cli core device weights tokenizer capture ops graph codegen models engine api server reprise
+cli:         cli core device weights tokenizer capture ops graph codegen models engine api client server reprise
 reprise:     reprise
 '
 # Each line is FILE:LINE:#include "PATH"; the floor of a file is the folder after src/ (or include/).

@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# clients_test.sh REPRISE SOURCE: the commands that ask a server, against the program's own.
+. "$(dirname "$0")/common.sh"
+server=
+stop_server() {
+  [ -z "$server" ] && return
+  kill "$server" && wait "$server" || fail "the server ended with exit code $?"
+  server=
+}
+trap 'stop_server; rm -rf "$work"' EXIT
+# start_server FLAGS...: sets $url.
+start_server() {
+  stop_server
+  "$reprise" serve --model "$tiny" --host 127.0.0.1 --port 0 --log off "$@" 2>"$work/serve" &
+  server=$!
+  for _ in $(seq 600); do
+    url=$(sed -n 's|^ready: ||p' "$work/serve")
+    [ -n "$url" ] && return
+    kill -0 "$server" 2>/dev/null || break
+    sleep 0.1
+  done
+  fail "no server: $(cat "$work/serve")"
+  server=
+}
+# says TEXT: it is in the output of the last run.
+says() { grep -qF -- "$1" "$work/out" "$work/err" || fail "'$1' is not in: $(head -c 600 "$work/out") $(head -c 600 "$work/err")"; }
+number() { sed -nE "s/.*\"$1\":([0-9.]+).*/\1/p" "$work/out"; }
+
+# ---- bench serve
+start_server --api-key secret
+bench=("$reprise" bench serve --url "$url" --api-key secret --input-tokens 40 --output-tokens 8 --ignore-eos)
+for endpoint in completions chat; do
+  run "${bench[@]}" --endpoint $endpoint --num-requests 12 --concurrency 3 --json
+  [ "$rc" = 0 ] || fail "bench serve, $endpoint: $(cat "$work/err")"
+  [ "$(wc -l <"$work/out")" = 1 ] || fail "--json is not one line"
+  [ "$(number completed)" = 12 ] && [ "$(number failed)" = 0 ] && [ "$(number most_open)" = 3 ] || fail "counts: $(cat "$work/out")"
+  [ "$(number output_tokens_per_s)" != 0 ] || fail "no rate"
+  [ "$(number inexact_prompts)" -gt 0 ] || grep -q '"input_tokens":480,' "$work/out" || fail "prompts have not 40 tokens: $(cat "$work/out")"
+done
+run "${bench[@]}" --request-rate 100 --num-requests 12 --lengths sharegpt --shared-prefix-tokens 10 --goodput ttft:0.000001,itl:100000
+[ "$rc" = 0 ] || fail "bench serve by rate: $(cat "$work/err")"
+says "12 requests completed, 0 failed"
+says "goodput: 0 requests within the limits"
+run "${bench[@]}" --duration 0.3 --concurrency 2
+[ "$rc" = 0 ] || fail "bench serve by time: $(cat "$work/err")"
+run env REPRISE_API_KEY=secret "$reprise" bench serve --url "$url/v1/" --num-requests 2 --input-tokens 10 --output-tokens 2
+[ "$rc" = 0 ] || fail "the key of the environment: $(cat "$work/err")"
+run "$reprise" bench serve --url "$url" --num-requests 2
+one_error 1 "without a key"
+says "this server needs an API key"
+run "${bench[@]}" --model other
+one_error 1 "a model that is not served"
+says "the model 'other' is not served"
+run "$reprise" bench serve --url "$url" --api-key secret --input-tokens 100000
+one_error 1 "a prompt that is too long"
+run "${bench[@]}" --extra-body '{"temprature": 1}'
+one_error 1 "a field that the server refuses"
+says "did you mean temperature?"
+run "${bench[@]}" --dataset "$work/none.json"
+one_error 1 "a dataset that is not there"
+run "$reprise" bench serve
+one_error 2 "bench serve without a server"
+run "${bench[@]}" --request-rate 1 --concurrency 1
+one_error 2 "rate and concurrency"
+run "$reprise" bench serve --url https://127.0.0.1:1
+one_error 2 "https"
+says "no TLS; run a tunnel or a proxy"
+run "$reprise" bench serve --url http://127.0.0.1:1
+one_error 1 "nobody listens"
+says "is the server running?"
+# ---- chat --url and complete: the same words as from a model of this process
+out_of() { run "$@"; [ "$rc" = 0 ] || fail "$*: $(cat "$work/err")"; cat "$work/out"; }
+remote=(--url "$url" --api-key secret)
+for sampling in "--temperature 0" "--seed 5 --top-p 0.9" "--seed 7 --stop e"; do
+  here=$(out_of "$reprise" complete --model "$tiny" --prompt "It was" --max-tokens 12 $sampling)
+  [ -n "$here" ] || fail "complete says nothing"
+  [ "$(out_of "$reprise" complete "${remote[@]}" --prompt "It was" --max-tokens 12 $sampling)" = "$here" ] ||
+    fail "complete --url differs from complete --model: $sampling"
+  [ "$(printf 'It was' | "$reprise" complete "${remote[@]}" --max-tokens 12 $sampling)" = "$here" ] || fail "complete of standard input differs"
+  here=$(out_of "$reprise" chat --model "$tiny" --prompt "It was" --prompt "And then?" --system "Be brief" --max-tokens 12 $sampling)
+  [ "$(out_of "$reprise" chat "${remote[@]}" --prompt "It was" --prompt "And then?" --system "Be brief" --max-tokens 12 $sampling)" = "$here" ] ||
+    fail "chat --url differs from chat --model: $sampling"
+done
+grep -qE '^seed [0-9]+' "$work/err" && fail "a seed was drawn beside --seed"
+run "$reprise" chat "${remote[@]}" --prompt "It was" --max-tokens 4
+says "(--seed "
+says "prompt tokens, 4 new"
+run "$reprise" chat --url "$url" --prompt x
+one_error 1 "chat without a key"
+run "$reprise" complete "${remote[@]}" --prompt x --model other
+one_error 1 "a model that the server has not"
+run "$reprise" complete "${remote[@]}" --prompt x --threads 2
+one_error 2 "a model's flag beside --url"
+run "$reprise" complete --model "$tiny" --api-key x --prompt x
+one_error 2 "a server's flag without one"
+run "$reprise" chat --prompt x
+one_error 2 "neither model nor server"
+"$reprise" complete "${remote[@]}" --prompt "It was" --max-tokens 400 --ignore-eos | head -c 1 >/dev/null
+[ "${PIPESTATUS[0]}" = 1 ] || fail "complete into a closed pipe: exit code ${PIPESTATUS[0]}"
+
+"${bench[@]}" --request-rate 4 --duration 60 --warmup 0 >"$work/out" 2>"$work/err" &
+client=$!
+for _ in $(seq 300); do
+  curl -sS -H 'Authorization: Bearer secret' "$url/metrics" | grep -qE '^reprise:requests_number [0-9]{3}' && break
+  sleep 0.1
+done
+sleep 1
+kill -TERM $client
+wait $client
+rc=$?
+one_error 143 "bench serve, interrupted"
+says "requests completed"
+stop_server
+
+finish
