@@ -8,8 +8,8 @@
 
 #include "core/json.h"
 #include "core/nearest.h"
-#include "server/anthropic/count_tokens.h"
 #include "server/api_error.h"
+#include "server/count_tokens.h"
 #include "server/generation.h"
 #include "server/information.h"
 
@@ -36,11 +36,17 @@ void messages(Service& service, const std::shared_ptr<Exchange>& exchange) {
   start_generation(service, kMessagesForm, exchange);
 }
 
+void responses(Service& service, const std::shared_ptr<Exchange>& exchange) {
+  start_generation(service, kResponsesForm, exchange);
+}
+
 constexpr Route kRoutes[] = {
     {"POST", "/v1/chat/completions", Door::key, chat},
     {"POST", "/v1/completions", Door::key, completions},
     {"POST", "/v1/messages", Door::key, messages},
     {"POST", "/v1/messages/count_tokens", Door::key, answer_count_tokens},
+    {"POST", "/v1/responses", Door::key, responses},
+    {"POST", "/v1/responses/input_tokens", Door::key, answer_input_tokens},
     {"GET", "/v1/models", Door::key, answer_models},
     {"GET", "/v1/models/*", Door::key, answer_model},
     {"POST", "/tokenize", Door::key, answer_tokenize},
