@@ -12,6 +12,7 @@
 #include "server/count_tokens.h"
 #include "server/generation.h"
 #include "server/information.h"
+#include "server/page/page.h"
 
 namespace reprise::server {
 namespace {
@@ -57,6 +58,8 @@ constexpr Route kRoutes[] = {
     {"GET", "/metrics", Door::key, answer_metrics},
     {"GET", "/v1/graph", Door::key, answer_graph},
     {"GET", "/openapi.json", Door::key, answer_openapi},
+    {"GET", "/", Door::open, answer_page},
+    {"GET", "/page/*", Door::open, answer_page},
 };
 
 // "/v1/models/*": any name behind the last slash.
@@ -136,7 +139,7 @@ void route_to(Service& service, const std::shared_ptr<Exchange>& exchange) {
       request.method == "HEAD" ? std::string_view("GET") : std::string_view(request.method);
   std::string allowed;
   const auto is_open = [&](const Route& route) {
-    return route.path == request.path && route.door == Door::open;
+    return is_at(route, request.path) && route.door == Door::open;
   };
   // Who has no key isn't told which paths there are.
   if (std::ranges::none_of(kRoutes, is_open) && !has_key(service, request))
