@@ -60,11 +60,6 @@ std::string anthropic_error_json(const ApiError& error) {
   return to_json_text({{"type", "error"}, {"error", {{"type", type()}, {"message", error.what()}}}});
 }
 
-std::string error_text(const ApiError& error, ErrorForm form) {
-  return form == ErrorForm::anthropic ? anthropic_error_json(error)
-                                      : error_json(error.status, error.what(), error.code, error.param);
-}
-
 }  // namespace
 
 ErrorForm error_form_of(std::string_view path) {
@@ -86,9 +81,9 @@ HttpResponse error_response(const ApiError& error, ErrorForm form) {
   return response;
 }
 
-std::string error_event(const ApiError& error, ErrorForm form) {
-  return (form == ErrorForm::anthropic ? "event: error\ndata: " : "data: ") + error_text(error, form) +
-         "\n\n";
+std::string error_text(const ApiError& error, ErrorForm form) {
+  return form == ErrorForm::anthropic ? anthropic_error_json(error)
+                                      : error_json(error.status, error.what(), error.code, error.param);
 }
 
 ApiError api_error_of_current() {

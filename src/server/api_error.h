@@ -28,8 +28,7 @@ class ApiError : public Error {
 std::string error_json(int status, std::string_view message, std::string_view code = {},
                        std::string_view param = {});
 HttpResponse error_response(const ApiError& error, ErrorForm form = ErrorForm::openai);
-// The event that ends a stream.
-std::string error_event(const ApiError& error, ErrorForm form);
+std::string error_text(const ApiError& error, ErrorForm form);  // its body
 
 // The error that is being handled, as a client hears of it: what our layers say begins with "[field]", which becomes
 // `param`. Call it inside of a catch block.

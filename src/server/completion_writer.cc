@@ -155,6 +155,10 @@ void CompletionWriter::finish_stream(const ReplyUsage& usage, std::string& to) {
   to.append("data: [DONE]\n\n");
 }
 
+void CompletionWriter::fail_stream(const ApiError& error, const ReplyUsage&, std::string& to) {
+  to.append("data: ").append(error_text(error, ErrorForm::openai)).append("\n\n");
+}
+
 // The choices that are returned: of each prompt the n with the largest mean log-probability, those first.
 std::vector<size_t> CompletionWriter::best() const {
   std::vector<size_t> numbers;
@@ -210,10 +214,14 @@ std::unique_ptr<ReplyWriter> make_writer(const GenerationRequest& request, Reply
 
 const GenerationForm kChatForm = {.id_prefix = "chatcmpl-",
                                   .id_field = "x-request-id",
+                                  .logprobs_field = "top_logprobs",
+                                  .prompt_field = "messages",
                                   .parse = parse<Endpoint::chat>,
                                   .make_writer = make_writer};
 const GenerationForm kCompletionsForm = {.id_prefix = "cmpl-",
                                          .id_field = "x-request-id",
+                                         .logprobs_field = "logprobs",
+                                         .prompt_field = "prompt",
                                          .parse = parse<Endpoint::completions>,
                                          .make_writer = make_writer};
 

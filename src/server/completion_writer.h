@@ -22,6 +22,7 @@ class CompletionWriter final : public ReplyWriter {
   void begin_stream(const ReplyUsage&, std::string&) override {}
   void add(size_t prompt, const api::OutputDelta& delta, const ReplyUsage& usage, std::string& to) override;
   void finish_stream(const ReplyUsage& usage, std::string& to) override;
+  void fail_stream(const ApiError& error, const ReplyUsage& usage, std::string& to) override;
   std::string whole(const ReplyUsage& usage) override;
   std::string_view finish_reason() const override;
 

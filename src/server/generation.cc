@@ -1,7 +1,6 @@
 #include "server/generation.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -13,6 +12,7 @@
 #include "api/output_assembler.h"
 #include "api/prepare.h"
 #include "server/api_error.h"
+#include "server/request_body.h"
 #include "server/request_line.h"
 
 namespace reprise::server {
@@ -27,20 +27,30 @@ int64_t seconds_since_1970() {
 }
 
 // The engine would answer these with an event, when the status line is gone already.
-void check_ids(const engine::Request& request, const ModelInfo& info, int64_t cache_tokens) {
+void check_ids(const engine::Request& request, const ModelInfo& info, int64_t cache_tokens,
+               const std::string& field) {
   if (request.prompt_token_ids.empty())
-    throw ApiError(400, "the prompt is empty; it needs at least one token", "empty_prompt", "prompt");
+    throw ApiError(400, "the prompt is empty; it needs at least one token", "empty_prompt", field);
   for (const int32_t id : request.prompt_token_ids)
     if (id < 0 || id >= info.vocab_size)
       throw ApiError(400,
                      fmt::format("the prompt has the token id {}, expected 0 to {}", id, info.vocab_size - 1),
-                     "bad_token_id", "prompt");
+                     "bad_token_id", field);
   if (const auto length = static_cast<int64_t>(request.prompt_token_ids.size()); length > cache_tokens)
     throw ApiError(
         400,
         fmt::format("the prompt has {} tokens, and the KV cache of this server holds {}; shorten it", length,
                     cache_tokens),
-        "context_length_exceeded", "prompt");
+        "context_length_exceeded", field);
+}
+
+// By the name that the endpoint has for it.
+void check_logprobs(const Sampling& sampling, int32_t most, std::string_view field) {
+  if (!sampling.logprobs || most < 0 || (*sampling.logprobs >= 0 && *sampling.logprobs <= most)) return;
+  throw ApiError(400,
+                 fmt::format("[{}] is {}, expected 0 to {}; ask for fewer or raise --max-logprobs", field,
+                             *sampling.logprobs, most),
+                 "invalid_value", std::string(field));
 }
 
 // What the engine refuses is the request's fault; anything else that goes wrong there is not.
@@ -87,15 +97,16 @@ class Generation : public std::enable_shared_from_this<Generation> {
       check_model(service_.settings, request_.model);
       for (const Prompt& prompt : request_.prompts) {
         check_wanted();
+        check_logprobs(prompt.sampling, service_.model.limits().max_logprobs, form_.logprobs_field);
         api::PreparedRequest prepared =
             api::prepare(service_.model.text(), prompt, service_.model.limits(), &cancelled_);
-        check_ids(prepared.request, service_.model.info(), service_.model.limits().cache_tokens);
+        check_ids(prepared.request, service_.model.info(), service_.model.limits().cache_tokens,
+                  std::string(form_.prompt_field));
         prompt_tokens_ += static_cast<int64_t>(prepared.request.prompt_token_ids.size());
         parts_.push_back(std::make_unique<Part>(std::move(prepared)));
       }
     } catch (const api::PromptTooLong& error) {
-      failed.emplace(400, error.what(), "context_length_exceeded",
-                     request_.endpoint == Endpoint::completions ? "prompt" : "messages");
+      failed.emplace(400, error.what(), "context_length_exceeded", std::string(form_.prompt_field));
     } catch (...) {
       failed.emplace(api_error_of_current());
     }
@@ -168,8 +179,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
   std::vector<HttpField> reply_fields() const {
     std::vector<HttpField> fields = {{std::string(form_.id_field), id_}};
-    if (!request_.ignored.empty())
-      fields.emplace_back("x-reprise-ignored", fmt::format("{}", fmt::join(request_.ignored, ", ")));
+    add_ignored_field(request_.ignored, fields);
     return fields;
   }
 
@@ -225,12 +235,13 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void fail(const ApiError& error) {
     if (ended_) return;
     status_ = error.status;
-    const ErrorForm form = error_form_of(exchange_->request().path);
     if (streaming_) {
-      exchange_->send(error_event(error, form));
+      std::string events;
+      writer_->fail_stream(error, usage(), events);
+      exchange_->send(events);
       exchange_->end();
     } else {
-      exchange_->reply(error_response(error, form));
+      exchange_->reply(error_response(error, error_form_of(exchange_->request().path)));
     }
     stop_engine();
     end("error");

@@ -13,12 +13,12 @@
 
 namespace reprise::server {
 
-enum class Endpoint : uint8_t { chat = 1, completions = 2, messages = 4 };
+enum class Endpoint : uint8_t { chat = 1, completions = 2 };
 
 struct GenerationRequest {
-  Endpoint endpoint = Endpoint::chat;
-  std::string model;            // empty: whatever is served
-  std::vector<Prompt> prompts;  // of a chat one; each with the request's sampling
+  Endpoint endpoint = Endpoint::chat;  // chat: also of the other APIs of conversations
+  std::string model;                   // empty: whatever is served
+  std::vector<Prompt> prompts;         // of a chat one; each with the request's sampling
   bool stream = false;
   bool include_usage = false;     // in a last chunk
   bool continuous_usage = false;  // in every chunk
@@ -28,6 +28,7 @@ struct GenerationRequest {
   std::string request_id;  // empty: one is made
   std::string cache_salt;
   std::vector<std::string> ignored = {};  // fields that were left out, where the endpoint allows that
+  std::string repeated = {};              // members of the reply that say what was asked for, as JSON text
 };
 
 inline constexpr size_t kMostPrompts = 1024;

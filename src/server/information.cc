@@ -9,10 +9,12 @@
 #include "api/graph_report.h"
 #include "core/json.h"
 #include "core/json_fields.h"
+#include "server/anthropic/messages_request.h"
 #include "server/api_error.h"
 #include "server/generation_request.h"
 #include "server/reply_later.h"
 #include "server/request_body.h"
+#include "server/responses/responses_request.h"
 
 namespace reprise::server {
 namespace {
@@ -143,15 +145,7 @@ void answer_openapi(Service&, const std::shared_ptr<Exchange>& exchange) {
                            {"messages", {{"type", "array"}}},
                            {"add_special_tokens", {{"type", "boolean"}}}}}};
   const Json detokenize = {{"type", "object"}, {"required", {"tokens"}}, {"properties", {{"tokens", ids}}}};
-  const Json messages = {{"type", "object"},
-                         {"required", {"messages"}},
-                         {"properties",
-                          {{"model", {{"type", "string"}}},
-                           {"messages", {{"type", "array"}, {"items", {{"type", "object"}}}}},
-                           {"system", {{"anyOf", {{{"type", "string"}}, {{"type", "array"}}}}}},
-                           {"max_tokens", {{"type", "integer"}, {"minimum", 1}}},
-                           {"stop_sequences", {{"type", "array"}, {"items", {{"type", "string"}}}}},
-                           {"stream", {{"type", "boolean"}}}}}};
+  const Json messages = messages_schema(), responses = responses_schema();
   const auto get = [](std::string_view summary) { return Json{{"get", operation(summary)}}; };
   reply_json(
       exchange,
@@ -164,6 +158,9 @@ void answer_openapi(Service&, const std::shared_ptr<Exchange>& exchange) {
           {{"post", operation("What a text goes on with", request_schema(Endpoint::completions))}}},
          {"/v1/messages", {{"post", operation("A message, by Anthropic's API", messages)}}},
          {"/v1/messages/count_tokens", {{"post", operation("How many tokens a conversation has", messages)}}},
+         {"/v1/responses",
+          {{"post", operation("A response, by OpenAI's newer API; nothing is kept", responses)}}},
+         {"/v1/responses/input_tokens", {{"post", operation("How many tokens an input has", responses)}}},
          {"/v1/models", get("What is served")},
          {"/tokenize", {{"post", operation("Token ids of a text or a conversation", tokenize)}}},
          {"/detokenize", {{"post", operation("The text of token ids", detokenize)}}},

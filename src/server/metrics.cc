@@ -122,6 +122,8 @@ std::string Metrics::text(const Service& service) const {
     fmt::format_to(std::back_inserter(to), "reprise:graph_steps_not_replayed_total{{reason=\"{}\"}} {}\n",
                    engine::code_of(static_cast<engine::NotReplayed>(i)), stats.steps.not_replayed[i]);
   counter("graph_padding_tokens_total", "Rows that replays computed for nobody.", stats.steps.padding_tokens);
+  counter("sampled_tokens_total", "Tokens that steps sampled, those of requests that go on included.",
+          stats.generated_tokens);
   counter("log_lines_lost_total", "Lines of the log that could not be written.", lost_lines_);
   const std::lock_guard lock(mutex_);
   counter("requests_number", "Requests that are over.", requests_);

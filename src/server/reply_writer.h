@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "api/output_assembler.h"
+#include "server/api_error.h"
 #include "tokenizer/tokenizer.h"
 
 namespace reprise::server {
@@ -34,6 +35,8 @@ class ReplyWriter {
   virtual void add(size_t prompt, const api::OutputDelta& delta, const ReplyUsage& usage,
                    std::string& to) = 0;
   virtual void finish_stream(const ReplyUsage& usage, std::string& to) = 0;
+  // In place of finish_stream(): what the client is told when it can't go on.
+  virtual void fail_stream(const ApiError& error, const ReplyUsage& usage, std::string& to) = 0;
   // The whole reply, when all outputs are complete.
   virtual std::string whole(const ReplyUsage& usage) = 0;
   virtual std::string_view finish_reason() const = 0;  // of the first output: stop, length, abort

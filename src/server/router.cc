@@ -8,10 +8,11 @@
 
 #include "core/json.h"
 #include "core/nearest.h"
-#include "server/anthropic/count_tokens.h"
 #include "server/api_error.h"
+#include "server/count_tokens.h"
 #include "server/generation.h"
 #include "server/information.h"
+#include "server/page/page.h"
 
 namespace reprise::server {
 namespace {
@@ -36,11 +37,17 @@ void messages(Service& service, const std::shared_ptr<Exchange>& exchange) {
   start_generation(service, kMessagesForm, exchange);
 }
 
+void responses(Service& service, const std::shared_ptr<Exchange>& exchange) {
+  start_generation(service, kResponsesForm, exchange);
+}
+
 constexpr Route kRoutes[] = {
     {"POST", "/v1/chat/completions", Door::key, chat},
     {"POST", "/v1/completions", Door::key, completions},
     {"POST", "/v1/messages", Door::key, messages},
     {"POST", "/v1/messages/count_tokens", Door::key, answer_count_tokens},
+    {"POST", "/v1/responses", Door::key, responses},
+    {"POST", "/v1/responses/input_tokens", Door::key, answer_input_tokens},
     {"GET", "/v1/models", Door::key, answer_models},
     {"GET", "/v1/models/*", Door::key, answer_model},
     {"POST", "/tokenize", Door::key, answer_tokenize},
@@ -51,6 +58,8 @@ constexpr Route kRoutes[] = {
     {"GET", "/metrics", Door::key, answer_metrics},
     {"GET", "/v1/graph", Door::key, answer_graph},
     {"GET", "/openapi.json", Door::key, answer_openapi},
+    {"GET", "/", Door::open, answer_page},
+    {"GET", "/page/*", Door::open, answer_page},
 };
 
 // "/v1/models/*": any name behind the last slash.
@@ -130,7 +139,7 @@ void route_to(Service& service, const std::shared_ptr<Exchange>& exchange) {
       request.method == "HEAD" ? std::string_view("GET") : std::string_view(request.method);
   std::string allowed;
   const auto is_open = [&](const Route& route) {
-    return route.path == request.path && route.door == Door::open;
+    return is_at(route, request.path) && route.door == Door::open;
   };
   // Who has no key isn't told which paths there are.
   if (std::ranges::none_of(kRoutes, is_open) && !has_key(service, request))

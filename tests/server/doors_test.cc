@@ -23,7 +23,7 @@ TEST(Keys, AreNeededEverywhereButWhereOrchestratorsLook) {
   const std::string body = R"({"prompt": "x", "max_tokens": 1, "tokens": [1], "messages": []})";
   for (const char* path :
        {"/v1/chat/completions", "/v1/completions", "/tokenize", "/detokenize", "/v1/models",
-        "/v1/models/tiny", "/load", "/metrics", "/v1/graph", "/openapi.json", "/", "/nowhere", "/v1/models/"})
+        "/v1/models/tiny", "/load", "/metrics", "/v1/graph", "/openapi.json", "/nowhere", "/v1/models/"})
     for (const char* key :
          {"", "Authorization: Bearer right-ke\r\n", "Authorization: Bearer right-key1\r\n",
           "Authorization: Bearer \r\n", "Authorization: right-key\r\n", "Authorization: Basic right-key\r\n",

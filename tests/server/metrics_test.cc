@@ -40,6 +40,10 @@ TEST(Metrics, CountsWhatClientsSaw) {
   EXPECT_THAT(text, HasSubstr("\nreprise:request_finish_total{reason=\"error\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("\nreprise:e2e_request_latency_seconds_count 4\n"));
   EXPECT_THAT(text, HasSubstr("\nreprise:request_generation_tokens_sum 9\n"));
+  // A step's numbers are published after its tokens.
+  EXPECT_TRUE(soon([&] {
+    return served.ask(get("/metrics")).body.find("\nreprise:sampled_tokens_total 9\n") != std::string::npos;
+  }));
 }
 
 // Standard error is something else while it lives.

@@ -1,7 +1,8 @@
 """`reprise serve` as the clients of OpenAI and Anthropic see it, with the tiny trained model in the shared data and with
 SmolLM2-135M-Instruct where its file is at hand.
 
-  openai, anthropic  every endpoint and field by the real clients (server_openai.py, server_anthropic.py)
+  openai, responses, anthropic  every endpoint and field by the real clients (server_openai.py, server_responses.py,
+                     server_anthropic.py)
   doors              keys, --max-concurrency
   bits               20 probes alone, among 64 requests and after a restart: text and log-probabilities are equal, and equal
                      to those of `reprise generate`
@@ -23,6 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import server_anthropic
 import server_openai
+import server_responses
 from server_openai import chat, complete, join
 from server_process import Checks, Server
 from smollm_oracle import FILE
@@ -164,7 +166,7 @@ def check_metrics(checks, model):
 def check_model(checks, model):
     began = time.monotonic()
     with model.serve() as server:
-        for family, module in (("openai", server_openai), ("anthropic", server_anthropic)):
+        for family, module in (("openai", server_openai), ("responses", server_responses), ("anthropic", server_anthropic)):
             for check in module.CHECKS:
                 checks.run(f"{model.name} {family} {check.__name__}", check, server, model)
     for check in (check_doors, check_bits, check_metrics):

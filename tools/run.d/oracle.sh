@@ -26,6 +26,7 @@ oracles() {
     name=${name%_*}
     [ $# -eq 0 ] || [[ " $* " == *" $name "* ]] || continue
     say "oracle $name"
+    [ "$name" != page ] || need_if_known "${kBrowserPackages[@]}"
     if "$python" "$script" --reprise build/release/reprise --shared ../shared; then
       passed=$((passed + 1))
     else

@@ -5,6 +5,7 @@ kBuildPackages=(cmake ninja-build g++ ccache pkg-config libfmt-dev nlohmann-json
 kCompilerPackages=(llvm-19-dev zlib1g-dev libzstd-dev)  # reprise-compiler; not in Ubuntu 22.04
 kServerPackages=(libboost1.83-dev libboost1.81-dev)  # the first that apt knows
 kPythonPackages=(python3 python3-venv python3-pip ca-certificates)
+kBrowserPackages=(chromium)
 kFuzzPackages=(clang-19 libclang-rt-19-dev llvm-19)
 kTidyPackages=(clang-tidy-19 python3)
 kFormatPackages=(clang-format-14)  # one version for all: each formats a few lines in another way

@@ -1,43 +1,37 @@
 #include "server/anthropic/messages_request.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <iterator>
-#include <utility>
 
-#include "api/chat_fields.h"
-#include "api/sampling_check.h"
 #include "api/sampling_fields.h"
 #include "core/json_fields.h"
-#include "core/nearest.h"
 #include "server/api_error.h"
+#include "server/hosted_request.h"
 #include "server/request_body.h"
 
 namespace reprise::server {
 namespace {
 
 // Read by name below.
-constexpr std::string_view kOwnFields[] = {"model",          "messages", "system",     "max_tokens",
-                                           "stop_sequences", "stream",   "request_id", "chat_template_kwargs",
-                                           "cache_salt"};
+constexpr std::string_view kMessagesOwn[] = {
+    "model",          "messages", "system",     "max_tokens",
+    "stop_sequences", "stream",   "request_id", "chat_template_kwargs",
+    "cache_salt"};
 
 // What only a hosted service knows, and what is not there yet but may be left out.
-constexpr std::string_view kLeftOut[] = {
+constexpr std::string_view kMessagesLeftOut[] = {
     "betas",       "cache_control", "container",       "context_management", "diagnostics", "inference_geo",
     "mcp_servers", "metadata",      "output_config",   "service_tier",       "speed",       "thinking",
     "tool_choice", "tools",         "user_profile_id", "workspace_id"};
 
+constexpr std::string_view kTextTypes[] = {"text"}, kThinkingTypes[] = {"thinking", "redacted_thinking"};
+constexpr TextBlocks kBlocks = {.text = kTextTypes, .left_out = kThinkingTypes};
+
 // Sampling fields for which this API has no place in its replies, or another name.
-constexpr std::string_view kNotHere[] = {
+constexpr std::string_view kMessagesNotHere[] = {
     "n", "echo", "logprobs", "top_logprobs", "prompt_logprobs", "max_completion_tokens", "stop"};
 
 // Coding agents put a line into the system prompt that differs with every request.
 constexpr std::string_view kBillingLine = "x-anthropic-billing-header:";
-
-bool is_one_of(std::span<const std::string_view> names, std::string_view name) {
-  return std::ranges::find(names, name) != names.end();
-}
 
 std::string without_billing_lines(const std::string& text) {
   std::string kept;
@@ -51,11 +45,11 @@ std::string without_billing_lines(const std::string& text) {
 
 // A block of which nothing is left is none.
 std::string system_text(const Json& system, const std::string& name, std::vector<std::string>& left_out) {
-  if (!system.is_array()) return without_billing_lines(content_text(system, name, &left_out));
+  if (!system.is_array()) return without_billing_lines(content_text(system, name, kBlocks, &left_out));
   std::string text;
   for (const JsonValue& block : JsonValue(system, name).items()) {
     const std::string said =
-        without_billing_lines(content_text(Json::array({block.json()}), block.name(), &left_out));
+        without_billing_lines(content_text(Json::array({block.json()}), block.name(), kBlocks, &left_out));
     if (said.empty()) continue;
     if (!text.empty()) text.push_back('\n');
     text += said;
@@ -68,11 +62,10 @@ Json conversation(const JsonFields& fields, std::vector<std::string>& left_out) 
   Json messages = Json::array();
   if (const Json* system = fields.find("system")) {
     const std::string text = system_text(*system, "[system]", left_out);
-    if (!text.empty()) messages.push_back({{"role", "system"}, {"content", text}});
+    if (!text.empty()) append_turn(messages, "system", text);
   }
   const JsonValue list = fields.at("messages");
   if (!list.json().is_array() || list.json().empty()) list.fail("a list of at least one message");
-  std::string role;
   for (const JsonValue& item : list.items()) {
     const JsonFields message = item.fields();
     const std::string here = message.at("role").string();
@@ -81,20 +74,10 @@ Json conversation(const JsonFields& fields, std::vector<std::string>& left_out) 
     for (const auto& [key, unused] : item.json().items())
       if (key != "role" && key != "content") leave_out(left_out, key);
     const JsonValue content = message.at("content");
-    std::string text = here == "system" ? system_text(content.json(), content.name(), left_out)
-                                        : content_text(content.json(), content.name(), &left_out);
-    if (here == role)
-      messages.back()["content"].get_ref<std::string&>().append("\n").append(text);
-    else
-      messages.push_back({{"role", here}, {"content", std::move(text)}});
-    role = here;
+    append_turn(messages, here,
+                here == "system" ? system_text(content.json(), content.name(), left_out)
+                                 : content_text(content.json(), content.name(), kBlocks, &left_out));
   }
-  if (role == "assistant")
-    throw ApiError(
-        400,
-        "[messages] ends with what the assistant said, and this version can't go on with that; end with "
-        "a message of the user",
-        "unsupported_field", "messages");
   return messages;
 }
 
@@ -111,21 +94,13 @@ void check_left_out(const std::string& name, const JsonValue& value) {
 void set_stop(Sampling& sampling, const Json& value) {
   const auto fields = api::sampling_fields();
   const auto stop = std::ranges::find(fields, std::string_view("stop"), &api::SamplingField::name);
-  api::set_field(*stop, sampling, value, "[stop_sequences]");
+  api::set_field(*stop, sampling, value, "stop_sequences");
 }
 
-[[noreturn]] void fail_unknown(const std::string& name) {
-  std::vector<std::string_view> known(std::begin(kOwnFields), std::end(kOwnFields));
-  known.insert(known.end(), std::begin(kLeftOut), std::end(kLeftOut));
-  for (const api::SamplingField& field : api::sampling_fields())
-    if (!is_one_of(kNotHere, field.name)) known.emplace_back(field.name);
-  const std::string shown = name.substr(0, 80);
-  const std::string_view near = nearest_name(shown, known);
-  throw ApiError(400,
-                 fmt::format("[{}] is no field of this endpoint{}", shown,
-                             near.empty() ? std::string() : fmt::format("; did you mean {}?", near)),
-                 "unknown_field", shown);
-}
+constexpr HostedFields kMessagesFields = {.own = kMessagesOwn,
+                                          .left_out = kMessagesLeftOut,
+                                          .not_here = kMessagesNotHere,
+                                          .check_left_out = check_left_out};
 
 }  // namespace
 
@@ -133,19 +108,9 @@ GenerationRequest parse_messages_request(const HttpRequest& http, const Sampling
   const Json body = parse_body(http.body);
   const JsonFields fields(body, "body", FieldNames::request);
   GenerationRequest request;
-  request.endpoint = Endpoint::messages;
   Sampling sampling = defaults;
   if (!http.field("anthropic-beta").empty()) leave_out(request.ignored, "betas");
-  for (const auto& [name, value] : body.items()) {
-    if (is_one_of(kOwnFields, name)) continue;
-    if (is_one_of(kLeftOut, name)) {
-      if (value.is_null()) continue;
-      check_left_out(name, JsonValue(value, "[" + name + "]"));
-      leave_out(request.ignored, name);
-    } else if (is_one_of(kNotHere, name) || !api::set_sampling_field(sampling, name, value)) {
-      fail_unknown(name);
-    }
-  }
+  read_hosted_fields(body, kMessagesFields, sampling, request.ignored);
   request.model = fields.string("model").value_or("");
   request.stream = fields.boolean("stream").value_or(false);
   if (fields.has("request_id")) request.request_id = parse_request_id(fields.at("request_id"));
@@ -155,14 +120,25 @@ GenerationRequest parse_messages_request(const HttpRequest& http, const Sampling
     throw ApiError(400, "[max_tokens] is missing: the most tokens that the reply may have", "missing_field",
                    "max_tokens");
   if (const Json* stop = fields.find("stop_sequences")) set_stop(sampling, *stop);
-  Json chat = {{"messages", conversation(fields, request.ignored)}};
-  if (const Json* kwargs = fields.find("chat_template_kwargs")) chat["chat_template_kwargs"] = *kwargs;
-  api::check_sampling(sampling);
-  Prompt& prompt = request.prompts.emplace_back();
-  api::set_chat(prompt, api::parse_chat_request(chat, true));
-  prompt.sampling = sampling;
-  if (fields.has("cache_salt")) prompt.cache_salt = parse_cache_salt(fields.at("cache_salt"));
+  set_conversation(request, conversation(fields, request.ignored), "messages", fields, sampling);
   return request;
+}
+
+Json messages_schema() {
+  Json schema = hosted_schema(kMessagesFields, parse_json(R"({
+    "model": {"type": "string", "description": "one of /v1/models; absent: the one that is served"},
+    "messages": {"type": "array", "minItems": 1, "items": {"type": "object"}, "description": "the conversation"},
+    "system": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}], "description": "the system prompt"},
+    "max_tokens": {"type": "integer", "minimum": 1, "maximum": 2147483647, "description": "required but for count_tokens"},
+    "stop_sequences": {"type": "array", "items": {"type": "string"}, "maxItems": 128},
+    "stream": {"type": "boolean", "default": false, "description": "send tokens as they are made"},
+    "cache_salt": {"type": "string", "maxLength": 256, "description": "only requests with the same one share cached prefixes"},
+    "chat_template_kwargs": {"type": "object", "description": "further variables of the chat template"},
+    "request_id": {"type": "string", "maxLength": 128, "description": "name of this request in replies and logs"}
+  })",
+                                                          "schema"));
+  schema["required"] = {"messages"};
+  return schema;
 }
 
 }  // namespace reprise::server

@@ -14,4 +14,7 @@ enum class MessagesUse { generate, count };
 GenerationRequest parse_messages_request(const HttpRequest& request, const Sampling& defaults,
                                          MessagesUse use);
 
+// The schema of such a body, as OpenAPI has it.
+Json messages_schema();
+
 }  // namespace reprise::server

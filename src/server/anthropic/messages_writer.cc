@@ -87,6 +87,10 @@ void MessagesWriter::finish_stream(const ReplyUsage& usage, std::string& to) {
   to.append("}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
 }
 
+void MessagesWriter::fail_stream(const ApiError& error, const ReplyUsage&, std::string& to) {
+  to.append("event: error\ndata: ").append(error_text(error, ErrorForm::anthropic)).append("\n\n");
+}
+
 std::string MessagesWriter::whole(const ReplyUsage& usage) {
   std::string content = "{\"type\":\"text\",\"text\":";
   append_json_string(content, text_);
@@ -99,6 +103,8 @@ std::string MessagesWriter::whole(const ReplyUsage& usage) {
 const GenerationForm kMessagesForm = {
     .id_prefix = "msg_",
     .id_field = "request-id",
+    .logprobs_field = "",
+    .prompt_field = "messages",
     .parse =
         [](const HttpRequest& request, const Sampling& defaults) {
           return parse_messages_request(request, defaults, MessagesUse::generate);

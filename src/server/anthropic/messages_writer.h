@@ -15,6 +15,7 @@ class MessagesWriter final : public ReplyWriter {
   void begin_stream(const ReplyUsage& usage, std::string& to) override;
   void add(size_t prompt, const api::OutputDelta& delta, const ReplyUsage& usage, std::string& to) override;
   void finish_stream(const ReplyUsage& usage, std::string& to) override;
+  void fail_stream(const ApiError& error, const ReplyUsage& usage, std::string& to) override;
   std::string whole(const ReplyUsage& usage) override;
   std::string_view finish_reason() const override { return finish_reason_; }
 
