@@ -22,7 +22,7 @@ namespace {
 struct ServeFlags {
   LoadOptions load;
   server::ServerOptions server;
-  std::string api_key_file;
+  std::string api_key_file, request_log;
   std::string log = "text";
   int64_t grace_s = 0, stall_s = 60;
   size_t max_body_bytes = size_t{32} << 20;
@@ -62,6 +62,8 @@ int run_serve(ServeFlags flags) {
   if (service.model_names.empty()) service.model_names.push_back(name_of_model(flags.load.model));
   service.log_requests = flags.log != "off";
   service.log_json = flags.log == "json";
+  if (!flags.request_log.empty())
+    service.request_log = std::make_shared<server::RequestLog>(flags.request_log);
   flags.server.grace = std::chrono::seconds(flags.grace_s);
   flags.server.http.stall_timeout = std::chrono::seconds(flags.stall_s);
   flags.server.http.max_body_bytes = flags.max_body_bytes;
@@ -117,6 +119,8 @@ void add_serve(Command& program) {
                       "seconds after which an idle stream gets a comment; 0: never (15)"));
   add(command.integer("--client-stall-timeout", flags->stall_s, 1, 86'400,
                       "seconds after which a client that takes nothing of its reply is cut off (60)"));
+  add(command.text("--request-log", flags->request_log,
+                   "append each request and a digest of its reply to this file, for reprise replay", "FILE"));
   add(command.choice("--log", flags->log, {"text", "json", "off"},
                      "a line on standard error for each request"));
   command.action([flags] { return run_serve(*flags); });

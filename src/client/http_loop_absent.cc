@@ -16,6 +16,9 @@ HttpLoop::~HttpLoop() = default;
 const ServerUrl& HttpLoop::url() const {
   throw Error("[--url] no client in this build");
 }
+const HttpLoopSettings& HttpLoop::settings() const {
+  throw Error("[--url] no client in this build");
+}
 HttpLoop::CallId HttpLoop::ask(HttpCall, HttpEvents) {
   return 0;
 }

@@ -112,4 +112,50 @@ one_error 143 "bench serve, interrupted"
 says "requests completed"
 stop_server
 
+# ---- serve --request-log and replay
+log=$work/requests.jsonl
+start_server --request-log "$log"
+ask() { curl -sS --fail-with-body "$url$1" -H 'Content-Type: application/json' -d "$2" >"$work/out" || fail "$2: $(cat "$work/out")"; }
+ask /v1/completions '{"prompt": "It was", "max_tokens": 8, "logprobs": 1}'
+ask /v1/completions '{"prompt": ["It was", "She"], "max_tokens": 8, "n": 2, "stream": true}'
+ask /v1/chat/completions '{"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 8, "temperature": 0}'
+ask /v1/messages '{"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 8}'
+run "$reprise" replay "$log" --url "$url" --order reverse --concurrency 4
+[ "$rc" = 0 ] || fail "replay --url: $(cat "$work/out" "$work/err")"
+says "4 the same, 0 differ, 0 failed"
+stop_server
+[ "$(stat -c %a "$log")" = 600 ] || fail "the log has the rights $(stat -c %a "$log")"
+head -n 4 "$log" >"$work/first" && cat "$work/first" >"$log"  # without those of the replay
+run "$reprise" replay "$log" --model "$tiny" --order shuffle:7 --concurrency 3 --threads 1 --max-num-seqs 2
+[ "$rc" = 0 ] || fail "replay --model: $(cat "$work/out" "$work/err")"
+says "4 the same, 0 differ, 0 failed"
+! grep -q warning "$work/err" || fail "replay warns: $(cat "$work/err")"
+sed -E '1s/"token_ids":\[([0-9]+),[0-9]+,/"token_ids":[\1,3,/' "$log" >"$work/changed"
+run "$reprise" replay "$work/changed" --model "$tiny"
+one_error 1 "a reply that differs"
+says "output 0 differs at token 1: 3 in the log"
+says "1 of 4 replies are not as in the log"
+run "$reprise" replay "$work/changed" --model "$tiny" --dtype float32 --json
+one_error 1 "another dtype"
+says '"kind":"differs"'
+says "system_fingerprint is"
+{ cat "$log"; printf '{"version":1,"ti'; } >"$work/cut"
+run "$reprise" replay "$work/cut" --model "$tiny"
+one_error 1 "a log that is cut"
+says "$work/cut line 5: "
+run "$reprise" replay "$work/cut" --model "$tiny" --skip-broken
+[ "$rc" = 0 ] || fail "--skip-broken: $(cat "$work/err")"
+run "$reprise" replay "$log"
+one_error 2 "replay without a target"
+run "$reprise" replay --model "$tiny"
+one_error 2 "replay without a file"
+run "$reprise" replay "$log" --model "$tiny" --order sideways
+one_error 2 "an order that is none"
+run "$reprise" replay "$work/none" --model "$tiny"
+one_error 1 "a log that is not there"
+chmod 644 "$log"
+run "$reprise" serve --model "$tiny" --port 0 --request-log "$log"
+one_error 1 "a log that others may read"
+says "chmod 600"
+
 finish
