@@ -21,7 +21,7 @@ wrong_values() {
   esac
 }
 tested=0
-for command in generate chat complete tokenizer "bench latency" "bench throughput" "bench levels" "bench serve" replay plan check explain graph compile \
+for command in generate chat complete tokenizer "bench latency" "bench throughput" "bench levels" "bench serve" serve replay plan check explain graph compile \
   "cache list" "cache verify" "cache clear"; do
   while read -r flag type; do
     required=(--model "$tiny")
