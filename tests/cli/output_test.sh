@@ -17,7 +17,7 @@ commands=(
   "cache list --compile-cache $work/cache" "cache verify --compile-cache $work/cache"
   "cache clear --compile-cache $work/cache" "cache clear --compile-cache $work/cache --json"
   "generate --model $tiny --prompt It --max-tokens 2" "generate --model $tiny --prompt It --max-tokens 2 --json"
-  "chat --model $tiny --prompt It --max-tokens 2"
+  "chat --model $tiny --prompt It --max-tokens 2" "complete --model $tiny --prompt It --max-tokens 2"
   "bench latency --model $tiny --input-len 8 --output-len 4 --repeat 1"
   "bench latency --model $tiny --input-len 8 --output-len 4 --repeat 1 --json"
   "bench throughput --model $tiny --input-len 8 --output-len 4 --repeat 1 --num-prompts 2"
