@@ -5,13 +5,12 @@
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <optional>
 #include <set>
 #include <sstream>
 
 #include "cli/command_line.h"
+#include "cli/number_text.h"
 #include "core/error.h"
 #include "core/json.h"
 
@@ -24,15 +23,7 @@ constexpr int kMostDepth = 16;
 Json scalar_json(const std::string& text, bool plain) {
   if (!plain) return text;
   if (text == "true" || text == "false") return text == "true";
-  const char* const last = text.data() + text.size();
-  int64_t integer = 0;
-  if (const auto [end, status] = std::from_chars(text.data(), last, integer);
-      status == std::errc() && end == last)
-    return integer;
-  double real = 0;
-  if (const auto [end, status] = std::from_chars(text.data(), last, real);
-      status == std::errc() && end == last && std::isfinite(real))
-    return real;
+  if (const std::optional<Json> number = number_of(text)) return *number;
   return text;
 }
 
