@@ -90,8 +90,23 @@ void Command::note(const std::string& text) {
 }
 
 bool Command::given(const std::string& name) const {
-  return std::any_of(flags_.begin(), flags_.end(),
-                     [&](const auto& flag) { return flag->name_ == name && flag->option_->count() > 0; });
+  return std::any_of(flags_.begin(), flags_.end(), [&](const auto& flag) {
+    return flag->name_ == name && (flag->set_ || flag->option_->count() > 0);
+  });
+}
+
+void Command::set(const std::string& name, const std::vector<std::string>& values, bool list) {
+  std::vector<std::string> known;
+  for (const auto& flag : flags_) {
+    known.push_back(flag->name_);
+    if (flag->name_ != name) continue;
+    if (list && !flag->repeatable_) throw Error("[{}] takes one value, and found a list", name);
+    if (flag->option_->count() > 0) return;
+    for (const std::string& value : values) flag->take_(name, value);
+    flag->set_ = true;
+    return;
+  }
+  throw Error("there is no flag {}{}", shortened(name), did_you_mean(name, known));
 }
 
 Flag& Command::add(const std::string& names, const std::string& type, Flag::Take take,

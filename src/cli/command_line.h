@@ -48,6 +48,7 @@ class Flag {
   std::string name_;
   Take take_;
   bool repeatable_ = false;
+  bool set_ = false;  // by Command::set()
 };
 
 // A command with its flags. Variables that are given by reference must live as long as the command; they get
@@ -60,8 +61,13 @@ class Command {
   // Called after all flags have their values and before the action; an Error that it throws is wrong usage.
   void check(std::function<void()> check) { checks_.push_back(std::move(check)); }
 
-  // Whether the command line has that flag ("--seed"), once it was parsed.
+  // Whether that flag ("--seed") is on the command line or came by set().
   bool given(const std::string& name) const;
+
+  // As though these stood after that flag on the command line, unless it is there: that wins. For checks. `list`: they
+  // were written as a list, which only a flag that may be repeated takes. Throws Error on a flag that there is not, with
+  // the nearest one.
+  void set(const std::string& name, const std::vector<std::string>& values, bool list);
 
   // A paragraph below the help.
   void note(const std::string& text);

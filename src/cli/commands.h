@@ -18,6 +18,7 @@ void add_graph(Command& program);
 void add_compile(Command& program);
 void add_cache(Command& program);
 void add_serve(Command& program);
+void add_replay(Command& program);
 void add_collect_env(Command& program);
 
 }  // namespace reprise::cli

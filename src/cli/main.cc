@@ -27,9 +27,10 @@ using namespace reprise;
 int run(int argc, char** argv) {
   cli::CommandLine line("reprise", "Reprise: runs large language models on this machine",
                         std::string("reprise ") + version());
-  for (const auto add : {cli::add_generate, cli::add_chat, cli::add_complete, cli::add_tokenizer,
-                         cli::add_bench, cli::add_plan, cli::add_check, cli::add_explain, cli::add_graph,
-                         cli::add_compile, cli::add_cache, cli::add_serve, cli::add_collect_env})
+  for (const auto add :
+       {cli::add_generate, cli::add_chat, cli::add_complete, cli::add_tokenizer, cli::add_bench,
+        cli::add_plan, cli::add_check, cli::add_explain, cli::add_graph, cli::add_compile, cli::add_cache,
+        cli::add_serve, cli::add_replay, cli::add_collect_env})
     add(line.program());
   const int code = line.run(argc, argv);
   TextOutput::standard().flush();

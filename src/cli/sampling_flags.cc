@@ -1,7 +1,5 @@
 #include "cli/sampling_flags.h"
 
-#include <charconv>
-#include <cmath>
 #include <map>
 #include <optional>
 #include <string>
@@ -10,25 +8,12 @@
 #include "api/sampling_check.h"
 #include "api/sampling_fields.h"
 #include "cli/command_line.h"
+#include "cli/number_text.h"
 #include "core/error.h"
 #include "core/json.h"
 
 namespace reprise::cli {
 namespace {
-
-// A number as JSON has it, or as people write it (".9", "1."); nothing for any other text.
-std::optional<Json> number_of(const std::string& text) {
-  const char* const last = text.data() + text.size();
-  int64_t integer = 0;
-  if (const auto [end, status] = std::from_chars(text.data(), last, integer);
-      status == std::errc() && end == last)
-    return integer;
-  double real = 0;
-  if (const auto [end, status] = std::from_chars(text.data(), last, real);
-      status == std::errc() && end == last && std::isfinite(real))
-    return real;
-  return std::nullopt;
-}
 
 Json value_of(const api::SamplingField& field, const std::string& name, const std::string& text) {
   if (api::form_of(field) == api::FieldForm::number) {

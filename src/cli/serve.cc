@@ -9,9 +9,11 @@
 #include "api/serving_model.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/config_file.h"
 #include "cli/interrupt.h"
 #include "cli/model_flags.h"
 #include "cli/say.h"
+#include "cli/systemd.h"
 #include "core/error.h"
 #include "core/json.h"
 #include "server/server.h"
@@ -22,7 +24,7 @@ namespace {
 struct ServeFlags {
   LoadOptions load;
   server::ServerOptions server;
-  std::string api_key_file;
+  std::string api_key_file, request_log, config;
   std::string log = "text";
   int64_t grace_s = 0, stall_s = 60;
   size_t max_body_bytes = size_t{32} << 20;
@@ -43,8 +45,23 @@ void add_keys_of_file(const std::string& path, std::vector<std::string>& keys) {
                 path);
 }
 
+// Of a service that systemd starts with its sockets open.
+void take_sockets(const Command& command, server::ServerOptions& options) {
+  InheritedSockets sockets = take_inherited_sockets();
+  for (const char* flag : {"--host", "--port", "--uds"})
+    if (!sockets.http.empty() && command.given(flag))
+      throw Error(
+          "[{}] and the sockets that systemd gave (LISTEN_FDS) exclude each other; leave the flag out", flag);
+  if (!sockets.metrics.empty() && command.given("--metrics-port"))
+    throw Error(
+        "[--metrics-port] and a socket named metrics that systemd gave exclude each other; leave the flag out");
+  options.http.sockets = std::move(sockets.http);
+  options.metrics_sockets = std::move(sockets.metrics);
+}
+
 bool only_this_machine(const server::HttpSettings& http) {
-  return !http.uds.empty() || http.host == "localhost" || http.host.starts_with("127.") || http.host == "::1";
+  return !http.sockets.empty() || !http.uds.empty() || http.host == "localhost" ||
+         http.host.starts_with("127.") || http.host == "::1";
 }
 
 std::string name_of_model(const std::string& path) {
@@ -62,6 +79,8 @@ int run_serve(ServeFlags flags) {
   if (service.model_names.empty()) service.model_names.push_back(name_of_model(flags.load.model));
   service.log_requests = flags.log != "off";
   service.log_json = flags.log == "json";
+  if (!flags.request_log.empty())
+    service.request_log = std::make_shared<server::RequestLog>(flags.request_log);
   flags.server.grace = std::chrono::seconds(flags.grace_s);
   flags.server.http.stall_timeout = std::chrono::seconds(flags.stall_s);
   flags.server.http.max_body_bytes = flags.max_body_bytes;
@@ -79,8 +98,13 @@ int run_serve(ServeFlags flags) {
   std::fprintf(stderr, "%s: %s, %s, %s, %d threads, %lld KV blocks, ready in %.2f s\n",
                service.model_names[0].c_str(), info.architecture.c_str(), info.dtype.c_str(),
                info.isa.c_str(), info.threads, static_cast<long long>(info.kv_blocks), info.load_s);
+  if (const std::string metrics = server.metrics_address(); !metrics.empty())
+    std::fprintf(stderr, "metrics: %s\n", metrics.c_str());
   std::fprintf(stderr, "ready: %s\n", server.address().c_str());
+  if (!notify_service_manager("READY=1\nSTATUS=serving at " + server.address()))
+    say_warning("the service manager of NOTIFY_SOCKET could not be told that the server is ready");
   while (InterruptGuard::caught() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  notify_service_manager("STOPPING=1");
   std::fprintf(stderr, "shutting down: %lld requests are open\n",
                static_cast<long long>(server.open_requests()));
   server.drain([] { return false; });
@@ -94,12 +118,20 @@ void add_serve(Command& program) {
   command.note(
       "docs/server.md lists the endpoints. SIGTERM ends it: open requests finish, new ones get 503.");
   auto flags = std::make_shared<ServeFlags>();
-  add_model_flags(command, flags->load);
+  add_config_flag(command, flags->config);
+  add_model_flags(command, flags->load, ModelFlag::optional);
+  command.check([&command, flags = flags.get()] {
+    if (flags->load.model.empty())
+      throw Error("[--model] is missing; give one, here or as `model` in --config");
+    take_sockets(command, flags->server);
+  });
   server::HttpSettings& http = flags->server.http;
   server::ServiceSettings& service = flags->server.service;
   const auto add = [](Flag& flag) { flag.group("Server"); };
   add(command.text("--host", http.host, "address to listen on; 127.0.0.1: this machine alone (0.0.0.0)"));
   add(command.integer("--port", http.port, 0, 65535, "port; 0: any free one (8000)"));
+  add(command.integer("--metrics-port", flags->server.metrics_port, 0, 65535,
+                      "a port that has /metrics, /health, /ping and /load alone; 0: any free one"));
   add(command.text("--uds", http.uds, "listen on a unix socket at this path instead", "PATH"));
   add(command.texts("--served-model-name", service.model_names,
                     "name in requests and replies; may be repeated"));
@@ -117,6 +149,8 @@ void add_serve(Command& program) {
                       "seconds after which an idle stream gets a comment; 0: never (15)"));
   add(command.integer("--client-stall-timeout", flags->stall_s, 1, 86'400,
                       "seconds after which a client that takes nothing of its reply is cut off (60)"));
+  add(command.text("--request-log", flags->request_log,
+                   "append each request and a digest of its reply to this file, for reprise replay", "FILE"));
   add(command.choice("--log", flags->log, {"text", "json", "off"},
                      "a line on standard error for each request"));
   command.action([flags] { return run_serve(*flags); });

@@ -289,6 +289,10 @@ const ServerUrl& HttpLoop::url() const {
   return impl_->url;
 }
 
+const HttpLoopSettings& HttpLoop::settings() const {
+  return impl_->settings;
+}
+
 HttpLoop::CallId HttpLoop::ask(HttpCall request, HttpEvents events) {
   const auto call = std::make_shared<Call>();
   call->id = impl_->next++;

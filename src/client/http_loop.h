@@ -71,6 +71,7 @@ class HttpLoop {
   HttpLoop& operator=(const HttpLoop&) = delete;
 
   const ServerUrl& url() const;
+  const HttpLoopSettings& settings() const;
 
   // Sends the request as soon as run() runs. May be called from within events.
   CallId ask(HttpCall call, HttpEvents events);

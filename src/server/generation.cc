@@ -95,6 +95,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
       request_ = form_.parse(exchange_->request(), service_.model.default_sampling());
       if (request_.model.empty()) request_.model = service_.settings.model_names[0];
       check_model(service_.settings, request_.model);
+      if (service_.settings.request_log) logged_.emplace(draw_seeds(), request_.wants_logprobs);
       for (const Prompt& prompt : request_.prompts) {
         check_wanted();
         check_logprobs(prompt.sampling, service_.model.limits().max_logprobs, form_.logprobs_field);
@@ -116,6 +117,16 @@ class Generation : public std::enable_shared_from_this<Generation> {
       else
         self->submit();
     });
+  }
+
+  // A request that is to be run again needs seeds that stand in the log: of each prompt one, where it gave none.
+  std::vector<uint64_t> draw_seeds() {
+    std::vector<uint64_t> seeds;
+    for (Prompt& prompt : request_.prompts) {
+      if (prompt.sampling.seed || prompt.sampling.temperature == 0) return {};
+      prompt.sampling.seed = seeds.emplace_back(service_.draw_seed());
+    }
+    return seeds;
   }
 
   void check_wanted() const {
@@ -203,6 +214,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
       if (ended_) continue;
       if (first_token_s_ == 0 && !delta.token_ids.empty()) first_token_s_ = exchange_->age_s();
       if (delta.finished) note(delta.metrics);
+      if (logged_) logged_->add(number, static_cast<int64_t>(part.assembler.usage().prompt_tokens), delta);
       if (!delta.error.empty()) return fail(engine_error(delta.error));
       writer_->add(number, delta, usage(), chunks);
     }
@@ -286,8 +298,25 @@ class Generation : public std::enable_shared_from_this<Generation> {
                            .total_s = exchange_->age_s(),
                            .reason = std::string(reason)};
     service_.metrics.count(line, last_);
+    keep(line);
     if (service_.settings.log_requests && !write_request_line(line, service_.settings.log_json))
       service_.metrics.count_lost_line();
+  }
+
+  // For --request-log. Never fails the request.
+  void keep(const RequestLine& line) noexcept {
+    if (!service_.settings.request_log) return;
+    try {
+      if (!logged_) logged_.emplace(std::vector<uint64_t>{}, false);  // it was refused
+      service_.settings.request_log->add(logged_->line({.id = line.id,
+                                                        .path = line.path,
+                                                        .fingerprint = service_.fingerprint,
+                                                        .body = exchange_->request().body,
+                                                        .status = status_,
+                                                        .end = line.reason}));
+    } catch (const std::exception&) {
+      service_.settings.request_log->lose();
+    }
   }
 
   Service& service_;
@@ -305,6 +334,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   int status_ = 200;
   double first_token_s_ = 0;
   engine::RequestMetrics last_;
+  std::optional<LoggedRequest> logged_;
 };
 
 }  // namespace

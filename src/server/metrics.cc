@@ -125,6 +125,9 @@ std::string Metrics::text(const Service& service) const {
   counter("sampled_tokens_total", "Tokens that steps sampled, those of requests that go on included.",
           stats.generated_tokens);
   counter("log_lines_lost_total", "Lines of the log that could not be written.", lost_lines_);
+  if (service.settings.request_log)
+    counter("request_log_lines_lost_total", "Lines of --request-log that could not be written.",
+            service.settings.request_log->lost());
   const std::lock_guard lock(mutex_);
   counter("requests_number", "Requests that are over.", requests_);
   counter("request_success_total", "Requests that ended by stop or length.", succeeded_);

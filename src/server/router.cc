@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -161,7 +162,17 @@ void route_to(Service& service, const std::shared_ptr<Exchange>& exchange) {
   exchange->reply(std::move(response));
 }
 
+constexpr std::string_view kMetricsPaths[] = {"/health", "/ping", "/load", "/metrics"};
+
 }  // namespace
+
+void route_metrics(Service& service, const std::shared_ptr<Exchange>& exchange) {
+  const std::string& path = exchange->request().path;
+  if (std::ranges::find(kMetricsPaths, path) != std::end(kMetricsPaths)) return route(service, exchange);
+  exchange->reply(error_response(
+      ApiError(404, "this port has /health, /ping, /load and /metrics alone; the other one has the rest",
+               "no_such_path")));
+}
 
 void route(Service& service, const std::shared_ptr<Exchange>& exchange) {
   exchange->add_fields(cors_fields(service, exchange->request()));

@@ -12,5 +12,7 @@ namespace reprise::server {
 
 // Answers any request, at once or later.
 void route(Service& service, const std::shared_ptr<Exchange>& exchange);
+// The same for what tells how the server is: /health, /ping, /load, /metrics. There is nothing else there.
+void route_metrics(Service& service, const std::shared_ptr<Exchange>& exchange);
 
 }  // namespace reprise::server

@@ -39,10 +39,24 @@ struct Server::Impl {
     const size_t threads = std::max<size_t>(1, http_settings.threads);
     http = std::make_unique<HttpServer>(
         http_settings, [this](const std::shared_ptr<Exchange>& exchange) { route(service, exchange); });
+    listen_for_metrics(http_settings);
     for (size_t i = 0; i < threads; ++i)
       service.queues.push_back(model.make_queue([this, i] { drain_queue(i); }));
     http->start();
+    if (metrics) metrics->start();
   }
+
+  void listen_for_metrics(HttpSettings http_settings) {
+    if (options.metrics_port < 0 && options.metrics_sockets.empty()) return;
+    http_settings.uds.clear();
+    http_settings.port = static_cast<uint16_t>(std::max(0, options.metrics_port));
+    http_settings.sockets = options.metrics_sockets;
+    http_settings.threads = 1;
+    metrics = std::make_unique<HttpServer>(http_settings, [this](const std::shared_ptr<Exchange>& exchange) {
+      route_metrics(service, exchange);
+    });
+  }
+
   // While I/O threads run: every open request gets its last event, and what holds an exchange ends before they do.
   ~Impl() {
     service.draining = service.stopping = true;
@@ -57,6 +71,7 @@ struct Server::Impl {
     for (int i = 0; i < kLastWordsMs && http->answering() > 0; ++i)
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     http.reset();
+    metrics.reset();
   }
 
   void drain_queue(size_t i) {
@@ -78,6 +93,7 @@ struct Server::Impl {
   const ServerOptions options;
   Service service;
   std::unique_ptr<HttpServer> http;
+  std::unique_ptr<HttpServer> metrics;  // null: no port of their own
 };
 
 Server::Server(const ServerOptions& options, api::ServingModel& model)
@@ -90,6 +106,9 @@ std::string Server::address() const {
 }
 uint16_t Server::port() const {
   return impl_->http->port();
+}
+std::string Server::metrics_address() const {
+  return impl_->metrics ? impl_->metrics->address() : std::string();
 }
 int64_t Server::open_requests() const {
   return impl_->service.open_requests;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "api/serving_model.h"
 #include "server/http/http_server.h"
@@ -15,6 +16,8 @@ namespace reprise::server {
 struct ServerOptions {
   HttpSettings http;
   ServiceSettings service;
+  int metrics_port = -1;  // a port of their own for /metrics, /health and such; -1: none, 0: any free one
+  std::vector<int> metrics_sockets = {};  // the same as descriptors that listen already
   std::chrono::milliseconds grace{0};  // how long accepted requests may go on after stop(); 0: until they end
 };
 
@@ -29,6 +32,7 @@ class Server {
 
   std::string address() const;
   uint16_t port() const;
+  std::string metrics_address() const;  // empty: there is none
   int64_t open_requests() const;
   // New requests get 503, /health too, and those that are open end. Returns when they have, when the grace time is
   // over, or when `hurry` says so; what is then open is aborted.

@@ -19,7 +19,15 @@ uint64_t random_number() {
 }  // namespace
 
 Service::Service(const ServiceSettings& chosen, api::ServingModel& served, size_t prepare_threads)
-    : settings(chosen), model(served), next_id(random_number()), prepare_pool(prepare_threads) {}
+    : settings(chosen),
+      model(served),
+      next_id(random_number()),
+      seed_key{random_number(), random_number()},
+      prepare_pool(prepare_threads) {}
+
+uint64_t Service::draw_seed() {
+  return siphash_1_3(drawn_seeds++, seed_key);
+}
 
 void check_model(const ServiceSettings& settings, const std::string& name) {
   if (name.empty() || std::ranges::find(settings.model_names, name) != settings.model_names.end()) return;

@@ -10,7 +10,9 @@
 
 #include "api/event_queue.h"
 #include "api/serving_model.h"
+#include "core/seeded_hash.h"
 #include "server/metrics.h"
+#include "server/request_log.h"
 
 namespace reprise::server {
 
@@ -37,6 +39,7 @@ struct ServiceSettings {
   int64_t keep_alive_interval = 15;  // seconds; 0: none
   bool log_requests = true;
   bool log_json = false;
+  std::shared_ptr<RequestLog> request_log = nullptr;  // null: requests are not kept
 };
 
 // Throws ApiError 404 where no model of this name is served; an empty name stands for the first.
@@ -44,6 +47,9 @@ void check_model(const ServiceSettings& settings, const std::string& name);
 
 struct Service {
   Service(const ServiceSettings& chosen, api::ServingModel& served, size_t prepare_threads);
+
+  // Of a request that gives none: no two alike, in no two starts. Any thread.
+  uint64_t draw_seed();
 
   const ServiceSettings settings;
   api::ServingModel& model;
@@ -54,7 +60,9 @@ struct Service {
   std::atomic<bool> stopping{false};                     // so are those that were taken but not submitted
   std::atomic<int64_t> open_requests{0};
   std::atomic<uint64_t> next_id;  // of requests; begins anywhere, so that ids of two starts differ
-  WorkerPool prepare_pool;        // last: its tasks use all above
+  const HashKey seed_key;
+  std::atomic<uint64_t> drawn_seeds{0};
+  WorkerPool prepare_pool;  // last: its tasks use all above
 };
 
 }  // namespace reprise::server

@@ -112,4 +112,126 @@ one_error 143 "bench serve, interrupted"
 says "requests completed"
 stop_server
 
+# ---- serve --request-log and replay
+log=$work/requests.jsonl
+start_server --request-log "$log"
+ask() { curl -sS --fail-with-body "$url$1" -H 'Content-Type: application/json' -d "$2" >"$work/out" || fail "$2: $(cat "$work/out")"; }
+ask /v1/completions '{"prompt": "It was", "max_tokens": 8, "logprobs": 1}'
+ask /v1/completions '{"prompt": ["It was", "She"], "max_tokens": 8, "n": 2, "stream": true}'
+ask /v1/chat/completions '{"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 8, "temperature": 0}'
+ask /v1/messages '{"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 8}'
+run "$reprise" replay "$log" --url "$url" --order reverse --concurrency 4
+[ "$rc" = 0 ] || fail "replay --url: $(cat "$work/out" "$work/err")"
+says "4 the same, 0 differ, 0 failed"
+stop_server
+[ "$(stat -c %a "$log")" = 600 ] || fail "the log has the rights $(stat -c %a "$log")"
+head -n 4 "$log" >"$work/first" && cat "$work/first" >"$log"  # without those of the replay
+run "$reprise" replay "$log" --model "$tiny" --order shuffle:7 --concurrency 3 --threads 1 --max-num-seqs 2
+[ "$rc" = 0 ] || fail "replay --model: $(cat "$work/out" "$work/err")"
+says "4 the same, 0 differ, 0 failed"
+! grep -q warning "$work/err" || fail "replay warns: $(cat "$work/err")"
+sed -E '1s/"token_ids":\[([0-9]+),[0-9]+,/"token_ids":[\1,3,/' "$log" >"$work/changed"
+run "$reprise" replay "$work/changed" --model "$tiny"
+one_error 1 "a reply that differs"
+says "output 0 differs at token 1: 3 in the log"
+says "1 of 4 replies are not as in the log"
+run "$reprise" replay "$work/changed" --model "$tiny" --dtype float32 --json
+one_error 1 "another dtype"
+says '"kind":"differs"'
+says "system_fingerprint is"
+{ cat "$log"; printf '{"version":1,"ti'; } >"$work/cut"
+run "$reprise" replay "$work/cut" --model "$tiny"
+one_error 1 "a log that is cut"
+says "$work/cut line 5: "
+run "$reprise" replay "$work/cut" --model "$tiny" --skip-broken
+[ "$rc" = 0 ] || fail "--skip-broken: $(cat "$work/err")"
+run "$reprise" replay "$log"
+one_error 2 "replay without a target"
+run "$reprise" replay --model "$tiny"
+one_error 2 "replay without a file"
+run "$reprise" replay "$log" --model "$tiny" --order sideways
+one_error 2 "an order that is none"
+run "$reprise" replay "$work/none" --model "$tiny"
+one_error 1 "a log that is not there"
+chmod 644 "$log"
+run "$reprise" serve --model "$tiny" --port 0 --request-log "$log"
+one_error 1 "a log that others may read"
+says "chmod 600"
+
+# ---- serve --config, --metrics-port, socket activation, sd_notify
+cat >"$work/serve.yaml" <<YAML
+model: $tiny
+host: 127.0.0.1
+port: 0
+max_num_seqs: 3
+served-model-name: [one, two]
+graph-optimization-config: {graph_opt_level: 1}
+log: "off"
+metrics-port: 0
+YAML
+serve_by() { # ENVIRONMENT ARGUMENTS...: sets $url and $metrics
+  stop_server
+  "$@" 2>"$work/serve" &
+  server=$!
+  for _ in $(seq 600); do
+    url=$(sed -n 's|^ready: ||p' "$work/serve") metrics=$(sed -n 's|^metrics: ||p' "$work/serve")
+    [ -n "$url" ] && return
+    kill -0 "$server" 2>/dev/null || break
+    sleep 0.1
+  done
+  fail "no server: $(cat "$work/serve")"
+  server=
+}
+serve_by "$reprise" serve --config "$work/serve.yaml" --served-model-name three
+curl -sS "$url/v1/models" >"$work/out"
+says '"id":"three"'
+grep -q '"id":"one"' "$work/out" && fail "the file wins over the command line"
+curl -sS "$metrics/metrics" | grep -q '^reprise:num_requests_running 0' || fail "no metrics at $metrics"
+[ "$(curl -sS -o /dev/null -w '%{http_code}' "$metrics/v1/models")" = 404 ] || fail "the metrics port serves models"
+stop_server
+printf 'model: x\nmax_modellen: 5\n' >"$work/wrong.yaml"
+run "$reprise" serve --config "$work/wrong.yaml"
+one_error 2 "a name that is none"
+says "$work/wrong.yaml line 2: there is no flag --max-modellen; did you mean --max-model-len?"
+run "$reprise" serve --config "$work/none.yaml"
+one_error 2 "a file that is not there"
+run "$reprise" serve
+one_error 2 "serve without a model"
+if command -v python3 >/dev/null; then
+  # What systemd does: sockets at 3 and 4, and a socket that is told.
+  cat >"$work/activate.py" <<'PY'
+import os, socket, sys
+listeners = [socket.socket() for _ in range(2)]
+for one in listeners:
+    one.bind(("127.0.0.1", 0))
+    one.listen()
+manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+manager.bind(sys.argv[1] + "/notify")
+manager.settimeout(30)
+told = os.fork()
+if told == 0:
+    with open(sys.argv[1] + "/told", "w") as file:
+        for _ in range(2):
+            file.write(manager.recv(1000).decode() + "\n")
+            file.flush()
+    os._exit(0)
+for i, one in enumerate(listeners):
+    os.dup2(one.fileno(), 20 + i)
+for i in range(2):
+    os.dup2(20 + i, 3 + i)
+    os.set_inheritable(3 + i, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="2", LISTEN_FDNAMES="http:metrics", NOTIFY_SOCKET=sys.argv[1] + "/notify")
+os.execv(sys.argv[2], sys.argv[2:])
+PY
+  serve_by python3 "$work/activate.py" "$work" "$reprise" serve --model "$tiny" --log off
+  [ "$(curl -sS -o /dev/null -w '%{http_code}' "$url/v1/models")" = 200 ] || fail "the socket of systemd is not served"
+  curl -sS "$metrics/health" | grep -q ok || fail "the metrics socket of systemd is not served"
+  grep -q '^READY=1' "$work/told" || fail "systemd was not told: $(cat "$work/told")"
+  stop_server
+  grep -q '^STOPPING=1' "$work/told" || fail "systemd was not told of the end: $(cat "$work/told")"
+  rm -f "$work/notify"
+  run python3 "$work/activate.py" "$work" "$reprise" serve --model "$tiny" --port 1 --log off
+  one_error 2 "sockets of systemd beside --port"
+fi
+
 finish

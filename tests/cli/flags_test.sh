@@ -21,13 +21,14 @@ wrong_values() {
   esac
 }
 tested=0
-for command in generate chat complete tokenizer "bench latency" "bench throughput" "bench levels" "bench serve" plan check explain graph compile \
+for command in generate chat complete tokenizer "bench latency" "bench throughput" "bench levels" "bench serve" serve replay plan check explain graph compile \
   "cache list" "cache verify" "cache clear"; do
   while read -r flag type; do
     required=(--model "$tiny")
     [[ $flag = --model || $command = cache* ]] && required=()
     [ "$command" = "bench serve" ] && required=(--url http://127.0.0.1:1)
     [[ $flag = --url ]] && required=()
+    [ "$command" = replay ] && required+=("$work/requests.jsonl")
     [ "$command" = compile ] && [ "$flag" != --output ] && required+=(-o "$work/kernels")
     if [ -z "$type" ]; then
       run "$reprise" $command "${required[@]}" "$flag=maybe"

@@ -17,15 +17,18 @@ commands=(
   "cache list --compile-cache $work/cache" "cache verify --compile-cache $work/cache"
   "cache clear --compile-cache $work/cache" "cache clear --compile-cache $work/cache --json"
   "generate --model $tiny --prompt It --max-tokens 2" "generate --model $tiny --prompt It --max-tokens 2 --json"
-  "chat --model $tiny --prompt It --max-tokens 2"
+  "chat --model $tiny --prompt It --max-tokens 2" "complete --model $tiny --prompt It --max-tokens 2"
   "bench latency --model $tiny --input-len 8 --output-len 4 --repeat 1"
   "bench latency --model $tiny --input-len 8 --output-len 4 --repeat 1 --json"
   "bench throughput --model $tiny --input-len 8 --output-len 4 --repeat 1 --num-prompts 2"
   "bench levels --model $tiny --input-len 8 --output-len 4 --repeat 1"
+  "replay $work/requests.jsonl --model $tiny" "replay $work/requests.jsonl --model $tiny --json"
   "serve --help"  # a server says all else on standard error
   "--help" "generate --help" "bench latency --help" "--version"
 )
 printf '{"text":"It"}\n' >"$work/batch.jsonl"
+printf '{"version":1,"id":"x","path":"/v1/completions","body":"","fingerprint":"","end":"error","status":400,"prompts":[]}\n' \
+  >"$work/requests.jsonl"
 
 # No command of the program is missing above.
 for name in $("$reprise" --help | sed -n '/^Subcommands:/,$p' | awk '/^  [a-z]/ { print $1 }'); do

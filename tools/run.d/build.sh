@@ -14,6 +14,7 @@ build() {
   need "${kBuildPackages[@]}"
   need_if_known "${kCompilerPackages[@]}"
   need_first_known "${kServerPackages[@]}"
+  need_if_known "${kServerFilePackages[@]}"
   cmake --preset "$preset" -DREPRISE_WERROR=$werror >"$(log_of "$preset")" || { cat "$(log_of "$preset")" >&2; exit 1; }
   cmake --build "build/$preset" -j "$(nproc)" --target "$@" >&2
 }

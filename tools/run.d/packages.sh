@@ -4,6 +4,7 @@ kBuildPackages=(cmake ninja-build g++ ccache pkg-config libfmt-dev nlohmann-json
   libpcre2-dev libutf8proc-dev libcli11-dev libgtest-dev libgmock-dev libbenchmark-dev libsimde-dev)
 kCompilerPackages=(llvm-19-dev zlib1g-dev libzstd-dev)  # reprise-compiler; not in Ubuntu 22.04
 kServerPackages=(libboost1.83-dev libboost1.81-dev)  # the first that apt knows
+kServerFilePackages=(libyaml-cpp-dev)  # for serve --config
 kPythonPackages=(python3 python3-venv python3-pip ca-certificates)
 kBrowserPackages=(chromium)
 kFuzzPackages=(clang-19 libclang-rt-19-dev llvm-19)

@@ -1,6 +1,7 @@
 #include "server/http/http_server.h"
 
 #include <pthread.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -68,6 +69,14 @@ std::string client_of(const unix_socket::socket&) {
   return "unix";
 }
 
+// A socket that listens, and a timer to wait when nothing can be accepted.
+template <typename Protocol>
+struct Listener {
+  explicit Listener(asio::io_context& io) : acceptor(io), retry(io) {}
+  typename Protocol::acceptor acceptor;
+  asio::steady_timer retry;
+};
+
 }  // namespace
 
 struct HttpServer::Impl {
@@ -76,8 +85,9 @@ struct HttpServer::Impl {
     shared->handler = std::move(handler);
     const size_t count = std::max<size_t>(1, settings.threads);
     for (size_t i = 0; i < count; ++i) threads.push_back(std::make_unique<IoThread>());
-    retry = std::make_unique<asio::steady_timer>(threads[0]->io);
-    if (settings.uds.empty())
+    if (!settings.sockets.empty())
+      for (const int socket : settings.sockets) take_listening(socket);
+    else if (settings.uds.empty())
       listen_tcp(settings);
     else
       listen_unix(settings.uds);
@@ -129,17 +139,16 @@ struct HttpServer::Impl {
           "[--host] {} can't be resolved: {}; give an address of this machine, or 0.0.0.0 for all of them",
           settings.host, failed.message());
     const tcp::endpoint endpoint = found.begin()->endpoint();
-    acceptor = std::make_unique<tcp::acceptor>(threads[0]->io);
-    acceptor->open(endpoint.protocol(), failed);
-    if (!failed) acceptor->set_option(tcp::acceptor::reuse_address(true), failed);
-    if (!failed) acceptor->bind(endpoint, failed);
-    if (!failed) acceptor->listen(asio::socket_base::max_listen_connections, failed);
+    auto& listener = *tcp_listeners.emplace_back(std::make_unique<Listener<tcp>>(threads[0]->io));
+    tcp::acceptor& acceptor = listener.acceptor;
+    acceptor.open(endpoint.protocol(), failed);
+    if (!failed) acceptor.set_option(tcp::acceptor::reuse_address(true), failed);
+    if (!failed) acceptor.bind(endpoint, failed);
+    if (!failed) acceptor.listen(asio::socket_base::max_listen_connections, failed);
     if (failed)
       throw Error("[--port] can't listen on {}: {}; give another --port, or end what listens there",
                   text_of(endpoint), failed.message());
-    address = "http://" + text_of(acceptor->local_endpoint());
-    port = acceptor->local_endpoint().port();
-    accept(*acceptor);
+    begin(listener);
   }
 
   void listen_unix(const std::string& path) {
@@ -149,29 +158,66 @@ struct HttpServer::Impl {
       if (is_served(path)) throw Error("[--uds] {} is served by another process; give another path", path);
       unlink(path.c_str());
     }
+    auto& listener = *unix_listeners.emplace_back(std::make_unique<Listener<unix_socket>>(threads[0]->io));
+    error_code failed;
+    unix_socket::endpoint endpoint;
     try {
-      unix_acceptor = std::make_unique<unix_socket::acceptor>(threads[0]->io, unix_socket::endpoint(path));
-    } catch (const boost::system::system_error& error) {
+      endpoint = unix_socket::endpoint(path);
+    } catch (const boost::system::system_error& error) {  // it is too long
+      failed = error.code();
+    }
+    if (!failed) listener.acceptor.open(endpoint.protocol(), failed);
+    if (!failed) listener.acceptor.bind(endpoint, failed);
+    if (!failed) listener.acceptor.listen(asio::socket_base::max_listen_connections, failed);
+    if (failed)
       throw Error(
           "[--uds] can't listen on {}: {}; its folder must exist and be writable, and the path be at most 107 "
           "bytes long",
-          path, error.code().message());
-    }
+          path, failed.message());
     uds = path;
-    address = "unix:" + path;
-    accept(*unix_acceptor);
+    begin(listener);
   }
 
-  template <typename Acceptor>
-  void accept(Acceptor& from) {
+  // One that whoever started us made.
+  void take_listening(int socket) {
+    sockaddr_storage at = {};
+    socklen_t size = sizeof at;
+    error_code failed;
+    if (getsockname(socket, reinterpret_cast<sockaddr*>(&at), &size) != 0)
+      throw Error("descriptor {} is no socket", socket);
+    if (at.ss_family == AF_UNIX) {
+      auto& listener = *unix_listeners.emplace_back(std::make_unique<Listener<unix_socket>>(threads[0]->io));
+      listener.acceptor.assign(unix_socket(), socket, failed);
+      if (!failed) return begin(listener);
+    } else {
+      auto& listener = *tcp_listeners.emplace_back(std::make_unique<Listener<tcp>>(threads[0]->io));
+      listener.acceptor.assign(at.ss_family == AF_INET6 ? tcp::v6() : tcp::v4(), socket, failed);
+      if (!failed) return begin(listener);
+    }
+    throw Error("descriptor {} can't be listened on: {}", socket, failed.message());
+  }
+
+  void begin(Listener<tcp>& listener) {
+    const tcp::endpoint at = listener.acceptor.local_endpoint();
+    if (address.empty()) address = "http://" + text_of(at);
+    if (port == 0) port = at.port();
+    accept(listener);
+  }
+  void begin(Listener<unix_socket>& listener) {
+    if (address.empty()) address = "unix:" + listener.acceptor.local_endpoint().path();
+    accept(listener);
+  }
+
+  template <typename Protocol>
+  void accept(Listener<Protocol>& from) {
     IoThread& thread = *threads[next++ % threads.size()];
-    const auto socket = std::make_shared<typename Acceptor::protocol_type::socket>(thread.io);
-    from.async_accept(*socket, [this, &from, &thread, socket](error_code failed) {
-      if (!from.is_open()) return;
+    const auto socket = std::make_shared<typename Protocol::socket>(thread.io);
+    from.acceptor.async_accept(*socket, [this, &from, &thread, socket](error_code failed) {
+      if (!from.acceptor.is_open()) return;
       if (failed) {  // no descriptors left, say
-        retry->expires_after(std::chrono::milliseconds(50));
-        retry->async_wait([this, &from](error_code cancelled) {
-          if (!cancelled && from.is_open()) accept(from);
+        from.retry.expires_after(std::chrono::milliseconds(50));
+        from.retry.async_wait([this, &from](error_code cancelled) {
+          if (!cancelled && from.acceptor.is_open()) accept(from);
         });
         return;
       }
@@ -206,17 +252,21 @@ struct HttpServer::Impl {
   }
 
   void stop_listening() {
-    error_code ignored;
-    retry->cancel();
-    if (acceptor) acceptor->close(ignored);
-    if (unix_acceptor) unix_acceptor->close(ignored);
+    const auto stop = [](auto& listeners) {
+      error_code ignored;
+      for (const auto& listener : listeners) {
+        listener->retry.cancel();
+        listener->acceptor.close(ignored);
+      }
+    };
+    stop(tcp_listeners);
+    stop(unix_listeners);
   }
 
   std::shared_ptr<ConnectionShared> shared;
   std::vector<std::unique_ptr<IoThread>> threads;
-  std::unique_ptr<tcp::acceptor> acceptor;
-  std::unique_ptr<unix_socket::acceptor> unix_acceptor;
-  std::unique_ptr<asio::steady_timer> retry;
+  std::vector<std::unique_ptr<Listener<tcp>>> tcp_listeners;
+  std::vector<std::unique_ptr<Listener<unix_socket>>> unix_listeners;
   size_t next = 0;
   std::string address, uds;
   uint16_t port = 0;

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "server/http/exchange.h"
 #include "server/http/request_head.h"
@@ -18,6 +19,8 @@ struct HttpSettings {
   std::string host = "0.0.0.0";  // a name or an address
   uint16_t port = 8000;          // 0: any free one
   std::string uds = {};          // path of a unix socket instead; a socket that nobody listens on is replaced
+  std::vector<int> sockets =
+      {};  // descriptors that listen already, TCP or unix, in place of all these; become ours
   size_t threads = 1;
   HeadLimits head = {};
   size_t max_body_bytes = size_t{32} << 20;
@@ -42,7 +45,7 @@ class HttpServer {
   // Answers from then on, also who connected before. Once.
   void start();
 
-  std::string address() const;  // "http://127.0.0.1:8000" or "unix:PATH"
+  std::string address() const;  // "http://127.0.0.1:8000" or "unix:PATH"; of several sockets the first
   uint16_t port() const;        // 0 for a unix socket
   size_t threads() const;
   // From now on each connection is closed behind the answer it waits for, idle ones at once. New ones are
