@@ -50,9 +50,16 @@ void ServingModel::end_step() {
   if (failure != nullptr) std::rethrow_exception(failure);
 }
 
+void ServingModel::pause() {
+  thread_.pause();
+  thread_.call([](engine::Engine&) {});
+}
+
 Health ServingModel::health() const {
   const engine::EngineState state = thread_.state();
   Health health{.reason = {},
+                .paused = state.held_up(),
+                .asleep = state.asleep && !state.stopping,
                 .last_step = state.last_step,
                 .running = state.stats.running,
                 .waiting = state.stats.waiting + static_cast<int64_t>(state.queued_requests),

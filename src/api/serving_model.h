@@ -26,7 +26,9 @@ struct ServingOptions {
 
 struct Health {
   bool ok = true;
-  std::string reason;                               // where not ok
+  std::string reason;   // where not ok
+  bool paused = false;  // by pause(), or as asleep: nothing steps
+  bool asleep = false;
   std::chrono::steady_clock::time_point last_step;  // end of the last one; where none was: of the load
   int64_t running = 0;                              // outputs
   int64_t waiting = 0;       // outputs in the engine, and requests that it has not seen yet
@@ -34,7 +36,7 @@ struct Health {
 };
 
 // Every function may be called from any thread, also from within a callback, but for stop() and the
-// destructor. None waits for a step but graph_report().
+// destructor. None waits for a step but pause(), sleep() and graph_report().
 class ServingModel {
  public:
   // Loads as LanguageModel::load() does, and throws what that throws.
@@ -65,6 +67,14 @@ class ServingModel {
   void finish(engine::RequestId request, int32_t output, engine::FinishReason reason, int64_t keep_tokens) {
     thread_.finish(request, output, reason, keep_tokens);
   }
+
+  // EngineThread's, which wait for the step in progress, so that nothing is computed when they return. What waits or
+  // runs goes on later; it costs no health. Throw Error from within a callback on the engine's thread, and once
+  // stop() has begun.
+  void pause();
+  void sleep() { thread_.sleep(); }
+  void resume() { thread_.resume(); }
+  void wake() { thread_.wake(); }
 
   // As of the end of the last step.
   engine::EngineStats stats() const { return thread_.state().stats; }

@@ -59,6 +59,8 @@ int run_serve(ServeFlags flags) {
   if (!flags.api_key_file.empty()) add_keys_of_file(flags.api_key_file, service.api_keys);
   if (const char* key = std::getenv("REPRISE_API_KEY"); key != nullptr && *key != '\0')
     service.api_keys.emplace_back(key);
+  if (const char* key = std::getenv("REPRISE_ADMIN_API_KEY"); key != nullptr && *key != '\0')
+    service.admin_api_keys.emplace_back(key);
   if (service.model_names.empty()) service.model_names.push_back(name_of_model(flags.load.model));
   service.log_requests = flags.log != "off";
   service.log_json = flags.log == "json";
@@ -106,6 +108,10 @@ void add_serve(Command& program) {
   add(command.texts("--api-key", service.api_keys,
                     "key that requests must carry; may be repeated; also REPRISE_API_KEY"));
   add(command.text("--api-key-file", flags->api_key_file, "file with a key in each line", "FILE"));
+  add(command.texts(
+      "--admin-api-key", service.admin_api_keys,
+      "key for pause, sleep and abort_requests, which the others then don't open; may be repeated; "
+      "also REPRISE_ADMIN_API_KEY"));
   add(command.texts("--allowed-origins", service.allowed_origins,
                     "origin whose pages may call this server; may be repeated"));
   add(command.integer("--max-concurrency", service.max_concurrency, 1, 1'000'000,

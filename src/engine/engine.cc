@@ -142,20 +142,17 @@ class Engine::Impl {
   }
 
   bool step() {
-    if (in_step_)
-      throw Error("[engine] step() was called from within an event sink; let the sink return first");
-    in_step_ = true;
     bool more = true;
-    try {
-      more = step_once();
-      table_.sweep();
-    } catch (...) {
-      fail_everything(current_failure("engine"));
-    }
-    forget_if_asked();
-    in_step_ = false;
-    if (sink_failure_ != nullptr) std::rethrow_exception(std::exchange(sink_failure_, nullptr));
+    as_step([&] { more = step_once(); });
     return more;
+  }
+  void settle() {
+    as_step([&] { admit(); });
+  }
+  void release_memory() {
+    check_not_in_step();
+    while (!table_.running().empty()) preempt(*table_.running().back());
+    runner_.discard();
   }
   bool idle() const { return commands_.empty() && table_.requests().empty(); }
 
@@ -184,6 +181,25 @@ class Engine::Impl {
   }
 
  private:
+  void check_not_in_step() const {
+    if (in_step_) throw Error("[engine] it was called from within an event sink; let the sink return first");
+  }
+  // What step() and settle() promise, whatever throws.
+  template <typename Work>
+  void as_step(const Work& work) {
+    check_not_in_step();
+    in_step_ = true;
+    try {
+      work();
+      table_.sweep();
+    } catch (...) {
+      fail_everything(current_failure("engine"));
+    }
+    forget_if_asked();
+    in_step_ = false;
+    if (sink_failure_ != nullptr) std::rethrow_exception(std::exchange(sink_failure_, nullptr));
+  }
+
   bool step_once() {
     admit();
     if (table_.running().empty() && table_.waiting().empty()) return !commands_.empty();
@@ -298,10 +314,7 @@ class Engine::Impl {
               .total_blocks = table_.pool().total(),
               .block_size = config_.block_size},
              budget_, decision_);
-    for (uint64_t id : decision_.preempted) {
-      table_.preempt(table_.sequence(id));
-      ++stats_.preemptions;
-    }
+    for (uint64_t id : decision_.preempted) preempt(table_.sequence(id));
     for (const Failed& failed : decision_.failed) {
       Sequence& sequence = table_.sequence(failed.id);
       try {
@@ -317,6 +330,11 @@ class Engine::Impl {
       if (sequence.request->abandoned) continue;
       if (prepare(sequence, scheduled, now)) batch_.push_back({&sequence, scheduled.tokens});
     }
+  }
+
+  void preempt(Sequence& sequence) {
+    table_.preempt(sequence);
+    ++stats_.preemptions;
   }
 
   // A sequence that outgrew the whole KV cache ends with what it has; one that no step can hold never began.
@@ -610,6 +628,12 @@ void Engine::finish(RequestId request, int32_t output, FinishReason reason, int6
 }
 bool Engine::step() {
   return impl_->step();
+}
+void Engine::settle() {
+  impl_->settle();
+}
+void Engine::release_memory() {
+  impl_->release_memory();
 }
 void Engine::run() {
   while (step()) {

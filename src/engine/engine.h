@@ -78,6 +78,13 @@ class Engine {
   // A failure of the step is an error event of the outputs that took part; one that leaves the engine's state
   // in doubt fails every request, and the engine starts afresh.
   bool step();
+  // Only carries out what was asked for since the last step (submit, abort, finish), with the events of that: for a
+  // caller that is paused. Throws as step() does.
+  void settle();
+  // Gives the memory of the KV cache and of the steps' intermediates back to the system; it comes back as steps
+  // use it. Outputs that run are preempted: computed again later, with the same bits. Weights stay, and so does
+  // the memory of other ranks. Throws Error from within a sink.
+  void release_memory();
   // Steps until every request has finished. Throws as step() does; a later run() goes on.
   void run();
   bool idle() const;

@@ -50,14 +50,14 @@ ApiError engine_error(const std::string& message) {
 }
 
 // Lives while somebody waits for it: the worker that prepares it, its requests' functions in the queue, the exchange.
-class Generation : public std::enable_shared_from_this<Generation> {
+class Generation final : public OpenRequest, public std::enable_shared_from_this<Generation> {
  public:
   Generation(Service& service, const GenerationForm& form, std::shared_ptr<Exchange> exchange)
       : service_(service), form_(form), exchange_(std::move(exchange)) {
     ++service_.open_requests;
-    number_ = service_.next_id++;
+    default_name_ = fmt::format("{:016x}", service_.next_id++);
   }
-  ~Generation() { --service_.open_requests; }
+  ~Generation() override { --service_.open_requests; }
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
 
@@ -65,7 +65,17 @@ class Generation : public std::enable_shared_from_this<Generation> {
     exchange_->on_gone([self = weak_from_this()] {
       if (const auto generation = self.lock()) generation->abandon();
     });
+    entry_ = std::make_unique<OpenRequests::Entry>(service_.open, weak_from_this());
+    add_names(default_name_);
     service_.prepare_pool.post([self = shared_from_this()] { self->prepare(); });
+  }
+
+  void abort(std::shared_ptr<AbortTicket> ticket) override {
+    exchange_->post([self = shared_from_this(), ticket = std::move(ticket)] {
+      if (self->ended_) return;
+      self->tickets_.push_back(ticket);
+      for (size_t i = 0; i < self->submitted_; ++i) self->service_.model.abort(self->parts_[i]->id);
+    });
   }
 
  private:
@@ -85,6 +95,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
       request_ = form_.parse(exchange_->request(), service_.model.default_sampling());
       if (request_.model.empty()) request_.model = service_.settings.model_names[0];
       check_model(service_.settings, request_.model);
+      if (!request_.request_id.empty()) add_names(request_.request_id);
       for (const Prompt& prompt : request_.prompts) {
         check_wanted();
         api::PreparedRequest prepared =
@@ -107,6 +118,11 @@ class Generation : public std::enable_shared_from_this<Generation> {
     });
   }
 
+  void add_names(const std::string& name) {
+    entry_->add_name(name);
+    entry_->add_name(std::string(form_.id_prefix) + name);
+  }
+
   void check_wanted() const {
     if (cancelled_) throw ApiError(503, "the client went away");
     if (service_.stopping) throw ApiError(503, "the server is shutting down", "draining");
@@ -125,6 +141,9 @@ class Generation : public std::enable_shared_from_this<Generation> {
             });
         ++submitted_;
       }
+      // The engine takes them in this order, so that whoever asked for an abort before gets the same end.
+      if (!tickets_.empty())
+        for (const auto& part : parts_) service_.model.abort(part->id);
       if (request_.stream) begin();
     } catch (...) {
       fail(service_.model.health().ok ? api_error_of_current()
@@ -139,9 +158,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
       echoes.push_back(part->prepared.echo);
       ids.push_back(part->prepared.request.prompt_token_ids);
     }
-    const std::string name =
-        !request_.request_id.empty() ? request_.request_id : fmt::format("{:016x}", number_);
-    id_ = fmt::format("{}{}", form_.id_prefix, name);
+    id_ = fmt::format("{}{}", form_.id_prefix,
+                      request_.request_id.empty() ? default_name_ : request_.request_id);
     writer_ = form_.make_writer(
         request_,
         ReplyIdentity{.id = id_,
@@ -271,6 +289,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
                            .first_token_s = first_token_s_,
                            .total_s = exchange_->age_s(),
                            .reason = std::string(reason)};
+    for (const auto& ticket : std::exchange(tickets_, {}))
+      if (submitted_ > 0) ticket->ended({.id = id_, .output_tokens = line.usage.output_tokens});
     service_.metrics.count(line, last_);
     if (service_.settings.log_requests && !write_request_line(line, service_.settings.log_json))
       service_.metrics.count_lost_line();
@@ -279,8 +299,10 @@ class Generation : public std::enable_shared_from_this<Generation> {
   Service& service_;
   const GenerationForm& form_;
   const std::shared_ptr<Exchange> exchange_;
-  uint64_t number_ = 0;
-  std::atomic<bool> cancelled_{false};  // read by the worker
+  std::string default_name_;  // where the request has none of its own
+  std::unique_ptr<OpenRequests::Entry> entry_;
+  std::vector<std::shared_ptr<AbortTicket>> tickets_;  // of those who want it to end
+  std::atomic<bool> cancelled_{false};                 // read by the worker
   GenerationRequest request_;
   std::vector<std::unique_ptr<Part>> parts_;
   size_t submitted_ = 0;

@@ -289,6 +289,11 @@ MemoryReport Runner::memory() const {
       .kv_bytes = cache_.bytes()};
 }
 
+void Runner::discard() noexcept {
+  cache_.discard();
+  arena_.discard();
+}
+
 MemoryReport Runner::touch() {
   eager_arena_.reset_peak();
   lay_out_eagerly(eager_arena_);
