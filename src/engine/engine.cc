@@ -171,7 +171,7 @@ class Engine::Impl {
   EngineStats stats() const {
     EngineStats out = stats_;
     out.running = static_cast<int64_t>(table_.running().size());
-    out.waiting = table_.waiting().size();
+    out.waiting = static_cast<int64_t>(table_.waiting().size());
     out.free_blocks = table_.pool().free();
     return out;
   }
@@ -305,9 +305,10 @@ class Engine::Impl {
     running_view_.clear();
     waiting_view_.clear();
     for (const Sequence* sequence : table_.running()) running_view_.push_back(sequence->view());
-    for (const Sequence* waiting = table_.waiting().first();
-         waiting != nullptr && waiting_view_.size() < window_; waiting = waiting->next_waiting)
+    for (const Sequence* waiting : table_.waiting()) {
+      if (waiting_view_.size() == window_) break;
       waiting_view_.push_back(waiting->view());
+    }
     schedule({.running = running_view_,
               .waiting = waiting_view_,
               .free_blocks = table_.pool().free(),

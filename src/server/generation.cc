@@ -101,6 +101,7 @@ class Generation final : public OpenRequest, public std::enable_shared_from_this
         api::PreparedRequest prepared =
             api::prepare(service_.model.text(), prompt, service_.model.limits(), &cancelled_);
         check_ids(prepared.request, service_.model.info(), service_.model.limits().cache_tokens);
+        prepared.request.priority = request_.priority;
         prompt_tokens_ += static_cast<int64_t>(prepared.request.prompt_token_ids.size());
         parts_.push_back(std::make_unique<Part>(std::move(prepared)));
       }

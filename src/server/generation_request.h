@@ -25,6 +25,7 @@ struct GenerationRequest {
   bool return_token_ids = false;
   bool wants_logprobs = false;
   int n = 1;               // outputs of a prompt that are returned; its sampling says how many are made
+  int32_t priority = 0;    // as in engine::Request
   std::string request_id;  // empty: one is made
   std::vector<std::string> ignored = {};  // fields that were left out, where the endpoint allows that
 };
@@ -39,6 +40,8 @@ GenerationRequest parse_generation_request(Endpoint endpoint, std::string_view b
 
 // A request's own name. Throws where it can't stand in a header field.
 std::string parse_request_id(const JsonValue& value);
+
+int32_t parse_priority(const JsonValue& value);
 
 // The schema of such a body, as OpenAPI has it.
 Json request_schema(Endpoint endpoint);

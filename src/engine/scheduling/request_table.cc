@@ -4,45 +4,17 @@
 #include <utility>
 
 namespace reprise::engine {
-namespace {
-
-bool by_id(const Sequence* a, const Sequence* b) {
-  return a->id < b->id;
-}
-
-}  // namespace
-
-void WaitingList::insert(Sequence& sequence) noexcept {
-  Sequence* next = nullptr;
-  if (last_ != nullptr && last_->id > sequence.id)
-    for (next = first_; next->id < sequence.id;) next = next->next_waiting;
-  Sequence* previous = next != nullptr ? next->previous_waiting : last_;
-  sequence.previous_waiting = previous;
-  sequence.next_waiting = next;
-  (previous != nullptr ? previous->next_waiting : first_) = &sequence;
-  (next != nullptr ? next->previous_waiting : last_) = &sequence;
-  sequence.waits = true;
-  ++size_;
-}
-
-void WaitingList::erase(Sequence& sequence) noexcept {
-  if (!sequence.waits) return;
-  Sequence* const previous = std::exchange(sequence.previous_waiting, nullptr);
-  Sequence* const next = std::exchange(sequence.next_waiting, nullptr);
-  (previous != nullptr ? previous->next_waiting : first_) = next;
-  (next != nullptr ? next->previous_waiting : last_) = previous;
-  sequence.waits = false;
-  --size_;
-}
 
 RequestTable::RequestTable(int64_t kv_blocks, int64_t max_num_seqs) : pool_(kv_blocks) {
   running_.reserve(static_cast<size_t>(max_num_seqs));
 }
 
 void RequestTable::add(std::unique_ptr<RequestState> request) {
-  RequestState& added = *request;
-  requests_.emplace(added.id, std::move(request));
-  for (const std::unique_ptr<Sequence>& output : added.outputs) waiting_.insert(*output);
+  SequenceQueue queued;
+  for (const std::unique_ptr<Sequence>& output : request->outputs) queued.insert(output.get());
+  const RequestId id = request->id;
+  requests_.emplace(id, std::move(request));
+  waiting_.merge(queued);
 }
 
 RequestState* RequestTable::find(RequestId id) noexcept {
@@ -55,9 +27,9 @@ Sequence& RequestTable::sequence(uint64_t id) {
 }
 
 void RequestTable::admit(Sequence& sequence) noexcept {
-  waiting_.erase(sequence);
+  sequence.node = waiting_.extract(&sequence);
   // Never more than max_num_seqs, which are reserved.
-  running_.insert(std::upper_bound(running_.begin(), running_.end(), &sequence, by_id), &sequence);
+  running_.insert(std::ranges::upper_bound(running_, &sequence, MoreUrgent()), &sequence);
 }
 
 void RequestTable::preempt(Sequence& sequence) {
@@ -65,7 +37,7 @@ void RequestTable::preempt(Sequence& sequence) {
   sequence.computed = 0;
   ++sequence.preemptions;
   std::erase(running_, &sequence);
-  waiting_.insert(sequence);
+  waiting_.insert(std::move(sequence.node));
 }
 
 void RequestTable::allocate_for(Sequence& sequence, int64_t count) {
@@ -79,8 +51,10 @@ void RequestTable::release_blocks(Sequence& sequence) {
 
 void RequestTable::remove(Sequence& sequence) {
   release_blocks(sequence);
-  std::erase(running_, &sequence);
-  waiting_.erase(sequence);
+  if (sequence.node.empty())
+    waiting_.erase(&sequence);
+  else
+    std::erase(running_, &sequence);
   RequestState& request = *sequence.request;
   request.outputs[static_cast<size_t>(sequence.output)].reset();
   if (--request.unfinished == 0 && !request.abandoned) requests_.erase(request.id);
@@ -103,7 +77,7 @@ void RequestTable::sweep() {
 
 void RequestTable::clear() noexcept {
   abandoned_ = nullptr;
-  waiting_ = WaitingList();
+  waiting_.clear();
   running_.clear();
   requests_.clear();
   pool_.reset();

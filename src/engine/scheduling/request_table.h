@@ -13,25 +13,6 @@
 
 namespace reprise::engine {
 
-// Outputs that wait to be admitted, by id. A list through the sequences themselves (Sequence::next_waiting),
-// so that no change allocates or fails and taking one out of 10,000 costs what taking one out of ten does.
-class WaitingList {
- public:
-  Sequence* first() const { return first_; }
-  int64_t size() const { return size_; }
-  bool empty() const { return size_ == 0; }
-
-  // O(1) for the highest id and O(sequences before it) otherwise: who returns after a preemption belongs to
-  // the front.
-  void insert(Sequence& sequence) noexcept;
-  void erase(Sequence& sequence) noexcept;  // nothing where it does not wait
-
- private:
-  Sequence* first_ = nullptr;
-  Sequence* last_ = nullptr;
-  int64_t size_ = 0;
-};
-
 // Thread of the engine only. Only add() and allocate_for() allocate memory; where they throw, nothing has
 // changed.
 class RequestTable {
@@ -45,8 +26,8 @@ class RequestTable {
   RequestState* find(RequestId id) noexcept;  // null: unknown or finished
   Sequence& sequence(uint64_t id);            // throws std::out_of_range for an unknown one
 
-  const std::vector<Sequence*>& running() const { return running_; }  // by id
-  const WaitingList& waiting() const { return waiting_; }
+  const std::vector<Sequence*>& running() const { return running_; }  // by urgency
+  const SequenceQueue& waiting() const { return waiting_; }
   const BlockPool& pool() const { return pool_; }
   const std::unordered_map<RequestId, std::unique_ptr<RequestState>>& requests() const { return requests_; }
 
@@ -72,7 +53,7 @@ class RequestTable {
   BlockPool pool_;
   std::unordered_map<RequestId, std::unique_ptr<RequestState>> requests_;
   std::vector<Sequence*> running_;
-  WaitingList waiting_;
+  SequenceQueue waiting_;
   RequestState* abandoned_ = nullptr;  // a list through RequestState::next_abandoned
 };
 

@@ -2,17 +2,18 @@
 // simulate thousands of steps without a model. Continuous batching after Orca (Yu et al., OSDI 2022), paged
 // KV cache as in vLLM (Kwon et al., SOSP 2023).
 //
-// Rules, in this order ("arrival" is the order of ids):
+// Rules, in this order ("urgency" is the order of priorities, smaller ones first, and of ids, which is that of arrival,
+// where these are equal):
 //
-//  1. Sequences that decode run first, by arrival, one token each. One that needs a KV block when none is
-//     free takes all blocks of the latest arrival (its own, if it is that one). That sequence is preempted:
+//  1. Sequences that decode run first, by urgency, one token each. One that needs a KV block when none is
+//     free takes all blocks of the least urgent (its own, if it is that one). That sequence is preempted:
 //     it waits again and is computed again later. If it needs more blocks than the cache has, it is reported
 //     as failed.
 //
-//  2. Prompts that are partly computed take what is left of the step's token budget, by arrival.
+//  2. Prompts that are partly computed take what is left of the step's token budget, by urgency.
 //
-//  3. If nothing was preempted, waiting sequences are admitted by arrival while the limits on sequences and
-//     tokens and the free blocks allow. A sequence gets blocks for all its known tokens (prompt, and output
+//  3. If nothing was preempted, waiting sequences are admitted by urgency while the limits on sequences and
+//     tokens and the free blocks allow. None is preempted for them. A sequence gets blocks for all its known tokens (prompt, and output
 //     from before a preemption). The first one that does not fit ends admission, so nobody is overtaken,
 //     with one exception: while `max_long_partial_prefills` long prompts are partly computed, shorter
 //     prompts may pass a waiting long one. A waiting sequence that needs more blocks than the cache has is
@@ -30,7 +31,7 @@ namespace reprise::engine {
 
 // One sequence as the scheduler sees it.
 struct SeqState {
-  uint64_t id = 0;       // ascending by arrival
+  uint64_t id = 0;       // ascending by arrival; of urgency the scheduler sees the order of the lists below
   int64_t tokens = 0;    // known: prompt and output; >= 1
   int64_t computed = 0;  // of these, in the KV cache; < tokens
   int64_t blocks = 0;    // held
@@ -39,8 +40,9 @@ struct SeqState {
 };
 
 struct SchedulerState {
-  std::span<const SeqState> running;  // by id
-  std::span<const SeqState> waiting;  // by id; computed and blocks are 0. A prefix of the queue is enough
+  std::span<const SeqState> running;  // by urgency
+  std::span<const SeqState>
+      waiting;  // by urgency; computed and blocks are 0. A prefix of the queue is enough
   int64_t free_blocks = 0;
   int64_t total_blocks = 0;
   int64_t block_size = 64;
@@ -70,7 +72,7 @@ struct Failed {
 };
 
 struct Decision {
-  std::vector<Scheduled> batch;  // decodes, then prompts, each by arrival
+  std::vector<Scheduled> batch;  // decodes, then prompts, each by urgency
   std::vector<uint64_t> preempted;
   std::vector<Failed> failed;
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -18,6 +19,12 @@ namespace reprise::engine {
 using Clock = std::chrono::steady_clock;
 
 struct Sequence;
+
+struct MoreUrgent {
+  bool operator()(const Sequence* a, const Sequence* b) const;
+};
+// Changes of an element's place move its node, so that they neither allocate nor fail.
+using SequenceQueue = std::set<Sequence*, MoreUrgent>;
 
 // A request and its outputs that are not finished.
 struct RequestState {
@@ -42,7 +49,8 @@ class TokenCounts {
 };
 
 struct Sequence {
-  uint64_t id = 0;  // ascending by arrival
+  uint64_t id = 0;       // ascending by arrival
+  int32_t priority = 0;  // of the request
   RequestState* request = nullptr;
   int32_t output = 0;
 
@@ -65,9 +73,7 @@ struct Sequence {
   int64_t preemptions = 0;
   StepCounts steps;
 
-  Sequence* previous_waiting = nullptr;  // of WaitingList
-  Sequence* next_waiting = nullptr;
-  bool waits = false;
+  SequenceQueue::node_type node;  // of RequestTable: its own while it is in no queue
 
   const SamplingParams& sampling() const { return request->request.sampling; }
   int64_t length() const { return static_cast<int64_t>(tokens.size()); }
@@ -82,6 +88,10 @@ struct Sequence {
   FinishReason ending(std::span<const int32_t> eos_token_ids) const;
   RequestMetrics metrics(Clock::time_point now, int64_t output_tokens) const;
 };
+
+inline bool MoreUrgent::operator()(const Sequence* a, const Sequence* b) const {
+  return a->priority != b->priority ? a->priority < b->priority : a->id < b->id;
+}
 
 // In Sequence::stream: the request gave no seed. Output 0 lacks it, so that it is the same as with the seed
 // engine_seed + request number given: that is what it has always been.

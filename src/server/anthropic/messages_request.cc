@@ -18,9 +18,9 @@ namespace reprise::server {
 namespace {
 
 // Read by name below.
-constexpr std::string_view kOwnFields[] = {
-    "model",          "messages", "system",     "max_tokens",
-    "stop_sequences", "stream",   "request_id", "chat_template_kwargs"};
+constexpr std::string_view kOwnFields[] = {"model",      "messages",       "system",
+                                           "max_tokens", "stop_sequences", "stream",
+                                           "request_id", "priority",       "chat_template_kwargs"};
 
 // What only a hosted service knows, and what is not there yet but may be left out.
 constexpr std::string_view kLeftOut[] = {
@@ -149,6 +149,7 @@ GenerationRequest parse_messages_request(const HttpRequest& http, const Sampling
   request.model = fields.string("model").value_or("");
   request.stream = fields.boolean("stream").value_or(false);
   if (fields.has("request_id")) request.request_id = parse_request_id(fields.at("request_id"));
+  if (fields.has("priority")) request.priority = parse_priority(fields.at("priority"));
   if (fields.has("max_tokens"))
     sampling.max_tokens = static_cast<int>(fields.at("max_tokens").integer(1, INT32_MAX));
   else if (use == MessagesUse::generate)

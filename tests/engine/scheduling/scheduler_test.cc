@@ -65,6 +65,20 @@ TEST(Scheduler, TheLatestArrivalGivesItsBlocks) {
   EXPECT_EQ(ids(decision), (std::vector<uint64_t>{0, 1})) << "nobody is admitted in a step that preempts";
 }
 
+// The scheduler sees urgency as the order of its lists alone.
+TEST(Scheduler, ALateButUrgentOneGoesFirst) {
+  const std::vector<SeqState> running = {{7, 17, 16, 1}, {2, 17, 16, 1}, {5, 20, 19, 2}};
+  const std::vector<SeqState> waiting = {{9, 10, 0, 0}, {3, 10, 0, 0}};
+  SchedulerState state{
+      .running = running, .waiting = waiting, .free_blocks = 0, .total_blocks = 4, .block_size = 16};
+  const Decision tight = decide(state, {});
+  EXPECT_EQ(tight.preempted, (std::vector<uint64_t>{5}));
+  EXPECT_EQ(ids(tight), (std::vector<uint64_t>{7, 2}));
+  state.running = {};
+  state.free_blocks = 4;
+  EXPECT_EQ(ids(decide(state, {.max_num_seqs = 1})), (std::vector<uint64_t>{9}));
+}
+
 TEST(Scheduler, WhatCanNeverFitFailsAlone) {
   const std::vector<SeqState> waiting = {{0, 65, 0, 0}, {1, 10, 0, 0}};
   const SchedulerState state{
@@ -106,10 +120,10 @@ class Simulation {
   Simulation(uint32_t seed, const Budget& budget, int64_t blocks, int64_t block_size)
       : random_(seed), budget_(budget), pool_(blocks), block_size_(block_size) {}
 
-  void add(int64_t prompt, int64_t output) {
+  void add(int64_t prompt, int64_t output, int priority) {
     const uint64_t id = next_id_++;
-    seqs_[id] = {.prompt = prompt, .want = prompt + output, .tokens = prompt};
-    waiting_.push_back(id);
+    seqs_[id] = {.prompt = prompt, .want = prompt + output, .tokens = prompt, .priority = priority};
+    insert(waiting_, id);
   }
 
   void step() {
@@ -126,10 +140,10 @@ class Simulation {
         << "a step without progress while " << running_.size() << " run and " << waiting_.size() << " wait";
     for (uint64_t id : decision.preempted) {
       ASSERT_TRUE(std::find(running_.begin(), running_.end(), id) != running_.end());
-      ASSERT_EQ(id, running_.back()) << "only the latest arrival is preempted";
+      ASSERT_EQ(id, running_.back()) << "only the least urgent is preempted";
       drop(id);
       seqs_[id].computed = 0;
-      waiting_.insert(std::lower_bound(waiting_.begin(), waiting_.end(), id), id);
+      insert(waiting_, id);
     }
     for (const Failed& failed : decision.failed) {
       const Seq& seq = seqs_[failed.id];
@@ -149,7 +163,7 @@ class Simulation {
       ASSERT_LE(seq.computed + s.tokens, seq.tokens);
       if (s.admitted) {
         std::erase(waiting_, s.id);
-        running_.insert(std::lower_bound(running_.begin(), running_.end(), s.id), s.id);
+        insert(running_, s.id);
       }
       pool_.allocate(s.new_blocks, seq.blocks);
       ASSERT_GE(static_cast<int64_t>(seq.blocks.size()) * block_size_, seq.computed + s.tokens);
@@ -186,11 +200,16 @@ class Simulation {
   struct Seq {
     int64_t prompt, want, tokens;
     int64_t computed = 0;
+    int priority = 0;
     std::vector<BlockId> blocks = {};
   };
   SeqState view(uint64_t id) {
     const Seq& seq = seqs_.at(id);
     return {id, seq.tokens, seq.computed, static_cast<int64_t>(seq.blocks.size())};
+  }
+  void insert(std::vector<uint64_t>& queue, uint64_t id) {
+    const auto key = [&](uint64_t each) { return std::pair(seqs_.at(each).priority, each); };
+    queue.insert(std::ranges::lower_bound(queue, key(id), {}, key), id);
   }
   void drop(uint64_t id) {
     pool_.release(seqs_.at(id).blocks);
@@ -205,13 +224,14 @@ class Simulation {
   size_t window_ = 16;
   uint64_t next_id_ = 0;
   std::map<uint64_t, Seq> seqs_;
-  std::vector<uint64_t> running_, waiting_;  // both by id
+  std::vector<uint64_t> running_, waiting_;  // both by urgency
 };
 
 struct Load {
   Budget budget;
   int64_t blocks;
   int64_t longest_prompt;
+  int priorities = 1;
 };
 
 class SchedulerSimulation : public testing::TestWithParam<Load> {};
@@ -226,7 +246,7 @@ TEST_P(SchedulerSimulation, EveryRequestEndsAndNothingLeaks) {
     int64_t added = 0, steps = 0;
     while (added < 60 || !simulation.idle()) {
       if (added < 60 && (simulation.idle() || upto(4) == 1)) {
-        simulation.add(upto(load.longest_prompt), upto(60));
+        simulation.add(upto(load.longest_prompt), upto(60), static_cast<int>(upto(load.priorities)));
         ++added;
       }
       ASSERT_NO_FATAL_FAILURE(simulation.step()) << "seed " << seed << " step " << steps;
@@ -255,7 +275,17 @@ INSTANTIATE_TEST_SUITE_P(
               .max_long_partial_prefills = 2,
               .long_prefill_token_threshold = 50},
              24,
-             200}));
+             200},
+        Load{{.max_num_seqs = 8, .max_num_batched_tokens = 64}, 20, 200, 3},
+        Load{{.max_num_seqs = 8, .max_num_batched_tokens = 64}, 8, 200, 50},
+        Load{{.max_num_seqs = 8,
+              .max_num_batched_tokens = 64,
+              .max_num_partial_prefills = 3,
+              .max_long_partial_prefills = 2,
+              .long_prefill_token_threshold = 50},
+             24,
+             200,
+             3}));
 
 }  // namespace
 }  // namespace reprise::engine
