@@ -12,6 +12,7 @@ ServingModel::ServingModel(const LoadOptions& options, const ServingOptions& ser
       thread_(
           [this, &options](engine::EventSink sink) {
             loaded_ = load_parts(options, std::move(sink));
+            loaded_.engine->set_max_waiting(options_.max_waiting);
             return std::move(loaded_.engine);
           },
           {.max_open_requests = serving.max_open_requests, .on_step_end = [this] { end_step(); }}) {}

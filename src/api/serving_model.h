@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ struct ServingOptions {
   size_t max_open_requests = 16384;  // submitted, without their last event
   // A step that takes longer than this means that the engine hangs.
   std::chrono::seconds stall_limit{60};
+  // Engine::set_max_waiting().
+  std::optional<std::chrono::milliseconds> max_waiting = {};
 };
 
 struct Health {

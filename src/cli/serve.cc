@@ -24,7 +24,7 @@ struct ServeFlags {
   server::ServerOptions server;
   std::string api_key_file;
   std::string log = "text";
-  int64_t grace_s = 0, stall_s = 60;
+  int64_t grace_s = 0, stall_s = 60, max_waiting_s = -1;
   size_t max_body_bytes = size_t{32} << 20;
 };
 
@@ -74,7 +74,9 @@ int run_serve(ServeFlags flags) {
   std::random_device device;
   flags.load.seed = (uint64_t{device()} << 32) | device();
   const InterruptGuard guard({SIGINT, SIGTERM});
-  api::ServingModel model(flags.load);
+  api::ServingOptions serving;
+  if (flags.max_waiting_s >= 0) serving.max_waiting = std::chrono::seconds(flags.max_waiting_s);
+  api::ServingModel model(flags.load, serving);
   const ModelInfo& info = model.info();
   for (const std::string& warning : info.warnings) say_warning(warning);
   server::Server server(flags.server, model);
@@ -116,6 +118,8 @@ void add_serve(Command& program) {
                     "origin whose pages may call this server; may be repeated"));
   add(command.integer("--max-concurrency", service.max_concurrency, 1, 1'000'000,
                       "requests that may be open at once (2048)"));
+  add(command.integer("--max-waiting-time", flags->max_waiting_s, -1, 86'400,
+                      "seconds that a request may wait for a place in the engine; -1: for ever (-1)"));
   add(command.integer("--timeout-graceful-shutdown", flags->grace_s, 0, 86'400,
                       "seconds that open requests get when the server ends; 0: until they are done (0)"));
   add(command.size("--max-body-bytes", flags->max_body_bytes, "largest body of a request (32MiB)"));

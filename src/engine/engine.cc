@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <deque>
 #include <exception>
 #include <limits>
 #include <new>
@@ -147,7 +148,10 @@ class Engine::Impl {
     return more;
   }
   void settle() {
-    as_step([&] { admit(); });
+    as_step([&] {
+      end_overdue();
+      admit();
+    });
   }
   void release_memory() {
     check_not_in_step();
@@ -175,6 +179,16 @@ class Engine::Impl {
     out.free_blocks = table_.pool().free();
     return out;
   }
+  void set_max_waiting(std::optional<std::chrono::milliseconds> time) {
+    max_waiting_ = time;
+    if (time)
+      overdue_ = fmt::format(
+          "[queue] the request waited {} s for a place, as long as --max-waiting-time allows; try again later",
+          static_cast<double>(time->count()) / 1000);
+  }
+  std::optional<Clock::time_point> next_due() const {
+    return arrivals_.empty() ? std::nullopt : std::optional(arrivals_.front().due);
+  }
   void set_profiler(Profiler* profiler) {
     profiler_ = profiler;
     runner_.set_profiler(profiler);
@@ -201,6 +215,7 @@ class Engine::Impl {
   }
 
   bool step_once() {
+    end_overdue();
     admit();
     if (table_.running().empty() && table_.waiting().empty()) return !commands_.empty();
     decide();
@@ -211,6 +226,17 @@ class Engine::Impl {
       if (plan_.captures) runner_.graph().capture_next();
     }
     return true;
+  }
+
+  // --- waiting: the first to arrive is due first
+  void end_overdue() {
+    for (; !arrivals_.empty(); arrivals_.pop_front()) {
+      const auto [id, due] = arrivals_.front();
+      const RequestState* request = table_.find(id);
+      if (request == nullptr || request->begun) continue;
+      if (Clock::now() < due) return;
+      for_each_output(id, [&](Sequence& sequence) { fail(sequence, overdue_); });
+    }
   }
 
   // --- admit: what callers asked for since the last step
@@ -265,6 +291,8 @@ class Engine::Impl {
       state->unfinished = outputs;
       for (int32_t output = 0; output < outputs; ++output)
         state->outputs.push_back(make_sequence(*state, output, config_.max_model_len, config_.seed));
+      if (max_waiting_ && !state->request.waits_for_ever)
+        arrivals_.push_back({state->id, state->arrival + *max_waiting_});
       table_.add(std::move(state));
     } catch (const Error& error) {
       refuse(command.id, outputs, prompt_tokens, error.what());
@@ -284,18 +312,24 @@ class Engine::Impl {
   }
 
   void end_outputs(const FinishCommand& command) {
-    const RequestState* request = table_.find(command.request);
-    if (request == nullptr) return;
-    // The request goes away with its last output.
-    const auto outputs = static_cast<int32_t>(request->outputs.size());
-    for (int32_t output = 0; output < outputs; ++output) {
-      request = table_.find(command.request);
-      if (request == nullptr) return;
-      Sequence* sequence = request->outputs[static_cast<size_t>(output)].get();
-      if (sequence == nullptr || (command.output >= 0 && command.output != output)) continue;
-      fresh_event(command.request, output);
-      retire(*sequence, command.reason, command.keep_tokens);
+    for_each_output(command.request, [&](Sequence& sequence) {
+      if (command.output >= 0 && command.output != sequence.output) return;
+      fresh_event(command.request, sequence.output);
+      retire(sequence, command.reason, command.keep_tokens);
       emit();
+    });
+  }
+
+  // Of those that are not finished. `action` may end the output; the request goes away with its last one.
+  template <typename Action>
+  void for_each_output(RequestId id, const Action& action) {
+    const RequestState* request = table_.find(id);
+    if (request == nullptr) return;
+    const size_t outputs = request->outputs.size();
+    for (size_t output = 0; output < outputs; ++output) {
+      request = table_.find(id);
+      if (request == nullptr) return;
+      if (Sequence* sequence = request->outputs[output].get()) action(*sequence);
     }
   }
 
@@ -372,6 +406,7 @@ class Engine::Impl {
     }
     if (!scheduled.admitted) return true;
     table_.admit(sequence);
+    sequence.request->begun = true;
     if (sequence.scheduled == Clock::time_point{}) sequence.scheduled = now;
     return true;
   }
@@ -580,6 +615,14 @@ class Engine::Impl {
   size_t window_;  // of the waiting queue that the scheduler sees
   Profiler* profiler_ = nullptr;
 
+  std::optional<std::chrono::milliseconds> max_waiting_;
+  std::string overdue_;  // what those are told who waited longer
+  struct Arrival {
+    RequestId id;
+    Clock::time_point due;
+  };
+  std::deque<Arrival> arrivals_;  // of requests that may not wait for ever; those that began or ended too
+
   RequestId next_id_ = 0;
   std::vector<Command> commands_;  // for the next step
   std::vector<Command> taken_;     // being carried out
@@ -669,6 +712,12 @@ bool Engine::capture_next() {
 }
 EngineStats Engine::stats() const {
   return impl_->stats();
+}
+void Engine::set_max_waiting(std::optional<std::chrono::milliseconds> time) {
+  impl_->set_max_waiting(time);
+}
+std::optional<std::chrono::steady_clock::time_point> Engine::next_due() const {
+  return impl_->next_due();
 }
 void Engine::set_profiler(Profiler* profiler) {
   impl_->set_profiler(profiler);

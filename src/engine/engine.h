@@ -2,9 +2,11 @@
 // caller's thread. Its promises, the phases of a step and who may use what: docs/engine_contract.md.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -102,6 +104,11 @@ class Engine {
   // Does one piece of the captures that are still to be made (step() does one each), for a thread that
   // has nothing else to do. False where none is left. Throws nothing.
   bool capture_next();
+  // A request of which no output was admitted within that time of its submission ends with an error, "[queue] ..".
+  // Holds for requests submitted from then on. It is looked at by step() and settle(); nothing: no limit.
+  void set_max_waiting(std::optional<std::chrono::milliseconds> time);
+  // When the next one is due, for a caller who would otherwise call neither; nothing: none is. Perhaps too early.
+  std::optional<std::chrono::steady_clock::time_point> next_due() const;
   // Times phases and launches of the steps that follow; null switches off.
   void set_profiler(Profiler* profiler);
 

@@ -151,11 +151,14 @@ void EngineThread::loop(const MakeEngine& make) noexcept {
   Commands commands;
   for (bool busy = false, held_up = false, stopping = false;;) {
     {
+      const auto due = engine->next_due();
       std::unique_lock lock(mutex_);
       const auto awake = [&] { return (busy && !state_.held_up()) || state_.stopping || !commands_.empty(); };
       // Something is left to be tried again.
       if (gave_events_ || !commands.empty())
         wake_.wait_for(lock, kTryAgain, awake);
+      else if (due)
+        wake_.wait_until(lock, *due, awake);
       else
         wake_.wait(lock, awake);
       commands.splice(commands.end(), commands_);

@@ -45,6 +45,7 @@ void check_ids(const engine::Request& request, const ModelInfo& info, int64_t ca
 
 // What the engine refuses is the request's fault; anything else that goes wrong there is not.
 ApiError engine_error(const std::string& message) {
+  if (message.starts_with("[queue]")) return {503, message, "queue_timeout"};
   const bool refused = message.starts_with("[request]") || message.starts_with("[sampling]");
   return {refused ? 400 : 500, message, "engine_error"};
 }
@@ -102,6 +103,7 @@ class Generation final : public OpenRequest, public std::enable_shared_from_this
             api::prepare(service_.model.text(), prompt, service_.model.limits(), &cancelled_);
         check_ids(prepared.request, service_.model.info(), service_.model.limits().cache_tokens);
         prepared.request.priority = request_.priority;
+        prepared.request.waits_for_ever = !parts_.empty();  // they wait for the first
         prompt_tokens_ += static_cast<int64_t>(prepared.request.prompt_token_ids.size());
         parts_.push_back(std::make_unique<Part>(std::move(prepared)));
       }

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <vector>
 
-#include "tests/engine/small_model.h"
+#include "tests/engine/threaded_engine.h"
 
 namespace reprise::engine {
 namespace {
@@ -57,6 +57,61 @@ TEST(Priority, ChangesNoBitsAndTheLeastUrgentArePreempted) {
   }
   EXPECT_EQ(of_urgent, 0);
   EXPECT_GT(of_others, 0) << "or nothing was tight";
+}
+
+struct Waiting {
+  explicit Waiting(int64_t max_num_seqs = 1) : small(config_for(max_num_seqs)) {
+    small.engine.set_max_waiting(std::chrono::milliseconds(0));
+  }
+  static EngineConfig config_for(int64_t max_num_seqs) {
+    EngineConfig config = small_engine_config();
+    config.max_num_seqs = max_num_seqs;
+    return config;
+  }
+  SmallEngine small;
+};
+
+TEST(MaxWaiting, WhoHasNoPlaceByThenEndsAndTheOthersGoOn) {
+  Waiting waiting;
+  SmallEngine& small = waiting.small;
+  Request patient = request_of(2, 0);
+  patient.waits_for_ever = true;
+  small.run({request_of(0, 0), request_of(1, 0), patient});
+  EXPECT_EQ((small.results[{0, 0}].finish_reason), FinishReason::length);
+  const Collected& ended = small.results[{1, 0}];
+  EXPECT_EQ(ended.finish_reason, FinishReason::error);
+  EXPECT_THAT(ended.error, testing::StartsWith("[queue] the request waited 0 s"));
+  EXPECT_EQ((small.results[{2, 0}].token_ids.size()), 40u);
+  EXPECT_TRUE(small.engine.idle());
+}
+
+TEST(MaxWaiting, ARequestThatBeganMayWaitForItsOtherOutputsAndAfterPreemption) {
+  Waiting waiting;
+  Request request = request_of(0, 0, 5);
+  request.sampling.n = 3;
+  waiting.small.run({request});
+  for (int32_t output = 0; output < 3; ++output)
+    EXPECT_EQ((waiting.small.results[{0, output}].finish_reason), FinishReason::length);
+  Waiting preempted(8);
+  for (uint32_t i = 0; i < 4; ++i) preempted.small.engine.submit(request_of(i, 0));
+  preempted.small.engine.step();
+  preempted.small.engine.release_memory();
+  preempted.small.engine.run();
+  for (uint32_t i = 0; i < 4; ++i)
+    EXPECT_EQ((preempted.small.results[{i, 0}].finish_reason), FinishReason::length);
+}
+
+TEST(MaxWaiting, EndsAlsoWhileNothingSteps) {
+  Threaded threaded;
+  EngineThread& thread = threaded.thread;
+  constexpr std::chrono::milliseconds kTime(40);
+  thread.call([&](Engine& engine) { engine.set_max_waiting(kTime); });
+  thread.pause();
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_THAT(threaded.run(request_of(0, 0)).error, testing::StartsWith("[queue]"));
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, kTime);
+  thread.resume();
+  EXPECT_EQ(threaded.run(request_of(0, 0)).finish_reason, FinishReason::length);
 }
 
 // Seconds of the fastest of some steps while `waiting` requests of many priorities wait.

@@ -1,4 +1,4 @@
-// Requests that wait for a place in the engine: in which order.
+// Requests that wait for a place in the engine: how long, and in which order.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,8 +11,46 @@
 namespace reprise::server {
 namespace {
 
+using std::chrono::milliseconds;
+using testing::HasSubstr;
+
 std::string completion(const std::string& more) {
   return post("/v1/completions", R"({"prompt": "Once", "max_tokens": 3, "seed": 1)" + more + "}");
+}
+
+TEST(MaxWaitingTime, IsToldByTheStatusOrByTheStreamsLastEvent) {
+  const ServedModel served(quiet_server(), tiny_model(), {.max_waiting = milliseconds(50)});
+  Client busy = served.connect();
+  busy.send(endless(true));
+  busy.read_until("data: ");
+  Client whole = served.connect(), stream = served.connect(), message = served.connect();
+  whole.send(completion(""));
+  stream.send(completion(R"(, "stream": true)"));
+  message.send(post("/v1/messages", R"({"max_tokens": 3, "messages": [{"role": "user", "content": "Hi"}]})"));
+  const Reply told = whole.reply();
+  EXPECT_EQ(told.status, 503);
+  EXPECT_FALSE(told.field("retry-after").empty());
+  EXPECT_EQ(Json::parse(told.body)["error"]["code"], "queue_timeout");
+  EXPECT_THAT(told.body, HasSubstr("--max-waiting-time"));
+  const Reply begun = stream.reply();
+  EXPECT_EQ(begun.status, 200);
+  EXPECT_THAT(begun.body,
+              testing::AllOf(testing::StartsWith("data: {\"error\":"), HasSubstr("queue_timeout")));
+  const Reply other = message.reply();
+  EXPECT_EQ(other.status, 503);
+  EXPECT_EQ(Json::parse(other.body)["error"]["type"], "overloaded_error");
+  busy.close();
+  EXPECT_TRUE(soon([&] { return served.at_rest(); }));
+  EXPECT_EQ(served.ask(completion("")).status, 200);
+}
+
+TEST(MaxWaitingTime, PromptsOfARequestThatBeganMayWait) {
+  const ServedModel served(quiet_server(), tiny_model(), {.max_waiting = milliseconds(0)});
+  std::string prompts = R"("a")";
+  for (int i = 0; i < 40; ++i) prompts += R"(, "Once upon")";
+  const Reply reply = served.ask(
+      post("/v1/completions", R"({"max_tokens": 20, "ignore_eos": true, "prompt": [)" + prompts + "]}"));
+  EXPECT_EQ(reply.status, 200) << reply.body;
 }
 
 TEST(Priority, IsAFieldOfAllThatGenerate) {

@@ -17,7 +17,8 @@ using RequestId = uint64_t;  // 0, 1, 2 ... in the order of submission
 struct Request {
   std::vector<int32_t> prompt_token_ids = {};
   SamplingParams sampling = {};
-  int32_t priority = 0;  // smaller ones are more urgent: admitted first and preempted last
+  int32_t priority = 0;         // smaller ones are more urgent: admitted first and preempted last
+  bool waits_for_ever = false;  // Engine::set_max_waiting() is not for this one
 };
 
 enum class FinishReason : uint8_t {

@@ -33,6 +33,7 @@ struct RequestState {
   Clock::time_point arrival{};
   std::vector<std::unique_ptr<Sequence>> outputs;  // by output index; null: finished
   int32_t unfinished = 0;
+  bool begun = false;      // one of its outputs was admitted
   bool abandoned = false;  // its sink threw: no more events, removed at the end of the step (RequestTable)
   RequestState* next_abandoned = nullptr;
 };
