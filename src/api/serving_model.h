@@ -67,6 +67,9 @@ class ServingModel {
   // Unknown and finished requests are ignored. finish(): one output ends after `keep_tokens` of its tokens,
   // as OutputDelta asks for.
   void abort(engine::RequestId request) { thread_.abort(request); }
+  // Nothing is computed for it, and nobody waits for it, until it is let go.
+  void hold(engine::RequestId request) { thread_.hold(request); }
+  void let_go(engine::RequestId request) { thread_.let_go(request); }
   void finish(engine::RequestId request, int32_t output, engine::FinishReason reason, int64_t keep_tokens) {
     thread_.finish(request, output, reason, keep_tokens);
   }

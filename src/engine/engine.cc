@@ -40,7 +40,11 @@ struct SubmitCommand {
   Request request;
   Clock::time_point arrival;
 };
-using Command = std::variant<SubmitCommand, FinishCommand>;
+struct HoldCommand {
+  RequestId request;
+  bool held;
+};
+using Command = std::variant<SubmitCommand, FinishCommand, HoldCommand>;
 
 EngineConfig checked(const EngineConfig& config, const models::Model& model) {
   EngineConfig out = config.resolved();
@@ -92,15 +96,17 @@ class Engine::Impl {
         communicator_(services.communicator),
         runner_(make_runner(*model_, services, config_, config)),
         table_(runner_.planned().num_kv_blocks, config_.max_num_seqs),
+        held_window_(static_cast<size_t>(config_.max_num_seqs)),
         window_(kWindowFactor * static_cast<size_t>(config_.max_num_seqs)) {
     if (!sink_) throw Error("[engine] the event sink is empty; pass a function");
     const auto most = static_cast<size_t>(config_.max_num_seqs);
     running_view_.reserve(most);
     waiting_view_.reserve(window_);
+    held_view_.reserve(most);
     batch_.reserve(most);
     plan_.reserve(step_limits(config_), config_.max_model_len / config_.block_size + 1);
     decision_.batch.reserve(most);
-    decision_.preempted.reserve(most);
+    decision_.preempted.reserve(2 * most);
     decision_.failed.reserve(most + window_);
     event_.token_ids.reserve(1);
     event_.error.reserve(kErrorReserve);
@@ -135,6 +141,7 @@ class Engine::Impl {
     next_id_ = id + 1;
   }
   void finish(const FinishCommand& command) { commands_.emplace_back(command); }
+  void hold(const HoldCommand& command) { commands_.emplace_back(command); }
 
   void abort_all() noexcept {
     commands_.clear();
@@ -156,6 +163,7 @@ class Engine::Impl {
   void release_memory() {
     check_not_in_step();
     while (!table_.running().empty()) preempt(*table_.running().back());
+    while (!table_.held().empty()) preempt(**table_.held().begin());
     runner_.discard();
   }
   bool idle() const { return commands_.empty() && table_.requests().empty(); }
@@ -175,7 +183,7 @@ class Engine::Impl {
   EngineStats stats() const {
     EngineStats out = stats_;
     out.running = static_cast<int64_t>(table_.running().size());
-    out.waiting = static_cast<int64_t>(table_.waiting().size());
+    out.waiting = static_cast<int64_t>(table_.waiting().size()) + table_.held_count();
     out.free_blocks = table_.pool().free();
     return out;
   }
@@ -249,6 +257,8 @@ class Engine::Impl {
       if (forget_) break;
       if (auto* submitted = std::get_if<SubmitCommand>(&command))
         accept(*submitted);
+      else if (const auto* hold = std::get_if<HoldCommand>(&command))
+        set_held(*hold);
       else
         end_outputs(std::get<FinishCommand>(command));
     }
@@ -320,6 +330,15 @@ class Engine::Impl {
     });
   }
 
+  void set_held(const HoldCommand& command) {
+    for_each_output(command.request, [&](Sequence& sequence) {
+      if (command.held)
+        table_.hold(sequence);
+      else if (table_.let_go(sequence))
+        ++stats_.preemptions;
+    });
+  }
+
   // Of those that are not finished. `action` may end the output; the request goes away with its last one.
   template <typename Action>
   void for_each_output(RequestId id, const Action& action) {
@@ -343,8 +362,13 @@ class Engine::Impl {
       if (waiting_view_.size() == window_) break;
       waiting_view_.push_back(waiting->view());
     }
+    held_view_.clear();
+    for (auto held = table_.held().rbegin(); held != table_.held().rend() && held_view_.size() < held_window_;
+         ++held)
+      held_view_.push_back((*held)->view());
     schedule({.running = running_view_,
               .waiting = waiting_view_,
+              .held = held_view_,
               .free_blocks = table_.pool().free(),
               .total_blocks = table_.pool().total(),
               .block_size = config_.block_size},
@@ -612,7 +636,8 @@ class Engine::Impl {
   std::vector<std::byte> message_;  // to the other ranks
   Runner runner_;
   RequestTable table_;
-  size_t window_;  // of the waiting queue that the scheduler sees
+  size_t held_window_;  // of those that are held
+  size_t window_;       // of the waiting queue that the scheduler sees
   Profiler* profiler_ = nullptr;
 
   std::optional<std::chrono::milliseconds> max_waiting_;
@@ -634,7 +659,7 @@ class Engine::Impl {
   std::exception_ptr sink_failure_;  // the first of this step
 
   // Storage of a step, kept so that a steady step allocates nothing.
-  std::vector<SeqState> running_view_, waiting_view_;
+  std::vector<SeqState> running_view_, waiting_view_, held_view_;
   Decision decision_;
   std::vector<BatchItem> batch_;
   StepPlan plan_;
@@ -669,6 +694,12 @@ void check_finish(int32_t output, FinishReason reason, int64_t keep_tokens) {
 void Engine::finish(RequestId request, int32_t output, FinishReason reason, int64_t keep_tokens) {
   check_finish(output, reason, keep_tokens);
   impl_->finish({.request = request, .output = output, .reason = reason, .keep_tokens = keep_tokens});
+}
+void Engine::hold(RequestId request) {
+  impl_->hold({.request = request, .held = true});
+}
+void Engine::let_go(RequestId request) {
+  impl_->hold({.request = request, .held = false});
 }
 bool Engine::step() {
   return impl_->step();

@@ -43,7 +43,7 @@ struct EngineStats {
   int64_t generated_tokens = 0;  // sampled
   int64_t preemptions = 0;
   int64_t running = 0;  // sequences
-  int64_t waiting = 0;
+  int64_t waiting = 0;  // held ones too
   int64_t free_blocks = 0;
 };
 
@@ -75,6 +75,12 @@ class Engine {
   // event comes with `reason`, no new tokens, and metrics for the tokens kept. Unknown or finished requests
   // and outputs are ignored. Throws Error, here, for arguments that no output can have (check_finish).
   void finish(RequestId request, int32_t output, FinishReason reason, int64_t keep_tokens);
+
+  // A held request is in no step until it is let go; it keeps its KV blocks until others need them, and then it is
+  // computed again, with the same bits. Nobody waits for it: run() returns while held ones are unfinished. Unknown
+  // and finished ids are ignored.
+  void hold(RequestId request);
+  void let_go(RequestId request);
 
   // One step of the batch. False when there was nothing to do. Throws only what a sink threw (see EventSink).
   // A failure of the step is an error event of the outputs that took part; one that leaves the engine's state

@@ -87,6 +87,13 @@ void EngineThread::finish(RequestId request, int32_t output, FinishReason reason
   push(Finish{request, output, reason, keep_tokens});
 }
 
+void EngineThread::hold(RequestId request) {
+  push(Hold{request, true});
+}
+void EngineThread::let_go(RequestId request) {
+  push(Hold{request, false});
+}
+
 void EngineThread::call(const std::function<void(Engine&)>& action) {
   if (std::this_thread::get_id() == id_)
     throw Error("[engine] call() from within a callback would wait for itself; call from another thread");
@@ -235,6 +242,8 @@ void EngineThread::execute(Engine& engine, Command& command) {
     engine.abort(aborted->id);
   } else if (const auto* finished = std::get_if<Finish>(&command)) {
     engine.finish(finished->id, finished->output, finished->reason, finished->keep_tokens);
+  } else if (const auto* hold = std::get_if<Hold>(&command)) {
+    hold->held ? engine.hold(hold->id) : engine.let_go(hold->id);
   } else {
     execute(engine, *std::get<Call*>(command));
   }

@@ -80,6 +80,10 @@ class EngineThread {
   void abort(RequestId request);
   void finish(RequestId request, int32_t output, FinishReason reason, int64_t keep_tokens);
 
+  // Engine::hold() and let_go().
+  void hold(RequestId request);
+  void let_go(RequestId request);
+
   // Runs `action` on the engine's thread between two steps and waits for it; throws what it throws, and Error
   // from within a callback, which would wait for itself, and once stop() has begun.
   void call(const std::function<void(Engine&)>& action);
@@ -122,13 +126,17 @@ class EngineThread {
     FinishReason reason;
     int64_t keep_tokens;
   };
+  struct Hold {
+    RequestId id;
+    bool held;
+  };
   // The caller waits until `done`, which is guarded by mutex_.
   struct Call {
     const std::function<void(Engine&)>& action;
     std::exception_ptr failure = nullptr;
     bool done = false;
   };
-  using Command = std::variant<Submit, Abort, Finish, Call*>;
+  using Command = std::variant<Submit, Abort, Finish, Hold, Call*>;
   // A list: queueing allocates outside of the lock, and taking a command over can't fail.
   using Commands = std::list<Command>;
 

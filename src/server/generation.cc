@@ -18,8 +18,9 @@
 namespace reprise::server {
 namespace {
 
-// Of pieces that a client has not taken. One that reads so slowly is cut off.
-constexpr size_t kMostUnsent = size_t{16} << 20;
+// Bytes of pieces that a client has not taken: at the first its request is held, at the second it goes on.
+constexpr size_t kMostUnsent = size_t{1} << 20;
+constexpr size_t kFewUnsent = size_t{256} << 10;
 
 int64_t seconds_since_1970() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
@@ -226,8 +227,22 @@ class Generation final : public OpenRequest, public std::enable_shared_from_this
   void send(const std::string& chunks) {
     if (chunks.empty()) return;
     exchange_->send(chunks);
-    if (exchange_->unsent() > kMostUnsent)
-      abandon();  // the connection is closed when the exchange is dropped
+    if (held_ || exchange_->unsent() <= kMostUnsent) return;
+    held_ = true;
+    for (const auto& part : parts_) service_.model.hold(part->id);
+    exchange_->on_room(kFewUnsent, [self = weak_from_this()] {
+      if (const auto generation = self.lock()) generation->go_on();
+    });
+  }
+
+  void go_on() {
+    held_ = false;
+    if (ended_) return;
+    try {
+      for (const auto& part : parts_) service_.model.let_go(part->id);
+    } catch (...) {  // no memory: it would wait for ever
+      fail(api_error_of_current());
+    }
   }
 
   void complete() {
@@ -313,6 +328,7 @@ class Generation final : public OpenRequest, public std::enable_shared_from_this
   std::unique_ptr<ReplyWriter> writer_;
   std::string id_;
   bool streaming_ = false, ended_ = false;
+  bool held_ = false;  // until the client has taken what waits for it
   int status_ = 200;
   double first_token_s_ = 0;
   engine::RequestMetrics last_;

@@ -5,8 +5,9 @@
 
 namespace reprise::engine {
 
-RequestTable::RequestTable(int64_t kv_blocks, int64_t max_num_seqs) : pool_(kv_blocks) {
-  running_.reserve(static_cast<size_t>(max_num_seqs));
+RequestTable::RequestTable(int64_t kv_blocks, int64_t max_num_seqs)
+    : max_num_seqs_(static_cast<size_t>(max_num_seqs)), pool_(kv_blocks) {
+  running_.reserve(max_num_seqs_);
 }
 
 void RequestTable::add(std::unique_ptr<RequestState> request) {
@@ -27,17 +28,49 @@ Sequence& RequestTable::sequence(uint64_t id) {
 }
 
 void RequestTable::admit(Sequence& sequence) noexcept {
-  sequence.node = waiting_.extract(&sequence);
-  // Never more than max_num_seqs, which are reserved.
+  leave_queue(sequence);
+  run(sequence);
+}
+
+// Never more than max_num_seqs, which are reserved.
+void RequestTable::run(Sequence& sequence) noexcept {
   running_.insert(std::ranges::upper_bound(running_, &sequence, MoreUrgent()), &sequence);
 }
 
+void RequestTable::leave_queue(Sequence& sequence) noexcept {
+  if (!sequence.node.empty())
+    std::erase(running_, &sequence);
+  else
+    sequence.node = (sequence.held ? held_ : waiting_).extract(&sequence);
+}
+
 void RequestTable::preempt(Sequence& sequence) {
-  release_blocks(sequence);
-  sequence.computed = 0;
-  ++sequence.preemptions;
-  std::erase(running_, &sequence);
+  give_up_blocks(sequence);
+  leave_queue(sequence);
+  if (!sequence.held) waiting_.insert(std::move(sequence.node));
+}
+
+void RequestTable::hold(Sequence& sequence) noexcept {
+  if (sequence.held) return;
+  leave_queue(sequence);
+  sequence.held = true;
+  ++held_count_;
+  if (!sequence.blocks.empty()) held_.insert(std::move(sequence.node));
+}
+
+bool RequestTable::let_go(Sequence& sequence) {
+  if (!sequence.held) return false;
+  leave_queue(sequence);
+  sequence.held = false;
+  --held_count_;
+  const bool has_blocks = !sequence.blocks.empty();
+  if (has_blocks && running_.size() < max_num_seqs_) {
+    run(sequence);
+    return false;
+  }
+  if (has_blocks) give_up_blocks(sequence);
   waiting_.insert(std::move(sequence.node));
+  return has_blocks;
 }
 
 void RequestTable::allocate_for(Sequence& sequence, int64_t count) {
@@ -49,12 +82,16 @@ void RequestTable::release_blocks(Sequence& sequence) {
   sequence.blocks.clear();
 }
 
+void RequestTable::give_up_blocks(Sequence& sequence) {
+  release_blocks(sequence);
+  sequence.computed = 0;
+  ++sequence.preemptions;
+}
+
 void RequestTable::remove(Sequence& sequence) {
   release_blocks(sequence);
-  if (sequence.node.empty())
-    waiting_.erase(&sequence);
-  else
-    std::erase(running_, &sequence);
+  leave_queue(sequence);
+  if (sequence.held) --held_count_;
   RequestState& request = *sequence.request;
   request.outputs[static_cast<size_t>(sequence.output)].reset();
   if (--request.unfinished == 0 && !request.abandoned) requests_.erase(request.id);
@@ -78,6 +115,8 @@ void RequestTable::sweep() {
 void RequestTable::clear() noexcept {
   abandoned_ = nullptr;
   waiting_.clear();
+  held_.clear();
+  held_count_ = 0;
   running_.clear();
   requests_.clear();
   pool_.reset();

@@ -28,12 +28,19 @@ class RequestTable {
 
   const std::vector<Sequence*>& running() const { return running_; }  // by urgency
   const SequenceQueue& waiting() const { return waiting_; }
+  const SequenceQueue& held() const { return held_; }  // those that have blocks
+  int64_t held_count() const { return held_count_; }   // and the others
   const BlockPool& pool() const { return pool_; }
   const std::unordered_map<RequestId, std::unique_ptr<RequestState>>& requests() const { return requests_; }
 
-  // From waiting to running, and back without its blocks.
+  // From waiting to running, and back without its blocks. A held one stays held.
   void admit(Sequence& sequence) noexcept;
   void preempt(Sequence& sequence);
+  // Neither runs nor waits until let_go(); one that ran keeps its blocks. Nothing where it is held already.
+  void hold(Sequence& sequence) noexcept;
+  // Runs on where it has blocks and there is a place for it; waits otherwise, and is preempted where it had blocks,
+  // which is returned.
+  bool let_go(Sequence& sequence);
   // `count` more blocks, of which there are so many free.
   void allocate_for(Sequence& sequence, int64_t count);
 
@@ -49,11 +56,17 @@ class RequestTable {
 
  private:
   void release_blocks(Sequence& sequence);
+  void give_up_blocks(Sequence& sequence);  // to be computed again
+  void run(Sequence& sequence) noexcept;
+  void leave_queue(Sequence& sequence) noexcept;  // whichever it is in, or those that run
 
+  const size_t max_num_seqs_;
   BlockPool pool_;
   std::unordered_map<RequestId, std::unique_ptr<RequestState>> requests_;
   std::vector<Sequence*> running_;
   SequenceQueue waiting_;
+  SequenceQueue held_;
+  int64_t held_count_ = 0;
   RequestState* abandoned_ = nullptr;  // a list through RequestState::next_abandoned
 };
 

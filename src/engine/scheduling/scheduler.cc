@@ -22,7 +22,7 @@ class Pass {
   void run() {
     decodes();
     prompts_under_way();
-    if (decision_.preempted.empty()) admit();
+    if (!preempted_running_) admit();
     ensure_progress();
   }
 
@@ -37,15 +37,31 @@ class Pass {
     free_blocks_ -= new_blocks;
   }
 
+  void take_from_held(int64_t needed) {
+    for (; free_blocks_ < needed && held_taken_ < state_.held.size(); ++held_taken_) {
+      decision_.preempted.push_back(state_.held[held_taken_].id);
+      free_blocks_ += state_.held[held_taken_].blocks;
+    }
+  }
+
+  int64_t blocks_of_held() const {
+    int64_t blocks = 0;
+    for (const SeqState& held : state_.held.subspan(held_taken_)) blocks += held.blocks;
+    return blocks;
+  }
+
   // Victims are always the last of those alive, hence never one that this pass has already taken. False when
   // `index` itself was the last.
   bool make_room(size_t index, int64_t needed) {
+    take_from_held(needed);
     while (free_blocks_ < needed) {
       const SeqState& victim = state_.running[--alive_];
-      if (!never_fits(victim) || !victim.decodes())
+      if (!never_fits(victim) || !victim.decodes()) {
         decision_.preempted.push_back(victim.id);
-      else
+        preempted_running_ = true;
+      } else {
         decision_.failed.push_back({victim.id, Unfit::blocks});
+      }
       free_blocks_ += victim.blocks;
       if (alive_ == index) return false;
     }
@@ -102,7 +118,9 @@ class Pass {
         continue;
       }
       const int64_t needed = blocks_for(seq.tokens);
-      if (needed > free_blocks_ || (running > 0 && needed + headroom > free_blocks_)) return;
+      const int64_t wanted = needed + (running > 0 ? headroom : 0);
+      if (running == 0 || wanted <= free_blocks_ + blocks_of_held()) take_from_held(wanted);
+      if (wanted > free_blocks_) return;
       const int64_t tokens = chunk(seq.tokens, partial_ > 0 || state_.waiting.size() > 1);
       if (tokens == 0) return;
       if (tokens < seq.tokens) {
@@ -126,7 +144,9 @@ class Pass {
   const SchedulerState& state_;
   const Budget& budget_;
   Decision& decision_;
-  size_t alive_;  // running[0, alive_) are not preempted
+  size_t alive_;           // running[0, alive_) are not preempted
+  size_t held_taken_ = 0;  // held[0, held_taken_) are preempted
+  bool preempted_running_ = false;
   int64_t free_blocks_;
   int64_t tokens_left_;
   int64_t partial_ = 0;  // prompts that this step doesn't finish

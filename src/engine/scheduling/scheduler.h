@@ -2,8 +2,8 @@
 // simulate thousands of steps without a model. Continuous batching after Orca (Yu et al., OSDI 2022), paged
 // KV cache as in vLLM (Kwon et al., SOSP 2023).
 //
-// Rules, in this order ("urgency" is the order of priorities, smaller ones first, and of ids, which is that of arrival,
-// where these are equal):
+// Rules, in this order ("urgency" is the order of priorities, smaller ones first, and of arrival where these are
+// equal; the scheduler sees it as the order of its lists):
 //
 //  1. Sequences that decode run first, by urgency, one token each. One that needs a KV block when none is
 //     free takes all blocks of the least urgent (its own, if it is that one). That sequence is preempted:
@@ -13,11 +13,14 @@
 //  2. Prompts that are partly computed take what is left of the step's token budget, by urgency.
 //
 //  3. If nothing was preempted, waiting sequences are admitted by urgency while the limits on sequences and
-//     tokens and the free blocks allow. None is preempted for them. A sequence gets blocks for all its known tokens (prompt, and output
-//     from before a preemption). The first one that does not fit ends admission, so nobody is overtaken,
+//     tokens and the free blocks allow; nobody who runs is preempted for them. A sequence gets blocks for all
+//     its known tokens (prompt, and output from before a preemption). The first one that does not fit ends admission, so nobody is overtaken,
 //     with one exception: while `max_long_partial_prefills` long prompts are partly computed, shorter
 //     prompts may pass a waiting long one. A waiting sequence that needs more blocks than the cache has is
 //     reported as failed.
+//
+//  Held sequences run in no step. Whoever needs blocks, to go on or to be admitted, takes those of held ones before
+//  anybody else is preempted.
 //
 //  4. If nothing runs, was preempted or failed although sequences exist, the first sequence is reported as
 //     failed, so that the engine never loops without progress.
@@ -31,7 +34,7 @@ namespace reprise::engine {
 
 // One sequence as the scheduler sees it.
 struct SeqState {
-  uint64_t id = 0;       // ascending by arrival; of urgency the scheduler sees the order of the lists below
+  uint64_t id = 0;
   int64_t tokens = 0;    // known: prompt and output; >= 1
   int64_t computed = 0;  // of these, in the KV cache; < tokens
   int64_t blocks = 0;    // held
@@ -41,8 +44,10 @@ struct SeqState {
 
 struct SchedulerState {
   std::span<const SeqState> running;  // by urgency
-  std::span<const SeqState>
-      waiting;  // by urgency; computed and blocks are 0. A prefix of the queue is enough
+  // By urgency; computed and blocks are 0. A prefix of the queue is enough.
+  std::span<const SeqState> waiting;
+  // Those that have blocks, the least urgent first. As many as can run are enough.
+  std::span<const SeqState> held = {};
   int64_t free_blocks = 0;
   int64_t total_blocks = 0;
   int64_t block_size = 64;

@@ -74,7 +74,9 @@ struct Sequence {
   int64_t preemptions = 0;
   StepCounts steps;
 
-  SequenceQueue::node_type node;  // of RequestTable: its own while it is in no queue
+  // Of RequestTable.
+  SequenceQueue::node_type node;  // its own while it is in no queue
+  bool held = false;
 
   const SamplingParams& sampling() const { return request->request.sampling; }
   int64_t length() const { return static_cast<int64_t>(tokens.size()); }

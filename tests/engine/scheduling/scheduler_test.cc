@@ -79,6 +79,28 @@ TEST(Scheduler, ALateButUrgentOneGoesFirst) {
   EXPECT_EQ(ids(decide(state, {.max_num_seqs = 1})), (std::vector<uint64_t>{9}));
 }
 
+TEST(Scheduler, HeldOnesGiveTheirBlocksFirst) {
+  const std::vector<SeqState> running = {{0, 17, 16, 1}, {1, 17, 16, 1}};
+  const std::vector<SeqState> held = {{9, 40, 39, 3}, {3, 17, 16, 2}};
+  const std::vector<SeqState> waiting = {{4, 30, 0, 0}};
+  SchedulerState state{.running = running,
+                       .waiting = waiting,
+                       .held = held,
+                       .free_blocks = 0,
+                       .total_blocks = 7,
+                       .block_size = 16};
+  const Decision decision = decide(state, {});
+  EXPECT_EQ(decision.preempted, (std::vector<uint64_t>{9, 3}));
+  EXPECT_EQ(ids(decision), (std::vector<uint64_t>{0, 1, 4})) << "nobody who runs was preempted";
+  const std::vector<SeqState> large = {{5, 100, 0, 0}};
+  state.waiting = large;
+  const Decision in_vain = decide(state, {});
+  EXPECT_EQ(in_vain.preempted, (std::vector<uint64_t>{9})) << "the others' blocks would not be enough for 5";
+  EXPECT_EQ(ids(in_vain), (std::vector<uint64_t>{0, 1}));
+  state.running = {};
+  EXPECT_EQ(decide(state, {}).preempted, (std::vector<uint64_t>{9, 3}));
+}
+
 TEST(Scheduler, WhatCanNeverFitFailsAlone) {
   const std::vector<SeqState> waiting = {{0, 65, 0, 0}, {1, 10, 0, 0}};
   const SchedulerState state{
@@ -130,7 +152,11 @@ class Simulation {
     std::vector<SeqState> running, waiting;
     for (uint64_t id : running_) running.push_back(view(id));
     for (size_t i = 0; i < std::min(waiting_.size(), window_); ++i) waiting.push_back(view(waiting_[i]));
-    const SchedulerState state{running, waiting, pool_.free(), pool_.total(), block_size_};
+    const SchedulerState state{.running = running,
+                               .waiting = waiting,
+                               .free_blocks = pool_.free(),
+                               .total_blocks = pool_.total(),
+                               .block_size = block_size_};
     Decision decision;
     schedule(state, budget_, decision);
     Decision again;
