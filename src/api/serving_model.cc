@@ -12,6 +12,7 @@ ServingModel::ServingModel(const LoadOptions& options, const ServingOptions& ser
       thread_(
           [this, &options](engine::EventSink sink) {
             loaded_ = load_parts(options, std::move(sink));
+            loaded_.engine->set_max_waiting(options_.max_waiting);
             return std::move(loaded_.engine);
           },
           {.max_open_requests = serving.max_open_requests, .on_step_end = [this] { end_step(); }}) {}
@@ -50,9 +51,16 @@ void ServingModel::end_step() {
   if (failure != nullptr) std::rethrow_exception(failure);
 }
 
+void ServingModel::pause() {
+  thread_.pause();
+  thread_.call([](engine::Engine&) {});
+}
+
 Health ServingModel::health() const {
   const engine::EngineState state = thread_.state();
   Health health{.reason = {},
+                .paused = state.held_up(),
+                .asleep = state.asleep && !state.stopping,
                 .last_step = state.last_step,
                 .running = state.stats.running,
                 .waiting = state.stats.waiting + static_cast<int64_t>(state.queued_requests),

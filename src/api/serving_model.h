@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,11 +23,15 @@ struct ServingOptions {
   size_t max_open_requests = 16384;  // submitted, without their last event
   // A step that takes longer than this means that the engine hangs.
   std::chrono::seconds stall_limit{60};
+  // Engine::set_max_waiting().
+  std::optional<std::chrono::milliseconds> max_waiting = {};
 };
 
 struct Health {
   bool ok = true;
-  std::string reason;                               // where not ok
+  std::string reason;   // where not ok
+  bool paused = false;  // by pause(), or as asleep: nothing steps
+  bool asleep = false;
   std::chrono::steady_clock::time_point last_step;  // end of the last one; where none was: of the load
   int64_t running = 0;                              // outputs
   int64_t waiting = 0;       // outputs in the engine, and requests that it has not seen yet
@@ -34,7 +39,7 @@ struct Health {
 };
 
 // Every function may be called from any thread, also from within a callback, but for stop() and the
-// destructor. None waits for a step but graph_report().
+// destructor. None waits for a step but pause(), sleep() and graph_report().
 class ServingModel {
  public:
   // Loads as LanguageModel::load() does, and throws what that throws.
@@ -62,9 +67,20 @@ class ServingModel {
   // Unknown and finished requests are ignored. finish(): one output ends after `keep_tokens` of its tokens,
   // as OutputDelta asks for.
   void abort(engine::RequestId request) { thread_.abort(request); }
+  // Nothing is computed for it, and nobody waits for it, until it is let go.
+  void hold(engine::RequestId request) { thread_.hold(request); }
+  void let_go(engine::RequestId request) { thread_.let_go(request); }
   void finish(engine::RequestId request, int32_t output, engine::FinishReason reason, int64_t keep_tokens) {
     thread_.finish(request, output, reason, keep_tokens);
   }
+
+  // EngineThread's, which wait for the step in progress, so that nothing is computed when they return. What waits or
+  // runs goes on later; it costs no health. Throw Error from within a callback on the engine's thread, and once
+  // stop() has begun.
+  void pause();
+  void sleep() { thread_.sleep(); }
+  void resume() { thread_.resume(); }
+  void wake() { thread_.wake(); }
 
   // As of the end of the last step.
   engine::EngineStats stats() const { return thread_.state().stats; }

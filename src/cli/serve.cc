@@ -26,7 +26,7 @@ struct ServeFlags {
   server::ServerOptions server;
   std::string api_key_file, request_log, config;
   std::string log = "text";
-  int64_t grace_s = 0, stall_s = 60;
+  int64_t grace_s = 0, stall_s = 60, max_waiting_s = -1;
   size_t max_body_bytes = size_t{32} << 20;
 };
 
@@ -76,6 +76,8 @@ int run_serve(ServeFlags flags) {
   if (!flags.api_key_file.empty()) add_keys_of_file(flags.api_key_file, service.api_keys);
   if (const char* key = std::getenv("REPRISE_API_KEY"); key != nullptr && *key != '\0')
     service.api_keys.emplace_back(key);
+  if (const char* key = std::getenv("REPRISE_ADMIN_API_KEY"); key != nullptr && *key != '\0')
+    service.admin_api_keys.emplace_back(key);
   if (service.model_names.empty()) service.model_names.push_back(name_of_model(flags.load.model));
   service.log_requests = flags.log != "off";
   service.log_json = flags.log == "json";
@@ -91,7 +93,9 @@ int run_serve(ServeFlags flags) {
   std::random_device device;
   flags.load.seed = (uint64_t{device()} << 32) | device();
   const InterruptGuard guard({SIGINT, SIGTERM});
-  api::ServingModel model(flags.load);
+  api::ServingOptions serving;
+  if (flags.max_waiting_s >= 0) serving.max_waiting = std::chrono::seconds(flags.max_waiting_s);
+  api::ServingModel model(flags.load, serving);
   const ModelInfo& info = model.info();
   for (const std::string& warning : info.warnings) say_warning(warning);
   server::Server server(flags.server, model);
@@ -138,10 +142,16 @@ void add_serve(Command& program) {
   add(command.texts("--api-key", service.api_keys,
                     "key that requests must carry; may be repeated; also REPRISE_API_KEY"));
   add(command.text("--api-key-file", flags->api_key_file, "file with a key in each line", "FILE"));
+  add(command.texts(
+      "--admin-api-key", service.admin_api_keys,
+      "key for pause, sleep and abort_requests, which the others then don't open; may be repeated; "
+      "also REPRISE_ADMIN_API_KEY"));
   add(command.texts("--allowed-origins", service.allowed_origins,
                     "origin whose pages may call this server; may be repeated"));
   add(command.integer("--max-concurrency", service.max_concurrency, 1, 1'000'000,
                       "requests that may be open at once (2048)"));
+  add(command.integer("--max-waiting-time", flags->max_waiting_s, -1, 86'400,
+                      "seconds that a request may wait for a place in the engine; -1: for ever (-1)"));
   add(command.integer("--timeout-graceful-shutdown", flags->grace_s, 0, 86'400,
                       "seconds that open requests get when the server ends; 0: until they are done (0)"));
   add(command.size("--max-body-bytes", flags->max_body_bytes, "largest body of a request (32MiB)"));

@@ -159,4 +159,8 @@ void HeapStore::touch() {
   for (const Buffer& node : nodes_) space_->touch(node.data, node.bytes);
 }
 
+void HeapStore::discard() noexcept {
+  for (MemoryRange& mapping : mappings_) mapping.discard();
+}
+
 }  // namespace reprise

@@ -83,6 +83,7 @@ class HeapStore final : public BufferOwner {
   MemorySpace* space() const { return space_; }  // null: dry
   size_t bytes() const { return bytes_; }        // of the tensors, with their alignment
   void touch();                                  // makes all of it resident
+  void discard() noexcept;                       // MemorySpace::discard() for all of it
   void release(Buffer&) override {}              // freed with the store
 
  private:

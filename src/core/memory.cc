@@ -55,6 +55,9 @@ class HostMemory final : public MemorySpace {
       first = first;
     }
   }
+
+  // Private anonymous pages: zeros when they are next touched. A refusal (locked memory) costs only memory.
+  void discard(std::byte* data, size_t bytes) noexcept override { madvise(data, bytes, MADV_DONTNEED); }
 };
 
 }  // namespace
@@ -87,6 +90,10 @@ MemoryRange& MemoryRange::operator=(MemoryRange&& other) noexcept {
 
 void MemoryRange::touch() {
   if (data_ != nullptr) space_->touch(data_, bytes_);
+}
+
+void MemoryRange::discard() noexcept {
+  if (data_ != nullptr) space_->discard(data_, bytes_);
 }
 
 }  // namespace reprise

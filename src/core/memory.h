@@ -29,6 +29,10 @@ class MemorySpace {
   // Makes the whole range resident and keeps its contents, so that a memory plan can be compared with what
   // the system reports. Nothing to do where memory is resident from the start.
   virtual void touch(std::byte* data, size_t bytes) = 0;
+
+  // For a whole range whose contents nobody needs: gives its memory back to the system until it is used again.
+  // The contents are undefined afterwards; the addresses stay.
+  virtual void discard(std::byte* data, size_t bytes) noexcept = 0;
 };
 
 // Address ranges from the system, which take memory when they are touched; large ones ask for huge pages.
@@ -47,6 +51,7 @@ class MemoryRange {
   std::byte* data() const { return data_; }
   size_t bytes() const { return bytes_; }
   void touch();
+  void discard() noexcept;
 
  private:
   MemorySpace* space_ = nullptr;

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <deque>
 #include <exception>
 #include <limits>
 #include <new>
@@ -44,7 +45,11 @@ struct SubmitCommand {
   Request request;
   Clock::time_point arrival;
 };
-using Command = std::variant<SubmitCommand, FinishCommand>;
+struct HoldCommand {
+  RequestId request;
+  bool held;
+};
+using Command = std::variant<SubmitCommand, FinishCommand, HoldCommand>;
 
 EngineConfig checked(const EngineConfig& config, const models::Model& model) {
   EngineConfig out = config.resolved();
@@ -98,15 +103,17 @@ class Engine::Impl {
         runner_(make_runner(*model_, services, config_, config)),
         table_(runner_.planned().num_kv_blocks, config_.max_num_seqs,
                config_.enable_prefix_caching ? config_.block_size : 0),
+        held_window_(static_cast<size_t>(config_.max_num_seqs)),
         window_(kWindowFactor * static_cast<size_t>(config_.max_num_seqs)) {
     if (!sink_) throw Error("[engine] the event sink is empty; pass a function");
     const auto most = static_cast<size_t>(config_.max_num_seqs);
     running_view_.reserve(most);
     waiting_view_.reserve(window_);
+    held_view_.reserve(most);
     batch_.reserve(most);
     plan_.reserve(step_limits(config_), config_.max_model_len / config_.block_size + 1);
     decision_.batch.reserve(most);
-    decision_.preempted.reserve(most);
+    decision_.preempted.reserve(2 * most);
     decision_.failed.reserve(most + window_);
     event_.token_ids.reserve(1);
     event_.error.reserve(kErrorReserve);
@@ -141,6 +148,7 @@ class Engine::Impl {
     next_id_ = id + 1;
   }
   void finish(const FinishCommand& command) { commands_.emplace_back(command); }
+  void hold(const HoldCommand& command) { commands_.emplace_back(command); }
 
   void abort_all() noexcept {
     commands_.clear();
@@ -149,20 +157,22 @@ class Engine::Impl {
   }
 
   bool step() {
-    if (in_step_)
-      throw Error("[engine] step() was called from within an event sink; let the sink return first");
-    in_step_ = true;
     bool more = true;
-    try {
-      more = step_once();
-      table_.sweep();
-    } catch (...) {
-      fail_everything(current_failure("engine"));
-    }
-    forget_if_asked();
-    in_step_ = false;
-    if (sink_failure_ != nullptr) std::rethrow_exception(std::exchange(sink_failure_, nullptr));
+    as_step([&] { more = step_once(); });
     return more;
+  }
+  void settle() {
+    as_step([&] {
+      end_overdue();
+      admit();
+    });
+  }
+  void release_memory() {
+    check_not_in_step();
+    while (!table_.running().empty()) preempt(*table_.running().back());
+    while (!table_.held().empty()) preempt(**table_.held().begin());
+    table_.forget_cached();
+    runner_.discard();
   }
   bool idle() const { return commands_.empty() && table_.requests().empty(); }
 
@@ -181,10 +191,20 @@ class Engine::Impl {
   EngineStats stats() const {
     EngineStats out = stats_;
     out.running = static_cast<int64_t>(table_.running().size());
-    out.waiting = table_.waiting().size();
+    out.waiting = static_cast<int64_t>(table_.waiting().size()) + table_.held_count();
     out.free_blocks = table_.pool().free();
     out.cached_blocks = table_.pool().cached();
     return out;
+  }
+  void set_max_waiting(std::optional<std::chrono::milliseconds> time) {
+    max_waiting_ = time;
+    if (time)
+      overdue_ = fmt::format(
+          "[queue] the request waited {} s for a place, as long as --max-waiting-time allows; try again later",
+          static_cast<double>(time->count()) / 1000);
+  }
+  std::optional<Clock::time_point> next_due() const {
+    return arrivals_.empty() ? std::nullopt : std::optional(arrivals_.front().due);
   }
   void set_profiler(Profiler* profiler) {
     profiler_ = profiler;
@@ -192,7 +212,27 @@ class Engine::Impl {
   }
 
  private:
+  void check_not_in_step() const {
+    if (in_step_) throw Error("[engine] it was called from within an event sink; let the sink return first");
+  }
+  // What step() and settle() promise, whatever throws.
+  template <typename Work>
+  void as_step(const Work& work) {
+    check_not_in_step();
+    in_step_ = true;
+    try {
+      work();
+      table_.sweep();
+    } catch (...) {
+      fail_everything(current_failure("engine"));
+    }
+    forget_if_asked();
+    in_step_ = false;
+    if (sink_failure_ != nullptr) std::rethrow_exception(std::exchange(sink_failure_, nullptr));
+  }
+
   bool step_once() {
+    end_overdue();
     admit();
     if (table_.running().empty() && table_.waiting().empty()) return !commands_.empty();
     decide();
@@ -205,6 +245,17 @@ class Engine::Impl {
     return true;
   }
 
+  // --- waiting: the first to arrive is due first
+  void end_overdue() {
+    for (; !arrivals_.empty(); arrivals_.pop_front()) {
+      const auto [id, due] = arrivals_.front();
+      const RequestState* request = table_.find(id);
+      if (request == nullptr || request->begun) continue;
+      if (Clock::now() < due) return;
+      for_each_output(id, [&](Sequence& sequence) { fail(sequence, overdue_); });
+    }
+  }
+
   // --- admit: what callers asked for since the last step
   void admit() {
     if (commands_.empty()) return;
@@ -215,6 +266,8 @@ class Engine::Impl {
       if (forget_) break;
       if (auto* submitted = std::get_if<SubmitCommand>(&command))
         accept(*submitted);
+      else if (const auto* hold = std::get_if<HoldCommand>(&command))
+        set_held(*hold);
       else
         end_outputs(std::get<FinishCommand>(command));
     }
@@ -261,6 +314,8 @@ class Engine::Impl {
       state->unfinished = outputs;
       for (int32_t output = 0; output < outputs; ++output)
         state->outputs.push_back(make_sequence(*state, output, config_.max_model_len, config_.seed));
+      if (max_waiting_ && !state->request.waits_for_ever)
+        arrivals_.push_back({state->id, state->arrival + *max_waiting_});
       table_.add(std::move(state));
     } catch (const Error& error) {
       refuse(command.id, outputs, prompt_tokens, error.what());
@@ -280,18 +335,33 @@ class Engine::Impl {
   }
 
   void end_outputs(const FinishCommand& command) {
-    const RequestState* request = table_.find(command.request);
-    if (request == nullptr) return;
-    // The request goes away with its last output.
-    const auto outputs = static_cast<int32_t>(request->outputs.size());
-    for (int32_t output = 0; output < outputs; ++output) {
-      request = table_.find(command.request);
-      if (request == nullptr) return;
-      Sequence* sequence = request->outputs[static_cast<size_t>(output)].get();
-      if (sequence == nullptr || (command.output >= 0 && command.output != output)) continue;
-      fresh_event(command.request, output);
-      retire(*sequence, command.reason, command.keep_tokens);
+    for_each_output(command.request, [&](Sequence& sequence) {
+      if (command.output >= 0 && command.output != sequence.output) return;
+      fresh_event(command.request, sequence.output);
+      retire(sequence, command.reason, command.keep_tokens);
       emit();
+    });
+  }
+
+  void set_held(const HoldCommand& command) {
+    for_each_output(command.request, [&](Sequence& sequence) {
+      if (command.held)
+        table_.hold(sequence);
+      else if (table_.let_go(sequence))
+        ++stats_.preemptions;
+    });
+  }
+
+  // Of those that are not finished. `action` may end the output; the request goes away with its last one.
+  template <typename Action>
+  void for_each_output(RequestId id, const Action& action) {
+    const RequestState* request = table_.find(id);
+    if (request == nullptr) return;
+    const size_t outputs = request->outputs.size();
+    for (size_t output = 0; output < outputs; ++output) {
+      request = table_.find(id);
+      if (request == nullptr) return;
+      if (Sequence* sequence = request->outputs[output].get()) action(*sequence);
     }
   }
 
@@ -300,17 +370,16 @@ class Engine::Impl {
     const PhaseScope phase(profiler_, "schedule");
     view_running();
     view_waiting();
+    view_held();
     budget_.max_prefill_tokens = pace_.most_prefill_tokens();
     schedule({.running = running_view_,
               .waiting = waiting_view_,
+              .held = held_view_,
               .free_blocks = table_.pool().free(),
               .total_blocks = table_.pool().total(),
               .block_size = config_.block_size},
              budget_, decision_);
-    for (uint64_t id : decision_.preempted) {
-      table_.preempt(table_.sequence(id));
-      ++stats_.preemptions;
-    }
+    for (uint64_t id : decision_.preempted) preempt(table_.sequence(id));
     for (const Failed& failed : decision_.failed) {
       Sequence& sequence = table_.sequence(failed.id);
       try {
@@ -344,9 +413,8 @@ class Engine::Impl {
     const bool full = static_cast<int64_t>(running_view_.size()) >= config_.max_num_seqs;
     int64_t lookups = 0;
     size_t seen = 0;
-    for (const Sequence* waiting = table_.waiting().first();
-         waiting != nullptr && seen < kMostSeen && waiting_view_.size() < window_ && lookups < kMostLookups;
-         waiting = waiting->next_waiting, ++seen) {
+    for (const Sequence* waiting : table_.waiting()) {
+      if (seen++ == kMostSeen || waiting_view_.size() == window_ || lookups >= kMostLookups) break;
       if (waits_for_first_output(*waiting)) continue;
       waiting_view_.push_back(full ? SeqState{.id = waiting->id, .tokens = waiting->length()}
                                    : table_.view_with_prefix(*waiting));
@@ -360,6 +428,18 @@ class Engine::Impl {
     const Sequence* const first = waiting.request->outputs[0].get();
     return first != nullptr &&
            first->computed < (first->prompt_length - 1) / config_.block_size * config_.block_size;
+  }
+
+  void view_held() {
+    held_view_.clear();
+    for (auto held = table_.held().rbegin(); held != table_.held().rend() && held_view_.size() < held_window_;
+         ++held)
+      held_view_.push_back(table_.view(**held, true));
+  }
+
+  void preempt(Sequence& sequence) {
+    table_.preempt(sequence);
+    ++stats_.preemptions;
   }
 
   // A sequence that outgrew the whole KV cache ends with what it has; one that no step can hold never began.
@@ -413,6 +493,7 @@ class Engine::Impl {
     }
     if (!scheduled.admitted) return true;
     table_.admit(sequence);
+    sequence.request->begun = true;
     if (sequence.scheduled == Clock::time_point{}) sequence.scheduled = now;
     return true;
   }
@@ -626,8 +707,17 @@ class Engine::Impl {
   std::vector<std::byte> message_;  // to the other ranks
   Runner runner_;
   RequestTable table_;
-  size_t window_;  // of the waiting queue that the scheduler sees
+  size_t held_window_;  // of those that are held
+  size_t window_;       // of the waiting queue that the scheduler sees
   Profiler* profiler_ = nullptr;
+
+  std::optional<std::chrono::milliseconds> max_waiting_;
+  std::string overdue_;  // what those are told who waited longer
+  struct Arrival {
+    RequestId id;
+    Clock::time_point due;
+  };
+  std::deque<Arrival> arrivals_;  // of requests that may not wait for ever; those that began or ended too
 
   RequestId next_id_ = 0;
   std::vector<Command> commands_;  // for the next step
@@ -640,7 +730,7 @@ class Engine::Impl {
   std::exception_ptr sink_failure_;  // the first of this step
 
   // Storage of a step, kept so that a steady step allocates nothing.
-  std::vector<SeqState> running_view_, waiting_view_;
+  std::vector<SeqState> running_view_, waiting_view_, held_view_;
   Decision decision_;
   std::vector<BatchItem> batch_;
   StepPlan plan_;
@@ -676,8 +766,20 @@ void Engine::finish(RequestId request, int32_t output, FinishReason reason, int6
   check_finish(output, reason, keep_tokens);
   impl_->finish({.request = request, .output = output, .reason = reason, .keep_tokens = keep_tokens});
 }
+void Engine::hold(RequestId request) {
+  impl_->hold({.request = request, .held = true});
+}
+void Engine::let_go(RequestId request) {
+  impl_->hold({.request = request, .held = false});
+}
 bool Engine::step() {
   return impl_->step();
+}
+void Engine::settle() {
+  impl_->settle();
+}
+void Engine::release_memory() {
+  impl_->release_memory();
 }
 void Engine::run() {
   while (step()) {
@@ -712,6 +814,12 @@ bool Engine::capture_next() {
 }
 EngineStats Engine::stats() const {
   return impl_->stats();
+}
+void Engine::set_max_waiting(std::optional<std::chrono::milliseconds> time) {
+  impl_->set_max_waiting(time);
+}
+std::optional<std::chrono::steady_clock::time_point> Engine::next_due() const {
+  return impl_->next_due();
 }
 void Engine::set_profiler(Profiler* profiler) {
   impl_->set_profiler(profiler);

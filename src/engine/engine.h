@@ -2,9 +2,11 @@
 // caller's thread. Its promises, the phases of a step and who may use what: docs/engine_contract.md.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,8 +42,8 @@ struct EngineStats {
   int64_t prompt_tokens = 0;     // prefilled, recomputation after preemption included
   int64_t generated_tokens = 0;  // sampled
   int64_t preemptions = 0;
-  int64_t running = 0;  // sequences
-  int64_t waiting = 0;
+  int64_t running = 0;        // sequences
+  int64_t waiting = 0;        // held ones too
   int64_t free_blocks = 0;    // those of the prefix cache that nobody uses included
   int64_t cached_blocks = 0;  // in the prefix cache, used or not
   // Of outputs that were admitted, each once; those that bypass the prefix cache aside.
@@ -80,10 +82,23 @@ class Engine {
   // and outputs are ignored. Throws Error, here, for arguments that no output can have (check_finish).
   void finish(RequestId request, int32_t output, FinishReason reason, int64_t keep_tokens);
 
+  // A held request is in no step until it is let go; it keeps its KV blocks until others need them, and then it is
+  // computed again, with the same bits. Nobody waits for it: run() returns while held ones are unfinished. Unknown
+  // and finished ids are ignored.
+  void hold(RequestId request);
+  void let_go(RequestId request);
+
   // One step of the batch. False when there was nothing to do. Throws only what a sink threw (see EventSink).
   // A failure of the step is an error event of the outputs that took part; one that leaves the engine's state
   // in doubt fails every request, and the engine starts afresh.
   bool step();
+  // Only carries out what was asked for since the last step (submit, abort, finish), with the events of that: for a
+  // caller that is paused. Throws as step() does.
+  void settle();
+  // Gives the memory of the KV cache and of the steps' intermediates back to the system; it comes back as steps
+  // use it. Outputs that run are preempted: computed again later, with the same bits. Weights stay, and so does
+  // the memory of other ranks. Throws Error from within a sink.
+  void release_memory();
   // Steps until every request has finished. Throws as step() does; a later run() goes on.
   void run();
   bool idle() const;
@@ -101,6 +116,11 @@ class Engine {
   // Does one piece of the captures that are still to be made (step() does one each), for a thread that
   // has nothing else to do. False where none is left. Throws nothing.
   bool capture_next();
+  // A request of which no output was admitted within that time of its submission ends with an error, "[queue] ..".
+  // Holds for requests submitted from then on. It is looked at by step() and settle(); nothing: no limit.
+  void set_max_waiting(std::optional<std::chrono::milliseconds> time);
+  // When the next one is due, for a caller who would otherwise call neither; nothing: none is. Perhaps too early.
+  std::optional<std::chrono::steady_clock::time_point> next_due() const;
   // Times phases and launches of the steps that follow; null switches off.
   void set_profiler(Profiler* profiler);
 

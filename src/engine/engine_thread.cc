@@ -87,6 +87,13 @@ void EngineThread::finish(RequestId request, int32_t output, FinishReason reason
   push(Finish{request, output, reason, keep_tokens});
 }
 
+void EngineThread::hold(RequestId request) {
+  push(Hold{request, true});
+}
+void EngineThread::let_go(RequestId request) {
+  push(Hold{request, false});
+}
+
 void EngineThread::call(const std::function<void(Engine&)>& action) {
   if (std::this_thread::get_id() == id_)
     throw Error("[engine] call() from within a callback would wait for itself; call from another thread");
@@ -99,6 +106,27 @@ void EngineThread::call(const std::function<void(Engine&)>& action) {
   wake_.notify_one();
   call_done_.wait(lock, [&] { return call.done; });
   if (call.failure != nullptr) std::rethrow_exception(call.failure);
+}
+
+void EngineThread::set_state(bool EngineState::*flag, bool value) {
+  {
+    const std::lock_guard lock(mutex_);
+    state_.*flag = value;
+  }
+  wake_.notify_one();
+}
+void EngineThread::pause() {
+  set_state(&EngineState::paused, true);
+}
+void EngineThread::resume() {
+  set_state(&EngineState::paused, false);
+}
+void EngineThread::sleep() {
+  set_state(&EngineState::asleep, true);
+  call([](Engine& engine) { engine.release_memory(); });
+}
+void EngineThread::wake() {
+  set_state(&EngineState::asleep, false);
 }
 
 EngineState EngineThread::state() const {
@@ -128,20 +156,25 @@ void EngineThread::loop(const MakeEngine& make) noexcept {
   if (engine == nullptr) return;
 
   Commands commands;
-  for (bool busy = false, stopping = false;;) {
+  for (bool busy = false, held_up = false, stopping = false;;) {
     {
+      const auto due = engine->next_due();
       std::unique_lock lock(mutex_);
-      const auto awake = [&] { return busy || state_.stopping || !commands_.empty(); };
-      if (gave_events_)
+      const auto awake = [&] { return (busy && !state_.held_up()) || state_.stopping || !commands_.empty(); };
+      // Something is left to be tried again.
+      if (gave_events_ || !commands.empty())
         wake_.wait_for(lock, kTryAgain, awake);
+      else if (due)
+        wake_.wait_until(lock, *due, awake);
       else
         wake_.wait(lock, awake);
       commands.splice(commands.end(), commands_);
       state_.queued_requests = 0;
       state_.step_began = Clock::now();
       stopping = state_.stopping;
+      held_up = state_.held_up();
     }
-    busy = turn(*engine, commands, stopping);
+    busy = turn(*engine, commands, held_up, stopping);
     if (gave_events_) end_step();
     {
       const std::lock_guard lock(mutex_);
@@ -155,10 +188,14 @@ void EngineThread::loop(const MakeEngine& make) noexcept {
   }
 }
 
-// Carries out `commands` and one step. Whether there is more to do at once.
-bool EngineThread::turn(Engine& engine, Commands& commands, bool stopping) noexcept {
+// Carries out `commands` and, unless it is held up, one step. Whether there is more to do when steps may begin.
+bool EngineThread::turn(Engine& engine, Commands& commands, bool held_up, bool stopping) noexcept {
   carry_out(engine, commands);
   try {
+    if (held_up) {
+      engine.settle();
+      return true;
+    }
     if (stopping)
       for (const auto& [id, receiver] : receivers_) engine.abort(id);
     // With nothing to serve it captures what is still to be captured.
@@ -205,6 +242,8 @@ void EngineThread::execute(Engine& engine, Command& command) {
     engine.abort(aborted->id);
   } else if (const auto* finished = std::get_if<Finish>(&command)) {
     engine.finish(finished->id, finished->output, finished->reason, finished->keep_tokens);
+  } else if (const auto* hold = std::get_if<Hold>(&command)) {
+    hold->held ? engine.hold(hold->id) : engine.let_go(hold->id);
   } else {
     execute(engine, *std::get<Call*>(command));
   }

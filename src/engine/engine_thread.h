@@ -45,7 +45,11 @@ struct EngineState {
   std::chrono::steady_clock::time_point last_step;  // end of the last one; where none was: of the start
   // When the step in progress began; nothing while none is.
   std::optional<std::chrono::steady_clock::time_point> step_began;
+  bool paused = false;    // pause() without resume()
+  bool asleep = false;    // sleep() without wake()
   bool stopping = false;  // stop() has begun
+
+  bool held_up() const { return (paused || asleep) && !stopping; }  // no step begins
 };
 
 // Every public function may be called from any thread, also from within an event callback, but for stop() and
@@ -76,9 +80,23 @@ class EngineThread {
   void abort(RequestId request);
   void finish(RequestId request, int32_t output, FinishReason reason, int64_t keep_tokens);
 
+  // Engine::hold() and let_go().
+  void hold(RequestId request);
+  void let_go(RequestId request);
+
   // Runs `action` on the engine's thread between two steps and waits for it; throws what it throws, and Error
   // from within a callback, which would wait for itself, and once stop() has begun.
   void call(const std::function<void(Engine&)>& action);
+
+  // From when it returns no step begins until resume(). What runs keeps its KV blocks and goes on from where it is,
+  // with the same bits. Submissions are taken and wait; aborts, finishes and calls are carried out at once. A step
+  // in progress is not waited for: an empty call() does that. resume() while it isn't paused does nothing.
+  void pause();
+  void resume();
+  // The same, and gives memory back (Engine::release_memory()), for which it waits as call() does, and throws what
+  // that throws. Apart from pause(): steps begin when both are over.
+  void sleep();
+  void wake();
 
   // Never waits for a step.
   EngineState state() const;
@@ -108,19 +126,24 @@ class EngineThread {
     FinishReason reason;
     int64_t keep_tokens;
   };
+  struct Hold {
+    RequestId id;
+    bool held;
+  };
   // The caller waits until `done`, which is guarded by mutex_.
   struct Call {
     const std::function<void(Engine&)>& action;
     std::exception_ptr failure = nullptr;
     bool done = false;
   };
-  using Command = std::variant<Submit, Abort, Finish, Call*>;
+  using Command = std::variant<Submit, Abort, Finish, Hold, Call*>;
   // A list: queueing allocates outside of the lock, and taking a command over can't fail.
   using Commands = std::list<Command>;
 
   void loop(const MakeEngine& make) noexcept;
   void push(Command command);
-  bool turn(Engine& engine, Commands& commands, bool stopping) noexcept;
+  bool turn(Engine& engine, Commands& commands, bool held_up, bool stopping) noexcept;
+  void set_state(bool EngineState::*flag, bool value);
   void carry_out(Engine& engine, Commands& commands) noexcept;
   void execute(Engine& engine, Command& command);
   void execute(Engine& engine, Call& call) noexcept;

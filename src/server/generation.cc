@@ -18,8 +18,9 @@
 namespace reprise::server {
 namespace {
 
-// Of pieces that a client has not taken. One that reads so slowly is cut off.
-constexpr size_t kMostUnsent = size_t{16} << 20;
+// Bytes of pieces that a client has not taken: at the first its request is held, at the second it goes on.
+constexpr size_t kMostUnsent = size_t{1} << 20;
+constexpr size_t kFewUnsent = size_t{256} << 10;
 
 int64_t seconds_since_1970() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
@@ -55,19 +56,20 @@ void check_logprobs(const Sampling& sampling, int32_t most, std::string_view fie
 
 // What the engine refuses is the request's fault; anything else that goes wrong there is not.
 ApiError engine_error(const std::string& message) {
+  if (message.starts_with("[queue]")) return {503, message, "queue_timeout"};
   const bool refused = message.starts_with("[request]") || message.starts_with("[sampling]");
   return {refused ? 400 : 500, message, "engine_error"};
 }
 
 // Lives while somebody waits for it: the worker that prepares it, its requests' functions in the queue, the exchange.
-class Generation : public std::enable_shared_from_this<Generation> {
+class Generation final : public OpenRequest, public std::enable_shared_from_this<Generation> {
  public:
   Generation(Service& service, const GenerationForm& form, std::shared_ptr<Exchange> exchange)
       : service_(service), form_(form), exchange_(std::move(exchange)) {
     ++service_.open_requests;
-    number_ = service_.next_id++;
+    default_name_ = fmt::format("{:016x}", service_.next_id++);
   }
-  ~Generation() { --service_.open_requests; }
+  ~Generation() override { --service_.open_requests; }
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
 
@@ -75,7 +77,17 @@ class Generation : public std::enable_shared_from_this<Generation> {
     exchange_->on_gone([self = weak_from_this()] {
       if (const auto generation = self.lock()) generation->abandon();
     });
+    entry_ = std::make_unique<OpenRequests::Entry>(service_.open, weak_from_this());
+    add_names(default_name_);
     service_.prepare_pool.post([self = shared_from_this()] { self->prepare(); });
+  }
+
+  void abort(std::shared_ptr<AbortTicket> ticket) override {
+    exchange_->post([self = shared_from_this(), ticket = std::move(ticket)] {
+      if (self->ended_) return;
+      self->tickets_.push_back(ticket);
+      for (size_t i = 0; i < self->submitted_; ++i) self->service_.model.abort(self->parts_[i]->id);
+    });
   }
 
  private:
@@ -95,6 +107,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
       request_ = form_.parse(exchange_->request(), service_.model.default_sampling());
       if (request_.model.empty()) request_.model = service_.settings.model_names[0];
       check_model(service_.settings, request_.model);
+      if (!request_.request_id.empty()) add_names(request_.request_id);
       if (service_.settings.request_log) logged_.emplace(draw_seeds(), request_.wants_logprobs);
       for (const Prompt& prompt : request_.prompts) {
         check_wanted();
@@ -103,6 +116,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
             api::prepare(service_.model.text(), prompt, service_.model.limits(), &cancelled_);
         check_ids(prepared.request, service_.model.info(), service_.model.limits().cache_tokens,
                   std::string(form_.prompt_field));
+        prepared.request.priority = request_.priority;
+        prepared.request.waits_for_ever = !parts_.empty();  // they wait for the first
         prompt_tokens_ += static_cast<int64_t>(prepared.request.prompt_token_ids.size());
         parts_.push_back(std::make_unique<Part>(std::move(prepared)));
       }
@@ -129,6 +144,11 @@ class Generation : public std::enable_shared_from_this<Generation> {
     return seeds;
   }
 
+  void add_names(const std::string& name) {
+    entry_->add_name(name);
+    entry_->add_name(std::string(form_.id_prefix) + name);
+  }
+
   void check_wanted() const {
     if (cancelled_) throw ApiError(503, "the client went away");
     if (service_.stopping) throw ApiError(503, "the server is shutting down", "draining");
@@ -147,6 +167,9 @@ class Generation : public std::enable_shared_from_this<Generation> {
             });
         ++submitted_;
       }
+      // The engine takes them in this order, so that whoever asked for an abort before gets the same end.
+      if (!tickets_.empty())
+        for (const auto& part : parts_) service_.model.abort(part->id);
       if (request_.stream) begin();
     } catch (...) {
       fail(service_.model.health().ok ? api_error_of_current()
@@ -161,9 +184,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
       echoes.push_back(part->prepared.echo);
       ids.push_back(part->prepared.request.prompt_token_ids);
     }
-    const std::string name =
-        !request_.request_id.empty() ? request_.request_id : fmt::format("{:016x}", number_);
-    id_ = fmt::format("{}{}", form_.id_prefix, name);
+    id_ = fmt::format("{}{}", form_.id_prefix,
+                      request_.request_id.empty() ? default_name_ : request_.request_id);
     writer_ = form_.make_writer(
         request_,
         ReplyIdentity{.id = id_,
@@ -227,8 +249,22 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void send(const std::string& chunks) {
     if (chunks.empty()) return;
     exchange_->send(chunks);
-    if (exchange_->unsent() > kMostUnsent)
-      abandon();  // the connection is closed when the exchange is dropped
+    if (held_ || exchange_->unsent() <= kMostUnsent) return;
+    held_ = true;
+    for (const auto& part : parts_) service_.model.hold(part->id);
+    exchange_->on_room(kFewUnsent, [self = weak_from_this()] {
+      if (const auto generation = self.lock()) generation->go_on();
+    });
+  }
+
+  void go_on() {
+    held_ = false;
+    if (ended_) return;
+    try {
+      for (const auto& part : parts_) service_.model.let_go(part->id);
+    } catch (...) {  // no memory: it would wait for ever
+      fail(api_error_of_current());
+    }
   }
 
   void complete() {
@@ -297,6 +333,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
                            .first_token_s = first_token_s_,
                            .total_s = exchange_->age_s(),
                            .reason = std::string(reason)};
+    for (const auto& ticket : std::exchange(tickets_, {}))
+      if (submitted_ > 0) ticket->ended({.id = id_, .output_tokens = line.usage.output_tokens});
     service_.metrics.count(line, last_);
     keep(line);
     if (service_.settings.log_requests && !write_request_line(line, service_.settings.log_json))
@@ -322,8 +360,10 @@ class Generation : public std::enable_shared_from_this<Generation> {
   Service& service_;
   const GenerationForm& form_;
   const std::shared_ptr<Exchange> exchange_;
-  uint64_t number_ = 0;
-  std::atomic<bool> cancelled_{false};  // read by the worker
+  std::string default_name_;  // where the request has none of its own
+  std::unique_ptr<OpenRequests::Entry> entry_;
+  std::vector<std::shared_ptr<AbortTicket>> tickets_;  // of those who want it to end
+  std::atomic<bool> cancelled_{false};                 // read by the worker
   GenerationRequest request_;
   std::vector<std::unique_ptr<Part>> parts_;
   size_t submitted_ = 0;
@@ -331,6 +371,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   std::unique_ptr<ReplyWriter> writer_;
   std::string id_;
   bool streaming_ = false, ended_ = false;
+  bool held_ = false;  // until the client has taken what waits for it
   int status_ = 200;
   double first_token_s_ = 0;
   engine::RequestMetrics last_;

@@ -85,6 +85,9 @@ const BodyField kFields[] = {
     {"request_id", kBoth,
      R"({"type":"string","maxLength":128,"description":"name of this request in replies and logs"})",
      [](GenerationRequest& r, const JsonValue& v) { r.request_id = parse_request_id(v); }},
+    {"priority", kBoth,
+     R"({"type":"integer","minimum":-2147483648,"maximum":2147483647,"default":0,"description":"smaller ones are admitted first and preempted last"})",
+     [](GenerationRequest& r, const JsonValue& v) { r.priority = parse_priority(v); }},
     {"response_format", kBoth, R"({"type":"object","description":"only {\"type\": \"text\"}"})",
      refuse_other_than_text},
     {"cache_salt", kBoth,
@@ -120,7 +123,6 @@ constexpr std::string_view kNotServed[] = {"tools",
                                            "reasoning_max_tokens",
                                            "logits_processors_args",
                                            "verbosity",
-                                           "priority",
                                            "max_streaming_response_tokens",
                                            "disable_chat_template"};
 
@@ -274,6 +276,10 @@ std::string parse_request_id(const JsonValue& value) {
   std::string id = value.string();
   if (id.size() > 128 || !may_be_field_value(id)) value.fail("at most 128 printable characters");
   return id;
+}
+
+int32_t parse_priority(const JsonValue& value) {
+  return static_cast<int32_t>(value.integer(INT32_MIN, INT32_MAX));
 }
 
 Json request_schema(Endpoint endpoint) {

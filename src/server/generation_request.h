@@ -25,6 +25,7 @@ struct GenerationRequest {
   bool return_token_ids = false;
   bool wants_logprobs = false;
   int n = 1;               // outputs of a prompt that are returned; its sampling says how many are made
+  int32_t priority = 0;    // as in engine::Request
   std::string request_id;  // empty: one is made
   std::string cache_salt;
   std::vector<std::string> ignored = {};  // fields that were left out, where the endpoint allows that
@@ -43,6 +44,8 @@ GenerationRequest parse_generation_request(Endpoint endpoint, std::string_view b
 std::string parse_request_id(const JsonValue& value);
 // Throws where it is too long.
 std::string parse_cache_salt(const JsonValue& value);
+
+int32_t parse_priority(const JsonValue& value);
 
 // The schema of such a body, as OpenAPI has it.
 Json request_schema(Endpoint endpoint);

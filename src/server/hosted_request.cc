@@ -74,6 +74,7 @@ void set_conversation(GenerationRequest& request, Json messages, std::string_vie
   Prompt& prompt = request.prompts.emplace_back();
   api::set_chat(prompt, api::parse_chat_request(chat, true));
   prompt.sampling = sampling;
+  if (body.has("priority")) request.priority = parse_priority(body.at("priority"));
   if (body.has("cache_salt")) prompt.cache_salt = parse_cache_salt(body.at("cache_salt"));
 }
 

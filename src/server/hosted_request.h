@@ -34,7 +34,8 @@ Json hosted_schema(const HostedFields& known, Json own);
 // Adds what somebody says to a list of messages. Turns of one role in a row are one: some templates take no others.
 void append_turn(Json& messages, std::string_view role, const std::string& text);
 
-// The request's one prompt: these messages, and the body's chat_template_kwargs and cache_salt. `field` is what the body calls its
+// The request's one prompt: these messages, and the body's chat_template_kwargs, priority and
+// cache_salt. `field` is what the body calls its
 // messages. Throws ApiError where the last turn is the assistant's, and Error on sampling fields that contradict each
 // other.
 void set_conversation(GenerationRequest& request, Json messages, std::string_view field,

@@ -51,6 +51,7 @@ Json operation(std::string_view summary, Json schema = nullptr) {
               {{"200", reply_schema("the reply")},
                {"400", reply_schema("a request that can't be served")},
                {"401", reply_schema("no API key, or a wrong one")},
+               {"403", reply_schema("an API key that does not open this door")},
                {"404", reply_schema("no such model or path")},
                {"413", reply_schema("a body that is too large")},
                {"415", reply_schema("a body that is no JSON")},
@@ -108,7 +109,8 @@ void answer_health(Service& service, const std::shared_ptr<Exchange>& exchange) 
   std::string reason = health.reason;
   if (service.draining) reason = "shutting down";
   const bool ok = health.ok && !service.draining;
-  reply_json(exchange, ok ? Json{{"status", "ok"}} : Json{{"status", "unhealthy"}, {"reason", reason}},
+  const char* status = health.asleep ? "sleeping" : health.paused ? "paused" : "ok";
+  reply_json(exchange, ok ? Json{{"status", status}} : Json{{"status", "unhealthy"}, {"reason", reason}},
              ok ? 200 : 503);
 }
 
@@ -146,6 +148,21 @@ void answer_openapi(Service&, const std::shared_ptr<Exchange>& exchange) {
                            {"add_special_tokens", {{"type", "boolean"}}}}}};
   const Json detokenize = {{"type", "object"}, {"required", {"tokens"}}, {"properties", {{"tokens", ids}}}};
   const Json messages = messages_schema(), responses = responses_schema();
+  const Json nothing = {{"type", "object"}, {"additionalProperties", false}};
+  const Json pause = {
+      {"type", "object"},
+      {"properties", {{"mode", {{"type", "string"}, {"enum", {"keep", "abort"}}, {"default", "keep"}}}}},
+      {"additionalProperties", false}};
+  const Json abort = {{"type", "object"},
+                      {"properties",
+                       {{"req_ids", {{"type", "array"}, {"items", {{"type", "string"}}}}},
+                        {"abort_all", {{"type", "boolean"}}}}},
+                      {"additionalProperties", false}};
+  const auto control = [](std::string_view summary, const Json& schema) {
+    Json of = operation(summary, schema);
+    of["requestBody"]["required"] = false;
+    return Json{{"post", std::move(of)}};
+  };
   const auto get = [](std::string_view summary) { return Json{{"get", operation(summary)}}; };
   reply_json(
       exchange,
@@ -164,6 +181,12 @@ void answer_openapi(Service&, const std::shared_ptr<Exchange>& exchange) {
          {"/v1/models", get("What is served")},
          {"/tokenize", {{"post", operation("Token ids of a text or a conversation", tokenize)}}},
          {"/detokenize", {{"post", operation("The text of token ids", detokenize)}}},
+         {"/v1/pause", control("No step begins until resume", pause)},
+         {"/v1/resume", control("Steps begin again", nothing)},
+         {"/v1/is_paused", get("Whether it is paused or asleep")},
+         {"/v1/sleep", control("Pauses and gives memory back", nothing)},
+         {"/v1/wakeup", control("The end of sleep", nothing)},
+         {"/v1/abort_requests", control("Ends requests with what they have", abort)},
          {"/health", get("Whether requests are served")},
          {"/ping", get("Whether the process lives")},
          {"/load", get("How many outputs run and wait")},

@@ -10,6 +10,7 @@
 #include "core/json.h"
 #include "core/nearest.h"
 #include "server/api_error.h"
+#include "server/control.h"
 #include "server/count_tokens.h"
 #include "server/generation.h"
 #include "server/information.h"
@@ -18,7 +19,7 @@
 namespace reprise::server {
 namespace {
 
-enum class Door { open, key };
+enum class Door { open, key, admin };
 
 using Answer = void (*)(Service&, const std::shared_ptr<Exchange>&);
 
@@ -53,6 +54,12 @@ constexpr Route kRoutes[] = {
     {"GET", "/v1/models/*", Door::key, answer_model},
     {"POST", "/tokenize", Door::key, answer_tokenize},
     {"POST", "/detokenize", Door::key, answer_detokenize},
+    {"POST", "/v1/pause", Door::admin, answer_pause},
+    {"POST", "/v1/resume", Door::admin, answer_resume},
+    {"GET", "/v1/is_paused", Door::admin, answer_is_paused},
+    {"POST", "/v1/sleep", Door::admin, answer_sleep},
+    {"POST", "/v1/wakeup", Door::admin, answer_wakeup},
+    {"POST", "/v1/abort_requests", Door::admin, answer_abort_requests},
     {"GET", "/health", Door::open, answer_health},
     {"GET", "/ping", Door::open, answer_ping},
     {"GET", "/load", Door::key, answer_load},
@@ -79,9 +86,7 @@ bool same_secret(std::string_view given, std::string_view kept) {
   return difference == 0;
 }
 
-bool has_key(const Service& service, const HttpRequest& request) {
-  const auto& keys = service.settings.api_keys;
-  if (keys.empty()) return true;
+bool has_key(const std::vector<std::string>& keys, const HttpRequest& request) {
   std::string_view given = request.field("authorization");
   if (given.starts_with("Bearer ") || given.starts_with("bearer "))
     given.remove_prefix(7);
@@ -92,16 +97,46 @@ bool has_key(const Service& service, const HttpRequest& request) {
   return found;
 }
 
+bool allows_origin(const Service& service, std::string_view origin) {
+  return std::ranges::any_of(service.settings.allowed_origins,
+                             [&](const std::string& allowed) { return allowed == "*" || allowed == origin; });
+}
+
+std::string_view host_of(std::string_view origin) {
+  const size_t scheme = origin.find("://");
+  return scheme == std::string_view::npos ? std::string_view() : origin.substr(scheme + 3);
+}
+
+// Throws ApiError where the request may not come in by `door`.
+void check_door(const Service& service, const HttpRequest& request, Door door) {
+  const ServiceSettings& settings = service.settings;
+  if (door == Door::open) return;
+  const bool admin = has_key(settings.admin_api_keys, request);
+  if (!admin && !settings.api_keys.empty() && !has_key(settings.api_keys, request))
+    throw ApiError(401, "this server needs an API key, in the field Authorization (Bearer KEY) or x-api-key",
+                   "invalid_api_key");
+  if (door != Door::admin) return;
+  if (!admin && !settings.admin_api_keys.empty())
+    throw ApiError(settings.api_keys.empty() ? 401 : 403,
+                   "this endpoint needs an admin key, in the field Authorization (Bearer KEY) or x-api-key",
+                   "invalid_api_key");
+  // A browser sends a page's request without a body to any server, and asks only whether the page may read the
+  // reply.
+  const std::string_view origin = request.field("origin");
+  if (!origin.empty() && host_of(origin) != request.field("host") && !allows_origin(service, origin))
+    throw ApiError(403,
+                   "pages of other origins may not control this server; [--allowed-origins] names those that "
+                   "may",
+                   "origin_not_allowed");
+}
+
 // The fields that let a page of another origin read the reply; none where it is not allowed to.
 std::vector<HttpField> cors_fields(const Service& service, const HttpRequest& request) {
   if (service.settings.allowed_origins.empty()) return {};
   std::vector<HttpField> fields = {{"Vary", "Origin"}};
   const std::string_view origin = request.field("origin");
-  for (const std::string& allowed : service.settings.allowed_origins)
-    if ((allowed == "*" || allowed == origin) && !origin.empty() && may_be_field_value(origin)) {
-      fields.emplace_back("Access-Control-Allow-Origin", origin);
-      break;
-    }
+  if (!origin.empty() && may_be_field_value(origin) && allows_origin(service, origin))
+    fields.emplace_back("Access-Control-Allow-Origin", origin);
   return fields;
 }
 
@@ -139,13 +174,10 @@ void route_to(Service& service, const std::shared_ptr<Exchange>& exchange) {
   const std::string_view method =
       request.method == "HEAD" ? std::string_view("GET") : std::string_view(request.method);
   std::string allowed;
-  const auto is_open = [&](const Route& route) {
-    return is_at(route, request.path) && route.door == Door::open;
-  };
   // Who has no key isn't told which paths there are.
-  if (std::ranges::none_of(kRoutes, is_open) && !has_key(service, request))
-    throw ApiError(401, "this server needs an API key, in the field Authorization (Bearer KEY) or x-api-key",
-                   "invalid_api_key");
+  const auto found =
+      std::ranges::find_if(kRoutes, [&](const Route& each) { return is_at(each, request.path); });
+  check_door(service, request, found == std::end(kRoutes) ? Door::key : found->door);
   for (const Route& route : kRoutes) {
     if (!is_at(route, request.path)) continue;
     allowed += allowed.empty() ? std::string(route.method) : ", " + std::string(route.method);

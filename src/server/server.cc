@@ -23,6 +23,11 @@ std::string fingerprint_of(const ModelInfo& info) {
                      static_cast<uint32_t>(siphash_1_3(text, HashKey{})));
 }
 
+void refuse_empty(std::string_view flag, const std::vector<std::string>& keys) {
+  if (std::ranges::find(keys, "") != keys.end())
+    throw Error("[{}] a key is empty, and who sends none would have it; give another one", flag);
+}
+
 constexpr size_t kPrepareThreads = 2;
 constexpr int kLastWordsMs = 200;
 
@@ -31,8 +36,8 @@ constexpr int kLastWordsMs = 200;
 struct Server::Impl {
   Impl(const ServerOptions& chosen, api::ServingModel& model)
       : options(chosen), service(options.service, model, kPrepareThreads) {
-    if (std::ranges::find(options.service.api_keys, "") != options.service.api_keys.end())
-      throw Error("[--api-key] a key is empty, and who sends none would have it; give another one");
+    refuse_empty("--api-key", options.service.api_keys);
+    refuse_empty("--admin-api-key", options.service.admin_api_keys);
     service.fingerprint = fingerprint_of(model.info());
     HttpSettings http_settings = options.http;
     http_settings.error_body = [](int status, std::string_view what) { return error_json(status, what); };
@@ -117,6 +122,9 @@ int64_t Server::open_requests() const {
 void Server::drain(const std::function<bool()>& hurry) {
   using Clock = std::chrono::steady_clock;
   impl_->service.draining = true;
+  // What is open could not end otherwise.
+  impl_->service.model.resume();
+  impl_->service.model.wake();
   impl_->http->drain();
   const Clock::time_point start = Clock::now();
   const auto late = [&] {

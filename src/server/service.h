@@ -12,6 +12,7 @@
 #include "api/serving_model.h"
 #include "core/seeded_hash.h"
 #include "server/metrics.h"
+#include "server/open_requests.h"
 #include "server/request_log.h"
 
 namespace reprise::server {
@@ -32,8 +33,9 @@ class WorkerPool {
 };
 
 struct ServiceSettings {
-  std::vector<std::string> model_names;  // the first is the one that replies carry
-  std::vector<std::string> api_keys;     // none: nobody needs one
+  std::vector<std::string> model_names;     // the first is the one that replies carry
+  std::vector<std::string> api_keys;        // none: nobody needs one
+  std::vector<std::string> admin_api_keys;  // open every door; none: api_keys open those of control too
   std::vector<std::string> allowed_origins;
   int64_t max_concurrency = 2048;    // requests that are open at once
   int64_t keep_alive_interval = 15;  // seconds; 0: none
@@ -55,6 +57,7 @@ struct Service {
   api::ServingModel& model;
   std::string fingerprint;
   Metrics metrics;
+  OpenRequests open;
   std::vector<std::shared_ptr<api::EventQueue>> queues;  // by I/O thread
   std::atomic<bool> draining{false};                     // new requests are refused
   std::atomic<bool> stopping{false};                     // so are those that were taken but not submitted

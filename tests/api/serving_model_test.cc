@@ -236,6 +236,39 @@ TEST(ServingModel, AnEndInTheMiddleTellsEveryone) {
   EXPECT_EQ(finished, 26) << "the destructor does the same";
 }
 
+TEST(ServingModel, APauseIsNoHang) {
+  ServingModel model(options(), {.stall_limit = std::chrono::seconds(0)});
+  Prompt prompt{.text = "Once"};
+  prompt.sampling.max_tokens = 400;
+  prompt.sampling.ignore_eos = true;
+  std::binary_semaphore begun{0};
+  std::atomic<bool> first{true}, finished{false};
+  model.submit(prepare(model.text(), prompt, model.limits()).request, [&](const OutputEvent& event) {
+    if (first.exchange(false)) begun.release();
+    finished = event.finished();
+  });
+  begun.acquire();
+  model.pause();
+  Health health = model.health();
+  EXPECT_TRUE(health.paused);
+  EXPECT_FALSE(finished) << "it was faster than the pause";
+  // The turn that carried the pause out may still be ending.
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!model.health().ok && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  EXPECT_TRUE(model.health().ok) << model.health().reason;
+  EXPECT_EQ(model.health().running, 1);
+  model.sleep();
+  health = model.health();
+  EXPECT_TRUE(health.asleep && health.paused);
+  model.wake();
+  EXPECT_TRUE(model.health().paused);
+  model.resume();
+  while (!finished) std::this_thread::yield();
+  model.stop();
+  EXPECT_THROW(model.pause(), Error);
+  EXPECT_FALSE(model.health().paused);
+}
+
 // The engine's thread is held within a step: whoever asks is answered at once.
 TEST(ServingModel, HealthNeverWaitsForAStep) {
   ServingModel model(options(), {.max_open_requests = 2, .stall_limit = std::chrono::seconds(0)});

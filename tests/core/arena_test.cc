@@ -1,8 +1,11 @@
 #include "core/arena.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
+#include <algorithm>
 #include <random>
+#include <vector>
 
 #include "core/error.h"
 
@@ -81,6 +84,23 @@ TEST(HeapStore, CountsAlignsAndZeroes) {
   EXPECT_EQ(large.as<uint16_t>()[1024 * 1024 - 1], 0);
   EXPECT_GE(store.bytes(), 2u * 1024 * 1024 + 12);
   EXPECT_NE(small.buffer->id, large.buffer->id);
+}
+
+TEST(HeapStore, WhatIsDiscardedTakesNoMemoryUntilItIsUsed) {
+  constexpr int64_t kCount = int64_t{4} << 20;
+  HeapStore store(BufferKind::state, host_memory());
+  const Tensor large = store.allocate(DType::f32, {kCount}), small = store.allocate(DType::f32, {3});
+  const auto resident = [&] {
+    std::vector<unsigned char> pages(kCount * 4 / 4096);
+    EXPECT_EQ(mincore(large.as<float>(), kCount * 4, pages.data()), 0);
+    return std::ranges::count_if(pages, [](unsigned char page) { return (page & 1) != 0; });
+  };
+  std::fill_n(large.as<float>(), kCount, 1.0f);
+  EXPECT_EQ(resident(), kCount * 4 / 4096);
+  store.discard();
+  EXPECT_EQ(resident(), 0);
+  large.as<float>()[kCount - 1] = small.as<float>()[2] = 2.0f;
+  EXPECT_EQ(large.as<float>()[kCount - 1] + small.as<float>()[2], 4.0f);
 }
 
 }  // namespace

@@ -125,6 +125,10 @@ void ProtectedMemory::touch(std::byte* data, size_t bytes) {
   host_memory().touch(data, bytes);
 }
 
+void ProtectedMemory::discard(std::byte* data, size_t bytes) noexcept {
+  madvise(data, whole_pages(bytes), MADV_DONTNEED);
+}
+
 std::unique_ptr<DeviceStream> HostMirrorDevice::make_stream() {
   return std::make_unique<MirrorStream>(*this);
 }

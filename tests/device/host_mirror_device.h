@@ -28,6 +28,7 @@ class ProtectedMemory final : public MemorySpace {
   void download(std::byte* to, const std::byte* from, size_t bytes) override;
   void fill(std::byte* data, int value, size_t bytes) override;
   void touch(std::byte* data, size_t bytes) override;
+  void discard(std::byte* data, size_t bytes) noexcept override;
 
   bool holds(const std::byte* data, size_t bytes) const;
 

@@ -7,14 +7,12 @@
 #include <algorithm>
 #include <chrono>
 #include <future>
-#include <semaphore>
 #include <string>
 #include <thread>
 
 #include "core/error.h"
 #include "tests/count_new.h"
-#include "tests/device/host_mirror_device.h"
-#include "tests/engine/small_model.h"
+#include "tests/engine/threaded_engine.h"
 
 namespace reprise::engine {
 namespace {
@@ -22,32 +20,6 @@ namespace {
 SamplingParams seeded(uint64_t seed) {
   return {.temperature = 1, .seed = seed, .max_tokens = 10};
 }
-
-struct Threaded {
-  explicit Threaded(EngineThreadOptions options = {})
-      : thread(
-            [this](EventSink sink) {
-              return std::make_unique<Engine>(small_model(team, device), EngineServices(device),
-                                              small_engine_config(), std::move(sink));
-            },
-            std::move(options)) {}
-
-  ThreadTeam team{2};
-  TestDevice device{team, Isa::scalar};
-  EngineThread thread;
-
-  // Submits and waits for the last event of output 0.
-  Collected run(Request request) {
-    Collected collected;
-    std::promise<void> done;
-    thread.submit(std::move(request), [&](const OutputEvent& event) {
-      collected.take(event);
-      if (event.finished()) done.set_value();
-    });
-    done.get_future().wait();
-    return collected;
-  }
-};
 
 TEST(EngineThread, ManyCallersGetTheirOwnResults) {
   std::vector<std::vector<int32_t>> expected;
@@ -99,17 +71,6 @@ TEST(EngineThread, EndsWithEveryRequestAnswered) {
   }
   EXPECT_EQ(finished, 40);
 }
-
-// A sink that lets the engine's thread go on only when the test says so.
-struct Gate {
-  std::binary_semaphore reached{0}, go{0};
-  void pass() {
-    reached.release();
-    go.acquire();
-  }
-  void hold() { reached.acquire(); }
-  void open() { go.release(); }
-};
 
 TEST(EngineThread, TheEndOfAStepIsToldOnce) {
   constexpr int kRequests = 6;

@@ -5,10 +5,8 @@
 
 #include <algorithm>
 #include <random>
-#include <set>
 
 #include "device/cpu/isa_select.h"
-#include "engine/scheduling/request_table.h"
 #include "tests/engine/small_model.h"
 
 namespace reprise::engine {
@@ -67,24 +65,6 @@ TEST(Load, AnAbortStorm) {
   }
 }
 
-// A step with 20,000 waiting costs what a step with 20 waiting does.
-TEST(Load, TenThousandsWaitAtNoCostToAStep) {
-  const auto steps_with = [](int waiting) {
-    Crowd crowd;
-    crowd.submit(waiting, 200);
-    for (int i = 0; i < 3; ++i) crowd.engine.step();
-    double best = 1e9;
-    for (int round = 0; round < 3; ++round) {
-      const double before = cpu_seconds();
-      for (int i = 0; i < 10; ++i) crowd.engine.step();
-      best = std::min(best, cpu_seconds() - before);
-    }
-    return best;
-  };
-  const double few = steps_with(20), many = steps_with(kMany);
-  EXPECT_LT(many, 2 * few + 0.005 * kSlower) << "few waiting: " << few << " s";
-}
-
 TEST(Load, AllOfManyAreServed) {
   EngineConfig config = small_engine_config();
   config.max_num_seqs = 128;
@@ -93,30 +73,6 @@ TEST(Load, AllOfManyAreServed) {
   crowd.engine.run();
   EXPECT_EQ(crowd.last_events, 10000);
   EXPECT_EQ(crowd.aborted, 0);
-}
-
-// The list of those that wait against the plain definition: ids in order, whatever comes and goes.
-TEST(Load, TheWaitingListIsASortedSet) {
-  std::vector<Sequence> sequences(60);
-  for (size_t i = 0; i < sequences.size(); ++i) sequences[i].id = i;
-  WaitingList list;
-  std::set<uint64_t> expected;
-  std::mt19937 random(5);
-  for (int turn = 0; turn < 5000; ++turn) {
-    Sequence& sequence = sequences[random() % sequences.size()];
-    if (sequence.waits) {
-      list.erase(sequence);
-      expected.erase(sequence.id);
-    } else {
-      list.erase(sequence);  // not there: nothing happens
-      list.insert(sequence);
-      expected.insert(sequence.id);
-    }
-    std::vector<uint64_t> found;
-    for (const Sequence* at = list.first(); at != nullptr; at = at->next_waiting) found.push_back(at->id);
-    ASSERT_EQ(found, std::vector<uint64_t>(expected.begin(), expected.end()));
-    ASSERT_EQ(list.size(), static_cast<int64_t>(expected.size()));
-  }
 }
 
 }  // namespace

@@ -53,8 +53,9 @@ inline ServerOptions quiet_server() {
 }
 
 struct ServedModel {
-  explicit ServedModel(const ServerOptions& options = quiet_server(), const LoadOptions& load = tiny_model())
-      : model(load), server(std::in_place, options, model) {}
+  explicit ServedModel(const ServerOptions& options = quiet_server(), const LoadOptions& load = tiny_model(),
+                       const api::ServingOptions& serving = {})
+      : model(load, serving), server(std::in_place, options, model) {}
 
   Client connect(int receive_bytes = 0) const { return Client(server->port(), receive_bytes); }
   Reply ask(const std::string& request, bool to_head = false) const {

@@ -3,10 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <semaphore>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "core/json.h"
 #include "tests/server/served_model.h"
 
 namespace reprise::server {
@@ -85,9 +88,54 @@ TEST(SlowClients, WhoNeverReadsIsCutOff) {
   Client client = served.connect(4096);
   client.send(request);
   EXPECT_TRUE(soon([&] { return served.model.health().running > 0; }));
-  EXPECT_TRUE(soon([&] { return served.at_rest(); }, 4 * kSoon));
+  EXPECT_TRUE(soon([&] { return served.at_rest(); }, 10 * kSoon));
   EXPECT_EQ(served.ask(kShort).status, 200);
   EXPECT_LT(served.model.stats().generated_tokens, 128 * 500 / 2);
+}
+
+// Much more than its buffer and the kernel's hold, so that the end of it waits in the engine.
+TEST(SlowClients, WhoReadsLateGetsTheSameAndOthersGoOnMeanwhile) {
+  // Some 9 MB: the kernel takes 4 of them.
+  if (kSlowness > 1) GTEST_SKIP() << "so many tokens take minutes under a sanitizer";
+  ServerOptions options = quiet_server();
+  options.http.stall_timeout = std::chrono::minutes(5);
+  const ServedModel served(options);
+  const std::string request =
+      post("/v1/completions",
+           R"({"prompt": "Once", "n": 24, "max_tokens": 480, "ignore_eos": true, "logprobs": 20,)"
+           R"( "stream": true, "seed": 5, "request_id": "late"})");
+  const auto data_of = [](const std::string& body) {  // without what differs: the time
+    std::vector<std::string> chunks;
+    for (size_t at = body.find("data: {"); at != std::string::npos; at = body.find("data: {", at + 1)) {
+      const size_t choices = body.find("\"choices\"", at);
+      chunks.push_back(body.substr(choices, body.find('\n', at) - choices));
+    }
+    std::ranges::sort(chunks);  // outputs run in another order
+    return chunks;
+  };
+  const auto prompt = data_of(served.ask(request).body);
+  Client late = served.connect(65536);
+  late.send(request);
+  const int64_t before = served.model.stats().generated_tokens;
+  int64_t made = before;
+  // The kernel's buffers grow, and then it goes on for a while.
+  EXPECT_TRUE(soon(
+      [&] {
+        made = served.model.stats().generated_tokens;
+        std::this_thread::sleep_for(milliseconds(300));
+        const api::Health health = served.model.health();
+        return made > before && served.model.stats().generated_tokens == made && health.running == 0 &&
+               health.waiting > 0;
+      },
+      10 * kSoon))
+      << "it is held";
+  const Json other = Json::parse(served.ask(kShort).body);
+  const int64_t of_other = other["usage"]["completion_tokens"];
+  EXPECT_TRUE(soon([&] { return served.model.health().open_requests == 1; }));
+  EXPECT_EQ(served.model.stats().generated_tokens, made + of_other)
+      << "nothing was computed for who doesn't read";
+  EXPECT_EQ(data_of(late.reply().body), prompt);
+  EXPECT_TRUE(soon([&] { return served.at_rest(); }));
 }
 
 TEST(SlowClients, CommentsKeepAStreamAlive) {

@@ -47,6 +47,8 @@ class KvStore {
   const models::PagedKvView& view() const { return view_; }  // its address never changes
   size_t bytes() const { return store_->bytes(); }
   void touch() { store_->touch(); }
+  // Gives the memory back to the system until blocks are used again: no sequence may hold one.
+  void discard() noexcept { store_->discard(); }
 
  private:
   MemorySpace* memory_;

@@ -295,6 +295,11 @@ MemoryReport Runner::memory() const {
       .prefix_cache_bytes = planned_.prefix_cache_bytes};
 }
 
+void Runner::discard() noexcept {
+  cache_.discard();
+  arena_.discard();
+}
+
 MemoryReport Runner::touch() {
   eager_arena_.reset_peak();
   lay_out_eagerly(eager_arena_);

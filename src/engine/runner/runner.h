@@ -59,6 +59,9 @@ class Runner {
   // For tests of the plan: makes every page resident that the largest step would use, without running it,
   // and returns what each allocator then holds, to be compared with planned().
   MemoryReport touch();
+  // Gives the memory of the KV cache and of the steps' intermediates back to the system until a step uses it.
+  // No request may hold KV blocks.
+  void discard() noexcept;
   GraphBackend& graph() { return backend_; }
   const GraphBackend& graph() const { return backend_; }
 

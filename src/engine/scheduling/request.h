@@ -21,6 +21,8 @@ struct Request {
   // first token what others sent. At most kMaxCacheSalt bytes.
   std::string cache_salt = {};
   static constexpr size_t kMaxCacheSalt = 256;
+  int32_t priority = 0;         // smaller ones are more urgent: admitted first and preempted last
+  bool waits_for_ever = false;  // Engine::set_max_waiting() is not for this one
 };
 
 enum class FinishReason : uint8_t {

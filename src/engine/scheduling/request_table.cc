@@ -7,46 +7,20 @@
 #include "core/error.h"
 
 namespace reprise::engine {
-namespace {
-
-bool by_id(const Sequence* a, const Sequence* b) {
-  return a->id < b->id;
-}
-
-}  // namespace
-
-void WaitingList::insert(Sequence& sequence) noexcept {
-  Sequence* next = nullptr;
-  if (last_ != nullptr && last_->id > sequence.id)
-    for (next = first_; next->id < sequence.id;) next = next->next_waiting;
-  Sequence* previous = next != nullptr ? next->previous_waiting : last_;
-  sequence.previous_waiting = previous;
-  sequence.next_waiting = next;
-  (previous != nullptr ? previous->next_waiting : first_) = &sequence;
-  (next != nullptr ? next->previous_waiting : last_) = &sequence;
-  sequence.waits = true;
-  ++size_;
-}
-
-void WaitingList::erase(Sequence& sequence) noexcept {
-  if (!sequence.waits) return;
-  Sequence* const previous = std::exchange(sequence.previous_waiting, nullptr);
-  Sequence* const next = std::exchange(sequence.next_waiting, nullptr);
-  (previous != nullptr ? previous->next_waiting : first_) = next;
-  (next != nullptr ? next->previous_waiting : last_) = previous;
-  sequence.waits = false;
-  --size_;
-}
 
 RequestTable::RequestTable(int64_t kv_blocks, int64_t max_num_seqs, int64_t cache_block_size)
-    : pool_(kv_blocks, cache_block_size), block_size_(cache_block_size) {
-  running_.reserve(static_cast<size_t>(max_num_seqs));
+    : max_num_seqs_(static_cast<size_t>(max_num_seqs)),
+      pool_(kv_blocks, cache_block_size),
+      block_size_(cache_block_size) {
+  running_.reserve(max_num_seqs_);
 }
 
 void RequestTable::add(std::unique_ptr<RequestState> request) {
-  RequestState& added = *request;
-  requests_.emplace(added.id, std::move(request));
-  for (const std::unique_ptr<Sequence>& output : added.outputs) waiting_.insert(*output);
+  SequenceQueue queued;
+  for (const std::unique_ptr<Sequence>& output : request->outputs) queued.insert(output.get());
+  const RequestId id = request->id;
+  requests_.emplace(id, std::move(request));
+  waiting_.merge(queued);
 }
 
 RequestState* RequestTable::find(RequestId id) noexcept {
@@ -64,17 +38,49 @@ Sequence* RequestTable::find_sequence(uint64_t id) noexcept {
 }
 
 void RequestTable::admit(Sequence& sequence) noexcept {
-  waiting_.erase(sequence);
-  // Never more than max_num_seqs, which are reserved.
-  running_.insert(std::upper_bound(running_.begin(), running_.end(), &sequence, by_id), &sequence);
+  leave_queue(sequence);
+  run(sequence);
+}
+
+// Never more than max_num_seqs, which are reserved.
+void RequestTable::run(Sequence& sequence) noexcept {
+  running_.insert(std::ranges::upper_bound(running_, &sequence, MoreUrgent()), &sequence);
+}
+
+void RequestTable::leave_queue(Sequence& sequence) noexcept {
+  if (!sequence.node.empty())
+    std::erase(running_, &sequence);
+  else
+    sequence.node = (sequence.held ? held_ : waiting_).extract(&sequence);
 }
 
 void RequestTable::preempt(Sequence& sequence) {
-  release_blocks(sequence);
-  sequence.computed = 0;
-  ++sequence.preemptions;
-  std::erase(running_, &sequence);
-  waiting_.insert(sequence);
+  give_up_blocks(sequence);
+  leave_queue(sequence);
+  if (!sequence.held) waiting_.insert(std::move(sequence.node));
+}
+
+void RequestTable::hold(Sequence& sequence) noexcept {
+  if (sequence.held) return;
+  leave_queue(sequence);
+  sequence.held = true;
+  ++held_count_;
+  if (!sequence.blocks.empty()) held_.insert(std::move(sequence.node));
+}
+
+bool RequestTable::let_go(Sequence& sequence) {
+  if (!sequence.held) return false;
+  leave_queue(sequence);
+  sequence.held = false;
+  --held_count_;
+  const bool has_blocks = !sequence.blocks.empty();
+  if (has_blocks && running_.size() < max_num_seqs_) {
+    run(sequence);
+    return false;
+  }
+  if (has_blocks) give_up_blocks(sequence);
+  waiting_.insert(std::move(sequence.node));
+  return has_blocks;
 }
 
 // Whoever holds a block holds all before it in its prompt, so those that are shared come first.
@@ -145,6 +151,7 @@ void RequestTable::forget_cached() noexcept {
   pool_.forget_cached();
   // What they add would hang on blocks that are not in the cache any more.
   for (Sequence* sequence : running_) sequence->may_cache = false;
+  for (Sequence* sequence : held_) sequence->may_cache = false;
 }
 
 void RequestTable::allocate_for(Sequence& sequence, int64_t count) {
@@ -158,10 +165,16 @@ void RequestTable::release_blocks(Sequence& sequence) {
   sequence.may_cache = true;
 }
 
+void RequestTable::give_up_blocks(Sequence& sequence) {
+  release_blocks(sequence);
+  sequence.computed = 0;
+  ++sequence.preemptions;
+}
+
 void RequestTable::remove(Sequence& sequence) {
   release_blocks(sequence);
-  std::erase(running_, &sequence);
-  waiting_.erase(sequence);
+  leave_queue(sequence);
+  if (sequence.held) --held_count_;
   RequestState& request = *sequence.request;
   request.outputs[static_cast<size_t>(sequence.output)].reset();
   if (--request.unfinished == 0 && !request.abandoned) requests_.erase(request.id);
@@ -184,7 +197,9 @@ void RequestTable::sweep() {
 
 void RequestTable::clear() noexcept {
   abandoned_ = nullptr;
-  waiting_ = WaitingList();
+  waiting_.clear();
+  held_.clear();
+  held_count_ = 0;
   running_.clear();
   requests_.clear();
   pool_.reset();

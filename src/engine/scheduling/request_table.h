@@ -13,25 +13,6 @@
 
 namespace reprise::engine {
 
-// Outputs that wait to be admitted, by id. A list through the sequences themselves (Sequence::next_waiting),
-// so that no change allocates or fails and taking one out of 10,000 costs what taking one out of ten does.
-class WaitingList {
- public:
-  Sequence* first() const { return first_; }
-  int64_t size() const { return size_; }
-  bool empty() const { return size_ == 0; }
-
-  // O(1) for the highest id and O(sequences before it) otherwise: who returns after a preemption belongs to
-  // the front.
-  void insert(Sequence& sequence) noexcept;
-  void erase(Sequence& sequence) noexcept;  // nothing where it does not wait
-
- private:
-  Sequence* first_ = nullptr;
-  Sequence* last_ = nullptr;
-  int64_t size_ = 0;
-};
-
 // Thread of the engine only. Only add() and allocate_for() allocate memory; where they throw, nothing has
 // changed.
 class RequestTable {
@@ -47,8 +28,10 @@ class RequestTable {
   Sequence& sequence(uint64_t id);                // throws std::out_of_range for an unknown one
   Sequence* find_sequence(uint64_t id) noexcept;  // null: unknown or finished
 
-  const std::vector<Sequence*>& running() const { return running_; }  // by id
-  const WaitingList& waiting() const { return waiting_; }
+  const std::vector<Sequence*>& running() const { return running_; }  // by urgency
+  const SequenceQueue& waiting() const { return waiting_; }
+  const SequenceQueue& held() const { return held_; }  // those that have blocks
+  int64_t held_count() const { return held_count_; }   // and the others
   const BlockPool& pool() const { return pool_; }
   const std::unordered_map<RequestId, std::unique_ptr<RequestState>>& requests() const { return requests_; }
 
@@ -64,9 +47,14 @@ class RequestTable {
   // Nothing computed so far is found any more, for contents that are gone.
   void forget_cached() noexcept;
 
-  // From waiting to running, and back without its blocks.
+  // From waiting to running, and back without its blocks. A held one stays held.
   void admit(Sequence& sequence) noexcept;
   void preempt(Sequence& sequence);
+  // Neither runs nor waits until let_go(); one that ran keeps its blocks. Nothing where it is held already.
+  void hold(Sequence& sequence) noexcept;
+  // Runs on where it has blocks and there is a place for it; waits otherwise, and is preempted where it had blocks,
+  // which is returned.
+  bool let_go(Sequence& sequence);
   // `count` more blocks, of which there are so many free.
   void allocate_for(Sequence& sequence, int64_t count);
 
@@ -85,12 +73,18 @@ class RequestTable {
   int64_t unshared(std::span<const BlockId> blocks) const;
   template <typename Take>
   int64_t walk_prefix(const Sequence& waiting, const Take& take) const;
+  void give_up_blocks(Sequence& sequence);  // to be computed again
+  void run(Sequence& sequence) noexcept;
+  void leave_queue(Sequence& sequence) noexcept;  // whichever it is in, or those that run
 
+  const size_t max_num_seqs_;
   BlockPool pool_;
   int64_t block_size_;  // 0: there is no prefix cache
   std::unordered_map<RequestId, std::unique_ptr<RequestState>> requests_;
   std::vector<Sequence*> running_;
-  WaitingList waiting_;
+  SequenceQueue waiting_;
+  SequenceQueue held_;
+  int64_t held_count_ = 0;
   RequestState* abandoned_ = nullptr;  // a list through RequestState::next_abandoned
 };
 

@@ -22,7 +22,7 @@ class Pass {
   void run() {
     decodes();
     prompts_under_way();
-    if (decision_.preempted.empty()) admit();
+    if (!preempted_running_) admit();
     ensure_progress();
   }
 
@@ -37,15 +37,31 @@ class Pass {
     free_blocks_ -= new_blocks;
   }
 
+  void take_from_held(int64_t needed) {
+    for (; free_blocks_ < needed && held_taken_ < state_.held.size(); ++held_taken_) {
+      decision_.preempted.push_back(state_.held[held_taken_].id);
+      free_blocks_ += state_.held[held_taken_].unshared;
+    }
+  }
+
+  int64_t blocks_of_held() const {
+    int64_t blocks = 0;
+    for (const SeqState& held : state_.held.subspan(held_taken_)) blocks += held.unshared;
+    return blocks;
+  }
+
   // Victims are always the last of those alive, hence never one that this pass has already taken. False when
   // `index` itself was the last.
   bool make_room(size_t index, int64_t needed) {
+    take_from_held(needed);
     while (free_blocks_ < needed) {
       const SeqState& victim = state_.running[--alive_];
-      if (!never_fits(victim) || !victim.decodes())
+      if (!never_fits(victim) || !victim.decodes()) {
         decision_.preempted.push_back(victim.id);
-      else
+        preempted_running_ = true;
+      } else {
         decision_.failed.push_back({victim.id, Unfit::blocks});
+      }
       free_blocks_ += victim.unshared;
       if (alive_ == index) return false;
     }
@@ -97,6 +113,7 @@ class Pass {
   void admit() {
     const int64_t headroom = state_.total_blocks / kHeadroomDivisor;
     int64_t running = static_cast<int64_t>(alive_);
+    int64_t uncounted = 0;  // cached blocks of admitted sequences that somebody else holds
     for (const SeqState& seq : state_.waiting) {
       if (running >= budget_.max_num_seqs || tokens_left_ <= 0) return;
       if (never_fits(seq)) {
@@ -104,8 +121,20 @@ class Pass {
         continue;
       }
       const int64_t needed = blocks_for(seq.tokens) - seq.blocks;
-      const int64_t taken = needed + seq.unshared;  // of the free ones
-      if (taken > free_blocks_ || (running > 0 && taken + headroom > free_blocks_)) return;
+      const int64_t spare = running > 0 ? headroom : 0;
+      // Of the free ones. A cached block that a held sequence gives up in this pass is free until it is shared, so
+      // that all are counted once one gives up its blocks, those of sequences that were admitted before too.
+      int64_t taken = needed + (held_taken_ > 0 ? seq.blocks : seq.unshared);
+      if (taken + spare > free_blocks_) {
+        taken = needed + seq.blocks;
+        const int64_t free = free_blocks_ - uncounted;
+        if (running == 0 || taken + spare <= free + blocks_of_held()) {
+          free_blocks_ = free;
+          uncounted = 0;
+          take_from_held(taken + spare);
+        }
+        if (taken + spare > free_blocks_) return;
+      }
       const int64_t remaining = seq.tokens - seq.computed;
       const int64_t tokens = chunk(remaining, partial_ > 0 || state_.waiting.size() > 1);
       if (tokens == 0) return;
@@ -115,7 +144,8 @@ class Pass {
         note_partial(remaining);
       }
       take(seq, tokens, needed, true);
-      free_blocks_ -= seq.unshared;
+      free_blocks_ -= taken - needed;
+      uncounted += needed + seq.blocks - taken;
       ++running;
     }
   }
@@ -131,7 +161,9 @@ class Pass {
   const SchedulerState& state_;
   const Budget& budget_;
   Decision& decision_;
-  size_t alive_;  // running[0, alive_) are not preempted
+  size_t alive_;           // running[0, alive_) are not preempted
+  size_t held_taken_ = 0;  // held[0, held_taken_) are preempted
+  bool preempted_running_ = false;
   int64_t free_blocks_;
   int64_t tokens_left_;
   int64_t partial_ = 0;  // prompts that this step doesn't finish

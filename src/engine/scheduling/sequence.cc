@@ -57,6 +57,7 @@ std::unique_ptr<Sequence> make_sequence(RequestState& request, int32_t output, i
                                         uint64_t engine_seed) {
   auto sequence = std::make_unique<Sequence>();
   sequence->id = request.id * SamplingParams::kMaxOutputs + static_cast<uint64_t>(output);
+  sequence->priority = request.request.priority;
   sequence->request = &request;
   sequence->output = output;
   const std::vector<int32_t>& prompt = request.request.prompt_token_ids;

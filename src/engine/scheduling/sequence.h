@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -19,6 +20,12 @@ using Clock = std::chrono::steady_clock;
 
 struct Sequence;
 
+struct MoreUrgent {
+  bool operator()(const Sequence* a, const Sequence* b) const;
+};
+// Changes of an element's place move its node, so that they neither allocate nor fail.
+using SequenceQueue = std::set<Sequence*, MoreUrgent>;
+
 // A request and its outputs that are not finished.
 struct RequestState {
   RequestId id = 0;
@@ -26,6 +33,7 @@ struct RequestState {
   Clock::time_point arrival{};
   std::vector<std::unique_ptr<Sequence>> outputs;  // by output index; null: finished
   int32_t unfinished = 0;
+  bool begun = false;      // one of its outputs was admitted
   bool abandoned = false;  // its sink threw: no more events, removed at the end of the step (RequestTable)
   RequestState* next_abandoned = nullptr;
 };
@@ -42,7 +50,8 @@ class TokenCounts {
 };
 
 struct Sequence {
-  uint64_t id = 0;  // ascending by arrival
+  uint64_t id = 0;       // ascending by arrival
+  int32_t priority = 0;  // of the request
   RequestState* request = nullptr;
   int32_t output = 0;
 
@@ -68,9 +77,9 @@ struct Sequence {
   int64_t preemptions = 0;
   StepCounts steps;
 
-  Sequence* previous_waiting = nullptr;  // of WaitingList
-  Sequence* next_waiting = nullptr;
-  bool waits = false;
+  // Of RequestTable.
+  SequenceQueue::node_type node;  // its own while it is in no queue
+  bool held = false;
 
   const SamplingParams& sampling() const { return request->request.sampling; }
   int64_t length() const { return static_cast<int64_t>(tokens.size()); }
@@ -84,6 +93,10 @@ struct Sequence {
   FinishReason ending(std::span<const int32_t> eos_token_ids) const;
   RequestMetrics metrics(Clock::time_point now, int64_t output_tokens) const;
 };
+
+inline bool MoreUrgent::operator()(const Sequence* a, const Sequence* b) const {
+  return a->priority != b->priority ? a->priority < b->priority : a->id < b->id;
+}
 
 // In Sequence::stream: the request gave no seed. Output 0 lacks it, so that it is the same as with the seed
 // engine_seed + request number given: that is what it has always been.

@@ -13,9 +13,8 @@ namespace {
 
 // Read by name below.
 constexpr std::string_view kMessagesOwn[] = {
-    "model",          "messages", "system",     "max_tokens",
-    "stop_sequences", "stream",   "request_id", "chat_template_kwargs",
-    "cache_salt"};
+    "model",  "messages",   "system",   "max_tokens", "stop_sequences",
+    "stream", "request_id", "priority", "cache_salt", "chat_template_kwargs"};
 
 // What only a hosted service knows, and what is not there yet but may be left out.
 constexpr std::string_view kMessagesLeftOut[] = {
@@ -132,6 +131,7 @@ Json messages_schema() {
     "max_tokens": {"type": "integer", "minimum": 1, "maximum": 2147483647, "description": "required but for count_tokens"},
     "stop_sequences": {"type": "array", "items": {"type": "string"}, "maxItems": 128},
     "stream": {"type": "boolean", "default": false, "description": "send tokens as they are made"},
+    "priority": {"type": "integer", "minimum": -2147483648, "maximum": 2147483647, "default": 0, "description": "smaller ones are admitted first and preempted last"},
     "cache_salt": {"type": "string", "maxLength": 256, "description": "only requests with the same one share cached prefixes"},
     "chat_template_kwargs": {"type": "object", "description": "further variables of the chat template"},
     "request_id": {"type": "string", "maxLength": 128, "description": "name of this request in replies and logs"}

@@ -74,8 +74,11 @@ class ConnectionExchange final : public Exchange {
   void end() override {
     if (mine()) connection_->end();
   }
-  size_t unsent() const override {
-    return mine() ? connection_->out_.size() + connection_->in_flight_.size() - connection_->flown_ : 0;
+  size_t unsent() const override { return mine() ? connection_->unsent() : 0; }
+  void on_room(size_t bytes, std::function<void()> then) override {
+    if (!mine() || connection_->gone_) return;
+    connection_->room_ = bytes;
+    connection_->on_room_ = std::move(then);
   }
   bool gone() const override { return connection_->serial_ != serial_ || connection_->gone_; }
   void on_gone(std::function<void()> then) override {
@@ -247,7 +250,7 @@ asio::awaitable<bool> Connection::answer(RequestHead head) {
   idle_.cancel();
   look_.cancel();
   deadline_.cancel();
-  on_gone_ = nullptr;
+  on_gone_ = on_room_ = nullptr;
   error_code ignored;
   if (watching_) socket_.cancel(ignored);
   co_return keep_alive_;
@@ -369,6 +372,7 @@ void Connection::written(size_t bytes) {
   flown_ += bytes;
   last_sent_ = Clock::now();
   write();
+  if (on_room_ && unsent() <= room_) std::exchange(on_room_, nullptr)();
 }
 
 // Says when the client closes while it waits for its answer. What it sends meanwhile is its next request.
@@ -412,6 +416,7 @@ void Connection::lose() {
   if (gone_) return;
   gone_ = true;
   out_.clear();
+  on_room_ = nullptr;
   if (const auto then = std::exchange(on_gone_, nullptr); then && !complete_) then();
   wake();
 }

@@ -71,6 +71,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void watch_idle();
   void lose();
   void wake();
+  size_t unsent() const { return out_.size() + in_flight_.size() - flown_; }
   bool done() const { return complete_ && !writing_ && in_flight_.empty() && out_.empty(); }
   void watch_hang_up();
   void set_deadline(std::chrono::milliseconds after);
@@ -98,6 +99,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::chrono::seconds idle_after_{0};
   Clock::time_point last_sent_{};
   std::function<void()> on_gone_;
+  std::function<void()> on_room_;
+  size_t room_ = 0;  // bytes that may be unsent when on_room_ is called
 };
 
 }  // namespace reprise::server

@@ -34,6 +34,8 @@ class Exchange {
   virtual void end() = 0;
   // Bytes of pieces that the client has not taken yet.
   virtual size_t unsent() const = 0;
+  // `then` is called once, when no more than `bytes` are unsent. Not where the client goes away before.
+  virtual void on_room(size_t bytes, std::function<void()> then) = 0;
 
   // The client went away (end of file, a reset, a failed write, no byte taken for too long): what is sent from then on
   // goes nowhere. `then` is called at most once, and not after the answer is complete.

@@ -41,6 +41,7 @@ class Simulation {
     for (int64_t i = 0; i < own; ++i) request.prompt_token_ids.push_back(static_cast<int32_t>(below(3)));
     request.sampling.max_tokens = static_cast<int32_t>(1 + below(30));
     if (below(4) == 0) request.cache_salt = "salt";
+    request.priority = static_cast<int32_t>(below(3));
     if (below(6) == 0) request.sampling.prompt_logprobs = 0;
     const int outputs = below(3) == 0 ? 3 : 1;
     state->unfinished = outputs;
@@ -60,23 +61,47 @@ class Simulation {
       }
   }
 
+  // As for clients that read slowly, now and then.
+  void hold_or_let_go() {
+    for (const auto& [id, request] : table_.requests())
+      for (const auto& output : request->outputs) {
+        if (output == nullptr || below(4) != 0) continue;
+        if (output->held)
+          preemptions += table_.let_go(*output) ? 1 : 0;
+        else
+          table_.hold(*output);
+      }
+  }
+  void let_all_go() {
+    for (const auto& [id, request] : table_.requests())
+      for (const auto& output : request->outputs)
+        if (output != nullptr) table_.let_go(*output);
+  }
+
   void forget() {
     table_.forget_cached();
     EXPECT_EQ(table_.pool().cached(), 0);
   }
 
   void step() {
-    std::vector<SeqState> running, waiting;
+    std::vector<SeqState> running, waiting, held;
     for (const Sequence* sequence : table_.running()) running.push_back(table_.view(*sequence, true));
-    for (const Sequence* next = table_.waiting().first(); next != nullptr && waiting.size() < 8;
-         next = next->next_waiting)
-      waiting.push_back(table_.view_with_prefix(*next));
+    for (const Sequence* next : table_.waiting())
+      if (waiting.size() < 8) waiting.push_back(table_.view_with_prefix(*next));
+    for (auto next = table_.held().rbegin(); next != table_.held().rend() && held.size() < 4; ++next)
+      held.push_back(table_.view(**next, true));
     if (running.empty() && waiting.empty()) return;
     Decision decision;
     const Budget budget{.max_num_seqs = load_.max_num_seqs,
                         .max_num_batched_tokens = load_.max_num_batched_tokens,
                         .max_num_partial_prefills = load_.max_num_partial_prefills};
-    schedule({running, waiting, table_.pool().free(), table_.pool().total(), kBlockSize}, budget, decision);
+    schedule({.running = running,
+              .waiting = waiting,
+              .held = held,
+              .free_blocks = table_.pool().free(),
+              .total_blocks = table_.pool().total(),
+              .block_size = kBlockSize},
+             budget, decision);
     ASSERT_TRUE(!decision.batch.empty() || !decision.preempted.empty() || !decision.failed.empty());
     for (const uint64_t id : decision.preempted) table_.preempt(table_.sequence(id));
     preemptions += static_cast<int64_t>(decision.preempted.size());
@@ -131,8 +156,10 @@ class Simulation {
   // Every block is either referred to, by as many as the pool says, or free.
   void count_blocks() {
     std::vector<int32_t> references(contents_.size());
-    for (const Sequence* sequence : table_.running())
-      for (const BlockId block : sequence->blocks) ++references[static_cast<size_t>(block)];
+    for (const auto& [id, request] : table_.requests())
+      for (const auto& output : request->outputs)
+        if (output != nullptr)
+          for (const BlockId block : output->blocks) ++references[static_cast<size_t>(block)];
     int64_t used = 0;
     for (size_t block = 1; block < references.size(); ++block) {
       ASSERT_EQ(table_.pool().references(static_cast<BlockId>(block)), references[block]) << block;
@@ -163,6 +190,8 @@ TEST_P(PrefixSimulation, WhatASequenceReadsIsItsOwnBeginning) {
       }
       if (simulation.below(40) == 0) simulation.abort_one();
       if (simulation.below(200) == 0) simulation.forget();
+      if (simulation.below(20) == 0) simulation.hold_or_let_go();
+      if (simulation.below(60) == 0) simulation.let_all_go();
       ASSERT_NO_FATAL_FAILURE(simulation.step());
       ASSERT_LT(steps, 100000) << "it does not end";
     }

@@ -66,6 +66,42 @@ TEST(Scheduler, TheLatestArrivalGivesItsBlocks) {
   EXPECT_EQ(ids(decision), (std::vector<uint64_t>{0, 1})) << "nobody is admitted in a step that preempts";
 }
 
+// The scheduler sees urgency as the order of its lists alone.
+TEST(Scheduler, ALateButUrgentOneGoesFirst) {
+  const std::vector<SeqState> running = {{7, 17, 16, 1, 1}, {2, 17, 16, 1, 1}, {5, 20, 19, 2, 2}};
+  const std::vector<SeqState> waiting = {{9, 10, 0, 0}, {3, 10, 0, 0}};
+  SchedulerState state{
+      .running = running, .waiting = waiting, .free_blocks = 0, .total_blocks = 4, .block_size = 16};
+  const Decision tight = decide(state, {});
+  EXPECT_EQ(tight.preempted, (std::vector<uint64_t>{5}));
+  EXPECT_EQ(ids(tight), (std::vector<uint64_t>{7, 2}));
+  state.running = {};
+  state.free_blocks = 4;
+  EXPECT_EQ(ids(decide(state, {.max_num_seqs = 1})), (std::vector<uint64_t>{9}));
+}
+
+TEST(Scheduler, HeldOnesGiveTheirBlocksFirst) {
+  const std::vector<SeqState> running = {{0, 17, 16, 1, 1}, {1, 17, 16, 1, 1}};
+  const std::vector<SeqState> held = {{9, 40, 39, 3, 3}, {3, 17, 16, 2, 2}};
+  const std::vector<SeqState> waiting = {{4, 30, 0, 0}};
+  SchedulerState state{.running = running,
+                       .waiting = waiting,
+                       .held = held,
+                       .free_blocks = 0,
+                       .total_blocks = 7,
+                       .block_size = 16};
+  const Decision decision = decide(state, {});
+  EXPECT_EQ(decision.preempted, (std::vector<uint64_t>{9, 3}));
+  EXPECT_EQ(ids(decision), (std::vector<uint64_t>{0, 1, 4})) << "nobody who runs was preempted";
+  const std::vector<SeqState> large = {{5, 100, 0, 0}};
+  state.waiting = large;
+  const Decision in_vain = decide(state, {});
+  EXPECT_EQ(in_vain.preempted, (std::vector<uint64_t>{9})) << "the others' blocks would not be enough for 5";
+  EXPECT_EQ(ids(in_vain), (std::vector<uint64_t>{0, 1}));
+  state.running = {};
+  EXPECT_EQ(decide(state, {}).preempted, (std::vector<uint64_t>{9, 3}));
+}
+
 TEST(Scheduler, WhatCanNeverFitFailsAlone) {
   const std::vector<SeqState> waiting = {{0, 65, 0, 0}, {1, 10, 0, 0}};
   const SchedulerState state{
@@ -153,6 +189,26 @@ TEST(PrefillPace, CutsPromptsToWhatFitsIntoTheTarget) {
       << "decoding alone takes longer than the target";
 }
 
+// A cached block that only a held sequence uses is free once that sequence has given up its own, and needed again.
+TEST(Scheduler, WhatHeldOnesGiveUpIsNotCountedTwice) {
+  const std::vector<SeqState> running = {{0, 20, 19, 2, 2}};
+  const std::vector<SeqState> held = {{1, 40, 39, 3, 3}};
+  const std::vector<SeqState> waiting = {{.id = 2, .tokens = 70, .computed = 32, .blocks = 2, .unshared = 0}};
+  SchedulerState state{.running = running,
+                       .waiting = waiting,
+                       .held = held,
+                       .free_blocks = 1,
+                       .total_blocks = 6,
+                       .block_size = 16};
+  const Decision decision = decide(state, {});
+  EXPECT_EQ(ids(decision), (std::vector<uint64_t>{0})) << "3 + 2 blocks are needed, 4 would be free";
+  state.free_blocks = 2;
+  state.total_blocks = 7;
+  const Decision fits = decide(state, {});
+  EXPECT_EQ(fits.preempted, (std::vector<uint64_t>{1}));
+  EXPECT_EQ(ids(fits), (std::vector<uint64_t>{0, 2}));
+}
+
 TEST(Scheduler, WhoSharesAllItsBlocksFreesNone) {
   const std::vector<SeqState> running = {{0, 17, 16, 1, 1}, {1, 40, 39, 3, 1}, {2, 20, 19, 2, 0}};
   const SchedulerState state{
@@ -166,17 +222,21 @@ class Simulation {
   Simulation(uint32_t seed, const Budget& budget, int64_t blocks, int64_t block_size)
       : random_(seed), budget_(budget), pool_(blocks), block_size_(block_size) {}
 
-  void add(int64_t prompt, int64_t output) {
+  void add(int64_t prompt, int64_t output, int priority) {
     const uint64_t id = next_id_++;
-    seqs_[id] = {.prompt = prompt, .want = prompt + output, .tokens = prompt};
-    waiting_.push_back(id);
+    seqs_[id] = {.prompt = prompt, .want = prompt + output, .tokens = prompt, .priority = priority};
+    insert(waiting_, id);
   }
 
   void step() {
     std::vector<SeqState> running, waiting;
     for (uint64_t id : running_) running.push_back(view(id));
     for (size_t i = 0; i < std::min(waiting_.size(), window_); ++i) waiting.push_back(view(waiting_[i]));
-    const SchedulerState state{running, waiting, pool_.free(), pool_.total(), block_size_};
+    const SchedulerState state{.running = running,
+                               .waiting = waiting,
+                               .free_blocks = pool_.free(),
+                               .total_blocks = pool_.total(),
+                               .block_size = block_size_};
     Decision decision;
     schedule(state, budget_, decision);
     Decision again;
@@ -186,10 +246,10 @@ class Simulation {
         << "a step without progress while " << running_.size() << " run and " << waiting_.size() << " wait";
     for (uint64_t id : decision.preempted) {
       ASSERT_TRUE(std::find(running_.begin(), running_.end(), id) != running_.end());
-      ASSERT_EQ(id, running_.back()) << "only the latest arrival is preempted";
+      ASSERT_EQ(id, running_.back()) << "only the least urgent is preempted";
       drop(id);
       seqs_[id].computed = 0;
-      waiting_.insert(std::lower_bound(waiting_.begin(), waiting_.end(), id), id);
+      insert(waiting_, id);
     }
     for (const Failed& failed : decision.failed) {
       const Seq& seq = seqs_[failed.id];
@@ -209,7 +269,7 @@ class Simulation {
       ASSERT_LE(seq.computed + s.tokens, seq.tokens);
       if (s.admitted) {
         std::erase(waiting_, s.id);
-        running_.insert(std::lower_bound(running_.begin(), running_.end(), s.id), s.id);
+        insert(running_, s.id);
       }
       pool_.allocate(s.new_blocks, seq.blocks);
       ASSERT_GE(static_cast<int64_t>(seq.blocks.size()) * block_size_, seq.computed + s.tokens);
@@ -246,12 +306,17 @@ class Simulation {
   struct Seq {
     int64_t prompt, want, tokens;
     int64_t computed = 0;
+    int priority = 0;
     std::vector<BlockId> blocks = {};
   };
   SeqState view(uint64_t id) {
     const Seq& seq = seqs_.at(id);
     const auto blocks = static_cast<int64_t>(seq.blocks.size());
     return {id, seq.tokens, seq.computed, blocks, blocks};
+  }
+  void insert(std::vector<uint64_t>& queue, uint64_t id) {
+    const auto key = [&](uint64_t each) { return std::pair(seqs_.at(each).priority, each); };
+    queue.insert(std::ranges::lower_bound(queue, key(id), {}, key), id);
   }
   void drop(uint64_t id) {
     pool_.release(seqs_.at(id).blocks);
@@ -266,13 +331,14 @@ class Simulation {
   size_t window_ = 16;
   uint64_t next_id_ = 0;
   std::map<uint64_t, Seq> seqs_;
-  std::vector<uint64_t> running_, waiting_;  // both by id
+  std::vector<uint64_t> running_, waiting_;  // both by urgency
 };
 
 struct Load {
   Budget budget;
   int64_t blocks;
   int64_t longest_prompt;
+  int priorities = 1;
 };
 
 class SchedulerSimulation : public testing::TestWithParam<Load> {};
@@ -287,7 +353,7 @@ TEST_P(SchedulerSimulation, EveryRequestEndsAndNothingLeaks) {
     int64_t added = 0, steps = 0;
     while (added < 60 || !simulation.idle()) {
       if (added < 60 && (simulation.idle() || upto(4) == 1)) {
-        simulation.add(upto(load.longest_prompt), upto(60));
+        simulation.add(upto(load.longest_prompt), upto(60), static_cast<int>(upto(load.priorities)));
         ++added;
       }
       ASSERT_NO_FATAL_FAILURE(simulation.step()) << "seed " << seed << " step " << steps;
@@ -316,7 +382,17 @@ INSTANTIATE_TEST_SUITE_P(
               .max_long_partial_prefills = 2,
               .long_prefill_token_threshold = 50},
              24,
-             200}));
+             200},
+        Load{{.max_num_seqs = 8, .max_num_batched_tokens = 64}, 20, 200, 3},
+        Load{{.max_num_seqs = 8, .max_num_batched_tokens = 64}, 8, 200, 50},
+        Load{{.max_num_seqs = 8,
+              .max_num_batched_tokens = 64,
+              .max_num_partial_prefills = 3,
+              .max_long_partial_prefills = 2,
+              .long_prefill_token_threshold = 50},
+             24,
+             200,
+             3}));
 
 }  // namespace
 }  // namespace reprise::engine
