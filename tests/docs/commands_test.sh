@@ -74,8 +74,10 @@ start_server() { # PLACE COMMAND
   server=$!
   ran=$((ran + 1))
   for ((i = 0; i < 600; i++)); do
-    address=$(sed -n 's|^ready: http://||p' "$work/serve")
-    ! grep -q '^ready: ' "$work/serve" || return 0
+    if grep -q '^ready: .' "$work/serve"; then
+      address=$(sed -n 's|^ready: http://||p' "$work/serve")
+      return 0
+    fi
     kill -0 "$server" 2>/dev/null || break
     sleep 0.1
   done
