@@ -1,5 +1,5 @@
 # cmake -DOUTPUT=FILE -DROOT=FOLDER -DFILES="a.html;b.css" -P embed_files.cmake: writes a C++ file that defines
-# page_files() (src/server/page/page.h), the bytes of these files.
+# page_files() (src/server/page/page_files.h), the bytes of these files.
 set(arrays "")
 set(list "")
 foreach(name ${FILES})
@@ -10,7 +10,7 @@ foreach(name ${FILES})
   string(APPEND list "    {\"${name}\", {${id}, sizeof(${id})}},\n")
 endforeach()
 file(CONFIGURE OUTPUT "${OUTPUT}" CONTENT [[
-#include "server/page/page.h"
+#include "server/page/page_files.h"
 
 namespace reprise::server {
 namespace {

@@ -45,17 +45,34 @@ Json reply_schema(std::string_view description) {
           {"content", {{"application/json", {{"schema", {{"type", "object"}}}}}}}};
 }
 
-Json operation(std::string_view summary, Json schema = nullptr) {
+// What else a reply may be than JSON, by its content type.
+enum class ReplyForm { json, json_or_events, text, html };
+
+Json whole_reply(ReplyForm form) {
+  const Json text = {{"schema", {{"type", "string"}}}};
+  if (form == ReplyForm::text) return {{"description", "the reply"}, {"content", {{"text/plain", text}}}};
+  if (form == ReplyForm::html) return {{"description", "the reply"}, {"content", {{"text/html", text}}}};
+  Json reply = reply_schema("the reply");
+  if (form == ReplyForm::json_or_events) reply["content"]["text/event-stream"] = Json::object();
+  return reply;
+}
+
+Json operation(std::string_view summary, Json schema = nullptr, ReplyForm form = ReplyForm::json) {
   Json of = {{"summary", summary},
              {"responses",
-              {{"200", reply_schema("the reply")},
+              {{"200", whole_reply(form)},
                {"400", reply_schema("a request that can't be served")},
                {"401", reply_schema("no API key, or a wrong one")},
                {"403", reply_schema("an API key that does not open this door")},
                {"404", reply_schema("no such model or path")},
+               {"405", reply_schema("a method that the path has not")},
+               {"408", reply_schema("a request that came too slowly")},
                {"413", reply_schema("a body that is too large")},
+               {"414", reply_schema("a target that is too long")},
                {"415", reply_schema("a body that is no JSON")},
                {"429", reply_schema("too many requests")},
+               {"431", reply_schema("a head that is too large")},
+               {"500", reply_schema("a fault of the server")},
                {"503", reply_schema("shutting down, or not healthy")}}}};
   if (!schema.is_null())
     of["requestBody"] = {{"required", true},
@@ -163,22 +180,29 @@ void answer_openapi(Service&, const std::shared_ptr<Exchange>& exchange) {
     of["requestBody"]["required"] = false;
     return Json{{"post", std::move(of)}};
   };
-  const auto get = [](std::string_view summary) { return Json{{"get", operation(summary)}}; };
+  const auto get = [](std::string_view summary, ReplyForm form = ReplyForm::json) {
+    return Json{{"get", operation(summary, nullptr, form)}};
+  };
+  const auto generate = [](std::string_view summary, const Json& schema) {
+    return Json{{"post", operation(summary, schema, ReplyForm::json_or_events)}};
+  };
+  Json model = get("One of them");
+  model["parameters"] = {
+      {{"name", "name"}, {"in", "path"}, {"required", true}, {"schema", {{"type", "string"}}}}};
   reply_json(
       exchange,
       {{"openapi", "3.1.0"},
        {"info", {{"title", "Reprise"}, {"version", version()}}},
        {"paths",
         {{"/v1/chat/completions",
-          {{"post", operation("The next message of a conversation", request_schema(Endpoint::chat))}}},
-         {"/v1/completions",
-          {{"post", operation("What a text goes on with", request_schema(Endpoint::completions))}}},
-         {"/v1/messages", {{"post", operation("A message, by Anthropic's API", messages)}}},
+          generate("The next message of a conversation", request_schema(Endpoint::chat))},
+         {"/v1/completions", generate("What a text goes on with", request_schema(Endpoint::completions))},
+         {"/v1/messages", generate("A message, by Anthropic's API", messages)},
          {"/v1/messages/count_tokens", {{"post", operation("How many tokens a conversation has", messages)}}},
-         {"/v1/responses",
-          {{"post", operation("A response, by OpenAI's newer API; nothing is kept", responses)}}},
+         {"/v1/responses", generate("A response, by OpenAI's newer API; nothing is kept", responses)},
          {"/v1/responses/input_tokens", {{"post", operation("How many tokens an input has", responses)}}},
          {"/v1/models", get("What is served")},
+         {"/v1/models/{name}", std::move(model)},
          {"/tokenize", {{"post", operation("Token ids of a text or a conversation", tokenize)}}},
          {"/detokenize", {{"post", operation("The text of token ids", detokenize)}}},
          {"/v1/pause", control("No step begins until resume", pause)},
@@ -190,7 +214,8 @@ void answer_openapi(Service&, const std::shared_ptr<Exchange>& exchange) {
          {"/health", get("Whether requests are served")},
          {"/ping", get("Whether the process lives")},
          {"/load", get("How many outputs run and wait")},
-         {"/metrics", get("Metrics for Prometheus")},
+         {"/metrics", get("Metrics for Prometheus", ReplyForm::text)},
+         {"/", get("A page to chat on", ReplyForm::html)},
          {"/v1/graph", get("What is captured, and why steps were not replayed")}}}});
 }
 

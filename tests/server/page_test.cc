@@ -9,7 +9,7 @@
 #include <set>
 #include <string>
 
-#include "server/page/page.h"
+#include "server/page/page_files.h"
 #include "tests/server/served_model.h"
 
 namespace reprise::server {

@@ -207,7 +207,7 @@ TEST(Responses, AStreamHasTheEventsOfItsReplyInOrder) {
     const Reply reply = served.ask(post("/v1/responses", body + "}"));
     ASSERT_EQ(reply.status, 200) << reply.body;
     Json whole = Json::parse(reply.body);
-    EXPECT_EQ(reply.field("x-request-id"), whole["id"]);
+    EXPECT_EQ(whole["id"], reply.field("x-request-id"));
     EXPECT_EQ(whole["metadata"], Json({{"k", "v"}}));
     const Json& usage = whole["usage"];
     EXPECT_EQ(usage["total_tokens"], usage["input_tokens"].get<int>() + usage["output_tokens"].get<int>());
@@ -234,7 +234,7 @@ TEST(Responses, AStreamHasTheEventsOfItsReplyInOrder) {
       text += event.data["delta"].get<std::string>();
       for (const Json& token : event.data["logprobs"]) logprobs.push_back(token);
     }
-    EXPECT_EQ(text, part["text"]);
+    EXPECT_EQ(part["text"], text);
     EXPECT_EQ(logprobs, part["logprobs"]);
     EXPECT_EQ(events[events.size() - 4].data["text"], text);
     EXPECT_EQ(events[events.size() - 4].data["logprobs"], logprobs);

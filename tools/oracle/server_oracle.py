@@ -6,12 +6,17 @@ SmolLM2-135M-Instruct where its file is at hand.
   doors              keys, --max-concurrency
   bits               20 probes alone, among 64 requests and after a restart: text and log-probabilities are equal, and equal
                      to those of `reprise generate`
+  openapi            Schemathesis makes requests of /openapi.json: no 5xx, no reply that it does not name
   metrics            what prometheus_client reads from /metrics is what the client counted
 
 usage: server_oracle.py --reprise PATH --shared DIR
 """
 import argparse
 import concurrent.futures
+import json
+import re
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -109,7 +114,7 @@ def check_doors(checks, model):
         client = server.openai()
         for _ in range(50):
             complete(client, model, "x", max_tokens=1)  # one after the other there is always a place
-        stream = complete(client, model, model.prompts[0], max_tokens=400, ignore_eos=True, stream=True)
+        stream = complete(client, model, model.prompts[0], max_tokens=400, ignore_eos=True, n=128, stream=True)
         next(iter(stream))
         checks.raises(openai.RateLimitError, lambda: complete(client, model, "x"), "a second request", 429)
         checks.raises(anthropic.RateLimitError, lambda: server.anthropic().messages.create(
@@ -163,6 +168,17 @@ def check_metrics(checks, model):
         checks.equal(samples["reprise:request_generation_tokens_sum"], output_tokens, "request_generation_tokens_sum")
 
 
+def check_openapi(checks, model):
+    with model.serve() as server, tempfile.TemporaryDirectory() as place:
+        done = subprocess.run(
+            [Path(sys.executable).with_name("schemathesis"), "run", server.url + "/openapi.json", "--seed", "1", "--max-examples", "20", "--no-color", "--checks",
+             "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance,unsupported_method"],
+            capture_output=True, text=True, cwd=place)
+        cases = re.search(r"(\d+) generated", done.stdout)
+        checks.ok(done.returncode == 0 and cases is not None and int(cases[1]) > 1000, f"exit code {done.returncode}: {done.stdout[-3000:]} {done.stderr[-1000:]}")
+        checks.equal(json.loads(server.get("/load")[1]), {"num_requests_running": 0, "num_requests_waiting": 0}, "nothing runs afterwards")
+
+
 def check_model(checks, model):
     began = time.monotonic()
     with model.serve() as server:
@@ -187,7 +203,9 @@ def main():
             template.write(TEMPLATE)
             template.flush()
             prompts = ["Once upon a time", "Lily and Tom went to the park", "The little dog was", "One day, a big bear"]
-            check_model(checks, Model(options.reprise, "stories", stories, prompts, messages, 2, 24, "--chat-template", template.name))
+            tiny = Model(options.reprise, "stories", stories, prompts, messages, 2, 24, "--chat-template", template.name)
+            check_model(checks, tiny)
+            checks.run("stories check_openapi", check_openapi, tiny)
     else:
         say(f"stories: skipped, {options.shared} has no models/stories260k")
     smollm = cache_dir() / "models" / FILE

@@ -126,7 +126,12 @@ GenerationRequest parse_messages_request(const HttpRequest& http, const Sampling
 Json messages_schema() {
   Json schema = hosted_schema(kMessagesFields, parse_json(R"({
     "model": {"type": "string", "description": "one of /v1/models; absent: the one that is served"},
-    "messages": {"type": "array", "minItems": 1, "items": {"type": "object"}, "description": "the conversation"},
+    "messages": {"type": "array", "minItems": 1, "description": "the conversation", "items": {
+      "type": "object", "required": ["role", "content"], "properties": {
+        "role": {"enum": ["user", "assistant", "system"]},
+        "content": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"anyOf": [
+          {"type": "object", "required": ["type", "text"], "properties": {"type": {"const": "text"}, "text": {"type": "string"}}},
+          {"type": "object", "required": ["type"], "properties": {"type": {"enum": ["thinking", "redacted_thinking"]}}}]}}]}}}},
     "system": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}], "description": "the system prompt"},
     "max_tokens": {"type": "integer", "minimum": 1, "maximum": 2147483647, "description": "required but for count_tokens"},
     "stop_sequences": {"type": "array", "items": {"type": "string"}, "maxItems": 128},

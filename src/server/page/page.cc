@@ -4,6 +4,7 @@
 #include <string>
 
 #include "server/api_error.h"
+#include "server/page/page_files.h"
 
 namespace reprise::server {
 namespace {

@@ -263,7 +263,13 @@ GenerationRequest parse_responses_request(const HttpRequest& http, const Samplin
 Json responses_schema() {
   return hosted_schema(kResponsesFields, parse_json(R"({
     "model": {"type": "string", "description": "one of /v1/models; absent: the one that is served"},
-    "input": {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "object"}}],
+    "input": {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"anyOf": [
+                {"type": "object", "required": ["role", "content"], "properties": {
+                  "type": {"const": "message"}, "role": {"enum": ["user", "assistant", "system", "developer"]},
+                  "content": {"anyOf": [{"type": "string"}, {"type": "array", "items": {
+                    "type": "object", "required": ["type", "text"],
+                    "properties": {"type": {"enum": ["input_text", "output_text", "text"]}, "text": {"type": "string"}}}}]}}},
+                {"type": "object", "required": ["type"], "properties": {"type": {"enum": ["reasoning", "additional_tools"]}}}]}}],
               "description": "a text, or the messages of a conversation"},
     "instructions": {"type": "string", "description": "the system prompt"},
     "max_output_tokens": {"type": "integer", "minimum": 1, "maximum": 2147483647},
