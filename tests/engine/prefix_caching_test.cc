@@ -45,31 +45,29 @@ Results from(RequestId first, const Results& all) {
 }
 
 TEST(PrefixCaching, ChangesNoBitHoweverStepsRun) {
-  constexpr int kCount = 24;
+  constexpr int kCount = 16;
   const Isa isa = cpu::available_isas().back();
   SmallEngine without(config_with(false), DType::bf16, isa);
   const Results expected = without.run(family_of_prompts(kCount));
   EXPECT_EQ(without.engine.stats().prefix_requests, 0);
   for (const Way& way : ways_to_run()) {
-    for (const int64_t blocks : {0, 26, 14}) {
-      for (const int64_t batched : {512, 24}) {
-        SCOPED_TRACE(way.name + ", blocks " + std::to_string(blocks) + ", " + std::to_string(batched) +
-                     " tokens");
-        EngineConfig config = config_with(true);
-        config.graph = way.graph;
-        config.max_num_batched_tokens = batched;
-        if (blocks > 0) config.num_gpu_blocks_override = blocks;
-        SmallEngine small(config, DType::bf16, isa, 2);
-        ASSERT_NO_FATAL_FAILURE(expect_same(expected, small.run(family_of_prompts(kCount))));
-        const int64_t first_hits = small.engine.stats().prefix_hit_tokens;
-        EXPECT_GT(first_hits, 0);
-        ASSERT_NO_FATAL_FAILURE(expect_same(expected, from(kCount, small.run(family_of_prompts(kCount)))));
-        EXPECT_GT(small.engine.stats().prefix_hit_tokens, first_hits);
-        if (blocks == 14) {
-          EXPECT_GT(small.engine.stats().preemptions, 0);
-        }
-        EXPECT_EQ(small.engine.stats().free_blocks, small.engine.memory().num_kv_blocks);
+    // Room for all, and so little that blocks are evicted and sequences preempted.
+    for (const auto& [blocks, batched] : {std::pair<int64_t, int64_t>{0, 512}, {14, 24}}) {
+      SCOPED_TRACE(way.name + ", blocks " + std::to_string(blocks));
+      EngineConfig config = config_with(true);
+      config.graph = way.graph;
+      config.max_num_batched_tokens = batched;
+      if (blocks > 0) config.num_gpu_blocks_override = blocks;
+      SmallEngine small(config, DType::bf16, isa, 2);
+      ASSERT_NO_FATAL_FAILURE(expect_same(expected, small.run(family_of_prompts(kCount))));
+      const int64_t first_hits = small.engine.stats().prefix_hit_tokens;
+      EXPECT_GT(first_hits, 0);
+      ASSERT_NO_FATAL_FAILURE(expect_same(expected, from(kCount, small.run(family_of_prompts(kCount)))));
+      EXPECT_GT(small.engine.stats().prefix_hit_tokens, first_hits);
+      if (blocks == 14) {
+        EXPECT_GT(small.engine.stats().preemptions, 0);
       }
+      EXPECT_EQ(small.engine.stats().free_blocks, small.engine.memory().num_kv_blocks);
     }
   }
 }
@@ -119,7 +117,7 @@ TEST(PrefixCaching, OutputsShareTheBlocksOfTheirPrompt) {
   config.max_num_seqs = 64;
   for (const bool one_request : {true, false}) {
     SCOPED_TRACE(one_request);
-    SmallEngine small(config);
+    SmallEngine small(config, DType::f32, cpu::available_isas().back());
     std::vector<Request> requests(one_request ? 1 : 64,
                                   {small_prompt(100), {.max_tokens = 40, .n = one_request ? 64 : 1}});
     for (Request& request : requests) small.engine.submit(request);
@@ -134,12 +132,13 @@ TEST(PrefixCaching, OutputsShareTheBlocksOfTheirPrompt) {
 }
 
 TEST(PrefixCaching, ARequestThatIsAbortedOrFailsLeavesNothingWrong) {
-  SmallEngine without(config_with(false));
+  const Isa isa = cpu::available_isas().back();
+  SmallEngine without(config_with(false), DType::f32, isa);
   const Results expected = without.run(family_of_prompts(8));
   EngineConfig config = config_with(true);
   config.max_num_batched_tokens = 24;
   config.num_gpu_blocks_override = 20;
-  SmallEngine small(config);
+  SmallEngine small(config, DType::f32, isa);
   for (int round = 0; round < 30; ++round) {
     std::vector<RequestId> ids;
     for (Request& request : family_of_prompts(8)) ids.push_back(small.engine.submit(request));
