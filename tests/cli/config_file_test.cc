@@ -1,6 +1,8 @@
 // Files of flags: what is read, and what is refused with its line.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -83,7 +85,7 @@ TEST(ConfigFile, BoundsWhatItReads) {
 
 class ConfigFlag : public testing::Test {
  protected:
-  ConfigFlag() : path_(testing::TempDir() + "reprise_config.yaml") {}
+  ConfigFlag() : path_(fmt::format("{}reprise_config_{}.yaml", testing::TempDir(), getpid())) {}
   ~ConfigFlag() override { std::filesystem::remove(path_); }
 
   // The flags after the command line ran; what was wrong in `error`.

@@ -1,6 +1,8 @@
 // What a load is made of and what is made of its times: values alone.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -124,7 +126,7 @@ TEST(Report, CountsGoodRequests) {
 
 class Dataset : public testing::Test {
  protected:
-  Dataset() : path_(testing::TempDir() + "reprise_dataset.json") {}
+  Dataset() : path_(fmt::format("{}reprise_dataset_{}.json", testing::TempDir(), getpid())) {}
   ~Dataset() override { std::filesystem::remove(path_); }
   std::vector<DatasetPair> read(const std::string& text, size_t count = 100, uint64_t seed = 0) {
     std::ofstream(path_) << text;
