@@ -132,7 +132,8 @@ struct HttpLoop::Impl {
     std::string head = fmt::format("{} {}{} HTTP/1.1\r\nHost: {}\r\nUser-Agent: reprise\r\nAccept: */*\r\n",
                                    request.method, url.base, request.path, url.host_field);
     if (!settings.api_key.empty()) head += "Authorization: Bearer " + settings.api_key + "\r\n";
-    for (const auto& [name, value] : request.fields) head += name + ": " + value + "\r\n";
+    for (const auto& [name, value] : request.fields)
+      head.append(name).append(": ").append(value).append("\r\n");
     if (!request.body.empty() || request.method == "POST")
       head += fmt::format("Content-Type: application/json\r\nContent-Length: {}\r\n", request.body.size());
     return head + "\r\n";

@@ -214,7 +214,7 @@ TEST_F(ReplayFile, RefusesBrokenLinesByNumber) {
 TEST_F(ReplayFile, RefusesWhatIsNoLog) {
   EXPECT_THROW(LogFile("/nonexistent/file"), Error);
   EXPECT_THROW(LogFile("/dev/null"), Error);
-  EXPECT_THROW(LogFile(testing::TempDir()), Error);
+  EXPECT_THROW(LogFile{testing::TempDir()}, Error);
   write({});
   EXPECT_THROW(LogFile{path_}, Error);
   EXPECT_THROW(replay_order("--order", "sideways", 1), Error);
