@@ -217,8 +217,12 @@ void CompilerProcess::start_or_throw() {
 // From here, not by the child itself: then it holds whatever program that is. Before the child's first
 // answer.
 void CompilerProcess::limit_child() const {
-  const rlimit no_core = {0, 0};
-  bool set = prlimit(child_, RLIMIT_CORE, &no_core, nullptr) == 0;
+  // The soft limit alone: a sanitizer's start in the child reads and writes the same limits at this moment, and could not
+  // write back a higher hard one.
+  rlimit core{};
+  bool set = prlimit(child_, RLIMIT_CORE, nullptr, &core) == 0;
+  core.rlim_cur = 0;
+  set = set && prlimit(child_, RLIMIT_CORE, &core, nullptr) == 0;
 #ifndef REPRISE_SANITIZED  // a sanitizer's shadow is larger than any limit
   rlimit memory{};
   if (prlimit(child_, RLIMIT_AS, nullptr, &memory) == 0) {

@@ -9,7 +9,7 @@ debug() { # FLAG...
 }
 for from in compiler cache; do
   debug --compile-debug
-  grep -q 'hit Breakpoint 1.* in cap_mul ()' "$work/out" && grep -q '^#1 .* in reprise::' "$work/out" &&
+  grep -q 'hit Breakpoint 1.* in cap_mul ()' "$work/out" && grep -Eq '^#1 .* in (reprise::|.* at .*src/kernels/cpu/)' "$work/out" &&
     grep -q '^cap_mul in section .text of <in-memory@' "$work/out" || fail "code from the $from: $(cat "$work/out" "$work/err")"
 done
 debug
