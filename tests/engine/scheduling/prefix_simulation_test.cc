@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <ostream>
 #include <random>
 
 #include "engine/scheduling/request_table.h"
@@ -19,6 +20,10 @@ struct Load {
   int64_t max_num_partial_prefills = 1;
   bool caching = true;
 };
+
+void PrintTo(const Load& load, std::ostream* out) {
+  *out << load.blocks << " blocks, " << load.max_num_seqs << " sequences";
+}
 
 class Simulation {
  public:
