@@ -175,16 +175,19 @@ void EngineThread::loop(const MakeEngine& make) noexcept {
       held_up = state_.held_up();
     }
     busy = turn(*engine, commands, held_up, stopping);
-    if (gave_events_) end_step();
+    bool last = false;
     {
+      // Before anybody is woken: who hears of its last event finds its place free.
       const std::lock_guard lock(mutex_);
       state_.stats = engine->stats();
       state_.open_requests -= std::exchange(ended_, 0);
       state_.last_step = Clock::now();
       state_.step_began.reset();
       // Checked under the lock that submit() takes: nothing can be queued after it.
-      if (stopping && receivers_.empty() && commands_.empty()) return;
+      last = stopping && receivers_.empty() && commands_.empty();
     }
+    if (gave_events_) end_step();
+    if (last) return;
   }
 }
 
