@@ -18,6 +18,7 @@
 #include "engine/runner/runner.h"
 #include "engine/scheduling/prefill_pace.h"
 #include "engine/scheduling/request_table.h"
+#include "engine/scheduling/schedule_view.h"
 #include "engine/scheduling/sequence.h"
 #include "engine/step/phase.h"
 #include "engine/step/plan_bytes.h"
@@ -26,13 +27,6 @@
 
 namespace reprise::engine {
 namespace {
-
-// How much of the waiting queue the scheduler sees: enough to fill a step and to look past long prompts.
-constexpr size_t kWindowFactor = 2;
-// Blocks that a step looks up in the prefix cache (some 0.1 us each), whatever the length of the queue.
-constexpr int64_t kMostLookups = 512;
-// Waiting outputs that a step looks at, those that are held back included.
-constexpr size_t kMostSeen = 256;
 
 struct FinishCommand {
   RequestId request;
@@ -103,18 +97,14 @@ class Engine::Impl {
         runner_(make_runner(*model_, services, config_, config)),
         table_(runner_.planned().num_kv_blocks, config_.max_num_seqs,
                config_.enable_prefix_caching ? config_.block_size : 0),
-        held_window_(static_cast<size_t>(config_.max_num_seqs)),
-        window_(kWindowFactor * static_cast<size_t>(config_.max_num_seqs)) {
+        view_(config_.max_num_seqs, config_.block_size) {
     if (!sink_) throw Error("[engine] the event sink is empty; pass a function");
     const auto most = static_cast<size_t>(config_.max_num_seqs);
-    running_view_.reserve(most);
-    waiting_view_.reserve(window_);
-    held_view_.reserve(most);
     batch_.reserve(most);
     plan_.reserve(step_limits(config_), config_.max_model_len / config_.block_size + 1);
     decision_.batch.reserve(most);
-    decision_.preempted.reserve(2 * most);
-    decision_.failed.reserve(most + window_);
+    decision_.preempted.reserve(view_.most());
+    decision_.failed.reserve(view_.most());
     event_.token_ids.reserve(1);
     event_.error.reserve(kErrorReserve);
     if (communicator_ != nullptr && communicator_->rank() != 0)
@@ -368,17 +358,8 @@ class Engine::Impl {
   // --- schedule
   void decide() {
     const PhaseScope phase(profiler_, "schedule");
-    view_running();
-    view_waiting();
-    view_held();
     budget_.max_prefill_tokens = pace_.most_prefill_tokens();
-    schedule({.running = running_view_,
-              .waiting = waiting_view_,
-              .held = held_view_,
-              .free_blocks = table_.pool().free(),
-              .total_blocks = table_.pool().total(),
-              .block_size = config_.block_size},
-             budget_, decision_);
+    schedule(view_.look(table_), budget_, decision_);
     for (uint64_t id : decision_.preempted) preempt(table_.sequence(id));
     for (const Failed& failed : decision_.failed) {
       Sequence& sequence = table_.sequence(failed.id);
@@ -398,43 +379,6 @@ class Engine::Impl {
       if (sequence == nullptr || sequence->request->abandoned) continue;
       if (prepare(*sequence, scheduled, now)) batch_.push_back({sequence, scheduled.tokens});
     }
-  }
-
-  void view_running() {
-    running_view_.clear();
-    // A step takes at most one block for each sequence that decodes: with more nobody is preempted.
-    const bool scarce = table_.pool().free() < static_cast<int64_t>(table_.running().size());
-    for (const Sequence* sequence : table_.running()) running_view_.push_back(table_.view(*sequence, scarce));
-  }
-
-  void view_waiting() {
-    waiting_view_.clear();
-    // Where nobody can be admitted it does not matter what is cached.
-    const bool full = static_cast<int64_t>(running_view_.size()) >= config_.max_num_seqs;
-    int64_t lookups = 0;
-    size_t seen = 0;
-    for (const Sequence* waiting : table_.waiting()) {
-      if (seen++ == kMostSeen || waiting_view_.size() == window_ || lookups >= kMostLookups) break;
-      if (waits_for_first_output(*waiting)) continue;
-      waiting_view_.push_back(full ? SeqState{.id = waiting->id, .tokens = waiting->length()}
-                                   : table_.view_with_prefix(*waiting));
-      lookups += waiting_view_.back().blocks;
-    }
-  }
-
-  // The outputs of a request share the full blocks of its prompt, so the first output computes these alone.
-  bool waits_for_first_output(const Sequence& waiting) const {
-    if (waiting.output == 0 || !table_.pool().caches()) return false;
-    const Sequence* const first = waiting.request->outputs[0].get();
-    return first != nullptr &&
-           first->computed < (first->prompt_length - 1) / config_.block_size * config_.block_size;
-  }
-
-  void view_held() {
-    held_view_.clear();
-    for (auto held = table_.held().rbegin(); held != table_.held().rend() && held_view_.size() < held_window_;
-         ++held)
-      held_view_.push_back(table_.view(**held, true));
   }
 
   void preempt(Sequence& sequence) {
@@ -707,8 +651,6 @@ class Engine::Impl {
   std::vector<std::byte> message_;  // to the other ranks
   Runner runner_;
   RequestTable table_;
-  size_t held_window_;  // of those that are held
-  size_t window_;       // of the waiting queue that the scheduler sees
   Profiler* profiler_ = nullptr;
 
   std::optional<std::chrono::milliseconds> max_waiting_;
@@ -730,7 +672,7 @@ class Engine::Impl {
   std::exception_ptr sink_failure_;  // the first of this step
 
   // Storage of a step, kept so that a steady step allocates nothing.
-  std::vector<SeqState> running_view_, waiting_view_, held_view_;
+  ScheduleView view_;
   Decision decision_;
   std::vector<BatchItem> batch_;
   StepPlan plan_;

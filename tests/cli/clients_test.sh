@@ -8,13 +8,12 @@ stop_server() {
   server=
 }
 trap 'stop_server; rm -rf "$work"' EXIT
-# start_server FLAGS...: sets $url.
-start_server() {
+serve_by() { # COMMAND...: sets $url and $metrics
   stop_server
-  "$reprise" serve --model "$tiny" --host 127.0.0.1 --port 0 --log off "$@" 2>"$work/serve" &
+  "$@" 2>"$work/serve" &
   server=$!
   for _ in $(seq 600); do
-    url=$(sed -n 's|^ready: ||p' "$work/serve")
+    url=$(sed -n 's|^ready: ||p' "$work/serve") metrics=$(sed -n 's|^metrics: ||p' "$work/serve")
     [ -n "$url" ] && return
     kill -0 "$server" 2>/dev/null || break
     sleep 0.1
@@ -22,6 +21,7 @@ start_server() {
   fail "no server: $(cat "$work/serve")"
   server=
 }
+start_server() { serve_by "$reprise" serve --model "$tiny" --host 127.0.0.1 --port 0 --log off "$@"; } # FLAGS...
 # says TEXT: it is in the output of the last run.
 says() { grep -qF -- "$1" "$work/out" "$work/err" || fail "'$1' is not in: $(head -c 600 "$work/out") $(head -c 600 "$work/err")"; }
 number() { sed -nE "s/.*\"$1\":([0-9.]+).*/\1/p" "$work/out"; }
@@ -169,19 +169,6 @@ graph-optimization-config: {graph_opt_level: 1}
 log: "off"
 metrics-port: 0
 YAML
-serve_by() { # ENVIRONMENT ARGUMENTS...: sets $url and $metrics
-  stop_server
-  "$@" 2>"$work/serve" &
-  server=$!
-  for _ in $(seq 600); do
-    url=$(sed -n 's|^ready: ||p' "$work/serve") metrics=$(sed -n 's|^metrics: ||p' "$work/serve")
-    [ -n "$url" ] && return
-    kill -0 "$server" 2>/dev/null || break
-    sleep 0.1
-  done
-  fail "no server: $(cat "$work/serve")"
-  server=
-}
 serve_by "$reprise" serve --config "$work/serve.yaml" --served-model-name three
 curl -sS "$url/v1/models" >"$work/out"
 says '"id":"three"'

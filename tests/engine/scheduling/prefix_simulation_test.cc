@@ -7,6 +7,7 @@
 #include <random>
 
 #include "engine/scheduling/request_table.h"
+#include "engine/scheduling/schedule_view.h"
 
 namespace reprise::engine {
 namespace {
@@ -31,6 +32,7 @@ class Simulation {
       : random_(seed),
         load_(load),
         table_(load.blocks, load.max_num_seqs, load.caching ? kBlockSize : 0),
+        view_(load.max_num_seqs, kBlockSize),
         contents_(static_cast<size_t>(load.blocks) + 1, std::vector<int32_t>(kBlockSize, -1)) {}
 
   int64_t below(int64_t most) { return static_cast<int64_t>(random_() % static_cast<uint64_t>(most)); }
@@ -89,24 +91,12 @@ class Simulation {
   }
 
   void step() {
-    std::vector<SeqState> running, waiting, held;
-    for (const Sequence* sequence : table_.running()) running.push_back(table_.view(*sequence, true));
-    for (const Sequence* next : table_.waiting())
-      if (waiting.size() < 8) waiting.push_back(table_.view_with_prefix(*next));
-    for (auto next = table_.held().rbegin(); next != table_.held().rend() && held.size() < 4; ++next)
-      held.push_back(table_.view(**next, true));
-    if (running.empty() && waiting.empty()) return;
+    if (table_.running().empty() && table_.waiting().empty()) return;
     Decision decision;
     const Budget budget{.max_num_seqs = load_.max_num_seqs,
                         .max_num_batched_tokens = load_.max_num_batched_tokens,
                         .max_num_partial_prefills = load_.max_num_partial_prefills};
-    schedule({.running = running,
-              .waiting = waiting,
-              .held = held,
-              .free_blocks = table_.pool().free(),
-              .total_blocks = table_.pool().total(),
-              .block_size = kBlockSize},
-             budget, decision);
+    schedule(view_.look(table_), budget, decision);
     ASSERT_TRUE(!decision.batch.empty() || !decision.preempted.empty() || !decision.failed.empty());
     for (const uint64_t id : decision.preempted) table_.preempt(table_.sequence(id));
     preemptions += static_cast<int64_t>(decision.preempted.size());
@@ -176,6 +166,7 @@ class Simulation {
   std::mt19937 random_;
   Load load_;
   RequestTable table_;
+  ScheduleView view_;
   std::vector<std::vector<int32_t>> contents_;
   RequestId next_id_ = 0;
 };
@@ -220,6 +211,30 @@ INSTANTIATE_TEST_SUITE_P(Loads, PrefixSimulation,
                                               .max_num_batched_tokens = 64,
                                               .max_num_partial_prefills = 4},
                                          Load{.blocks = 31, .max_num_seqs = 2, .max_num_batched_tokens = 3}));
+
+// As many as a step could admit are seen, and those that wait for the first output of their request don't hide others.
+TEST(ScheduleView, SeesAsManyAsAStepCouldAdmit) {
+  constexpr int64_t kSeqs = 300, kRequests = 700;
+  RequestTable table(1000, kSeqs, kBlockSize);
+  for (RequestId id = 0; id < kRequests; ++id) {
+    auto state = std::make_unique<RequestState>();
+    state->id = id;
+    state->request.prompt_token_ids.assign(10, 1);
+    const int outputs = id == 0 ? 100 : 1;
+    state->unfinished = outputs;
+    for (int output = 0; output < outputs; ++output)
+      state->outputs.push_back(make_sequence(*state, output, kMaxLen, 0));
+    table.add(std::move(state));
+  }
+  ScheduleView view(kSeqs, kBlockSize);
+  const SchedulerState state = view.look(table);
+  ASSERT_EQ(state.waiting.size(), 2U * kSeqs);
+  EXPECT_EQ(state.waiting[1].id, 1U * SamplingParams::kMaxOutputs)
+      << "99 outputs of request 0 are passed over";
+  Decision decision;
+  schedule(state, {.max_num_seqs = kSeqs, .max_num_batched_tokens = 8192}, decision);
+  EXPECT_EQ(decision.batch.size(), size_t{kSeqs});
+}
 
 }  // namespace
 }  // namespace reprise::engine
