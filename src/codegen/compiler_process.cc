@@ -14,7 +14,9 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 #include <utility>
 
@@ -242,8 +244,7 @@ void CompilerProcess::limit_child() const {
 }
 
 void CompilerProcess::greet() {
-  const std::string answer =
-      ask(FrameKind::hello, {}, Clock::now() + options_.start_deadline, options_.start_deadline);
+  const std::string answer = ask(FrameKind::hello, {}, options_.start_deadline);
   const std::string expected = hello_text("");
   if (!answer.starts_with(expected) || answer.size() == expected.size())
     throw Error("{} is not of this build; install both from one build, or unset REPRISE_COMPILER", path_);
@@ -276,7 +277,7 @@ Compiled CompilerProcess::compile(const CompileRequest& request, std::chrono::mi
   if (!child_) start();
   const auto begin = Clock::now();
   const std::string_view payload[] = {bytes_of(header), level, request.options, request.program};
-  const std::string answer = ask(FrameKind::compile, payload, begin + deadline, deadline);
+  const std::string answer = ask(FrameKind::compile, payload, deadline);
   Compiled compiled;
   const auto* data = reinterpret_cast<const std::byte*>(answer.data());
   compiled.bytes.assign(data, data + answer.size());
@@ -284,8 +285,53 @@ Compiled CompilerProcess::compile(const CompileRequest& request, std::chrono::mi
   return compiled;
 }
 
+// How long a child is waited for. One that could run and got no core is not slow: it then has `allowed` of CPU time.
+class CompilerProcess::Patience {
+ public:
+  Patience(pid_t child, std::chrono::milliseconds allowed)
+      : child_(child), allowed_(allowed), cpu_before_(cpu()) {}
+
+  std::chrono::milliseconds allowed() const { return allowed_; }
+  // 0 or less: no longer.
+  int64_t left_ms() {
+    const auto took = std::chrono::floor<std::chrono::milliseconds>(Clock::now() - begin_);
+    if (took < allowed_) return (allowed_ - took).count();
+    if (took >= kMostTimes * allowed_ || cpu() - cpu_before_ >= allowed_) return 0;
+    // Asleep twice in a row: it hangs. Once: it may just have got its core, or have answered.
+    const char now = state();
+    const bool asleep = now == 'S' || now == 'Z';
+    return std::exchange(asleep_, asleep) && asleep ? 0 : kPause.count();
+  }
+
+ private:
+  static constexpr int kMostTimes = 10;
+  static constexpr std::chrono::milliseconds kPause{50};
+
+  std::chrono::nanoseconds cpu() const {
+    clockid_t clock{};
+    timespec used{};
+    if (clock_getcpuclockid(child_, &clock) != 0 || clock_gettime(clock, &used) != 0) return {};
+    return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+  }
+  // As in /proc: R where it runs or could, D where it waits for a disk, S where it waits for something else.
+  char state() const {
+    std::ifstream file(fmt::format("/proc/{}/stat", child_));
+    std::string text;
+    std::getline(file, text);
+    const size_t name_end = text.rfind(')');
+    return name_end == std::string::npos || name_end + 2 >= text.size() ? 'Z' : text[name_end + 2];
+  }
+
+  pid_t child_;
+  std::chrono::milliseconds allowed_;
+  Clock::time_point begin_ = Clock::now();
+  std::chrono::nanoseconds cpu_before_;
+  bool asleep_ = false;  // when it was looked at last
+};
+
 std::string CompilerProcess::ask(FrameKind kind, std::span<const std::string_view> payload,
-                                 Clock::time_point deadline, std::chrono::milliseconds allowed) {
+                                 std::chrono::milliseconds allowed) {
+  Patience patience(child_, allowed);
   FrameHeader header = {.kind = kind, .number = ++number_};
   std::string question(sizeof(header), '\0');
   for (const std::string_view part : payload) question += part;
@@ -294,7 +340,7 @@ std::string CompilerProcess::ask(FrameKind kind, std::span<const std::string_vie
 
   size_t sent = 0;
   std::string answer;
-  exchange(question, sent, answer, sizeof(FrameHeader), deadline, allowed);
+  exchange(question, sent, answer, sizeof(FrameHeader), patience);
   FrameHeader got;
   std::memcpy(&got, answer.data(), sizeof(got));
   const bool known =
@@ -306,7 +352,7 @@ std::string CompilerProcess::ask(FrameKind kind, std::span<const std::string_vie
          fmt::format("reprise-compiler answered {} bytes, above the limit of {}; it was ended", got.bytes,
                      kMostAnswerBytes));
   answer.clear();
-  exchange(question, sent, answer, got.bytes, deadline, allowed);
+  exchange(question, sent, answer, got.bytes, patience);
   // With a part of the question still to be sent, the next one would be read as that part.
   if (got.kind == FrameKind::ending || sent < question.size()) stop();
   if (got.kind == FrameKind::failed) throw CompileError(CompileFailure::refused, answer);
@@ -317,13 +363,13 @@ std::string CompilerProcess::ask(FrameKind kind, std::span<const std::string_vie
 // Sends what is left of the question, as far as the child takes it, while reading `wanted` bytes of its
 // answer: one that answers before it has read all must not block for ever.
 void CompilerProcess::exchange(std::string_view question, size_t& sent, std::string& answer, size_t wanted,
-                               Clock::time_point deadline, std::chrono::milliseconds allowed) {
+                               Patience& patience) {
   constexpr size_t kPiece = 1 << 16;  // memory is taken as bytes arrive, not as the answer promises
   while (answer.size() < wanted) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    const int64_t left = patience.left_ms();
     if (left <= 0)
       fail(CompileFailure::deadline,
-           fmt::format("reprise-compiler took longer than {} ms and was ended", allowed.count()));
+           fmt::format("reprise-compiler took longer than {} ms and was ended", patience.allowed().count()));
     pollfd event = {.fd = socket_, .events = POLLIN, .revents = 0};
     if (sent < question.size()) event.events |= POLLOUT;
     const int ready = poll(&event, 1, static_cast<int>(std::min<int64_t>(left, 60'000)));

@@ -77,7 +77,8 @@ class CompilerProcess {
 
   // Starts a child where none runs; the deadline counts from then on. Throws CompileError:
   //  - the program was refused: the compiler's own words; the child serves on
-  //  - the deadline passed, or the child ended, or answered nonsense: it is gone when this returns, and the
+  //  - the deadline passed (on a machine so busy that the child waits for a core: of its CPU time, ten times as long
+  //    at most), or the child ended, or answered nonsense: it is gone when this returns, and the
   //    next request starts another
   //  - no child can be started: why, and what to install. After most_failed_starts available() is false, and
   //    the same error comes at once.
@@ -99,10 +100,11 @@ class CompilerProcess {
   void start_or_throw();
   void limit_child() const;
   void greet();
-  std::string ask(FrameKind kind, std::span<const std::string_view> payload, Clock::time_point deadline,
+  class Patience;
+  std::string ask(FrameKind kind, std::span<const std::string_view> payload,
                   std::chrono::milliseconds allowed);
   void exchange(std::string_view question, size_t& sent, std::string& answer, size_t wanted,
-                Clock::time_point deadline, std::chrono::milliseconds allowed);
+                Patience& patience);
   [[noreturn]] void fail_ended();
   [[noreturn]] void fail(CompileFailure failure, const std::string& message);
   std::string reap() noexcept;

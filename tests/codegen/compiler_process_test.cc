@@ -150,6 +150,33 @@ TEST_F(Process, AChildThatHangsIsEndedAtTheDeadline) {
   EXPECT_EQ(ask(compiler, "p"), "0avx512o;p");
 }
 
+// On a busy machine, which a stopped child stands for: it could run, and does not.
+TEST_F(Process, AChildThatGetsNoCoreIsGivenMoreTime) {
+  CompilerProcess compiler(fake());
+  ask(compiler, "p");
+  const pid_t child = compiler.child();
+  const auto stopped = [&] {
+    kill(child, SIGSTOP);
+    siginfo_t info{};
+    waitid(P_PID, static_cast<id_t>(child), &info, WSTOPPED | WNOWAIT);
+  };
+  stopped();
+  std::thread later([&] {
+    std::this_thread::sleep_for(500ms);
+    kill(child, SIGCONT);
+  });
+  std::string answer;
+  EXPECT_EQ(error_of([&] { answer = ask(compiler, "p", 100ms); }), "no error");
+  later.join();
+  EXPECT_EQ(answer, "0avx512o;p");
+  EXPECT_EQ(compiler.child(), child);
+  stopped();
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(error_of(compiler, "p", 100ms), "reprise-compiler took longer than 100 ms and was ended");
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, 1s);
+  EXPECT_EQ(compiler.child(), 0);
+}
+
 TEST_F(Process, AChildThatDoesNotReadBlocksNobody) {
   CompilerProcess compiler(fake());
   const std::string large(8 << 20, 'p');

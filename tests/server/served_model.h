@@ -14,14 +14,8 @@
 
 namespace reprise::server {
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#ifdef REPRISE_SANITIZED
 inline constexpr int kSlowness = 10;
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-inline constexpr int kSlowness = 10;
-#else
-inline constexpr int kSlowness = 1;
-#endif
 #else
 inline constexpr int kSlowness = 1;
 #endif
