@@ -10,55 +10,19 @@ exit code 0: all of it holds; 1: what does not is printed
 import argparse
 import collections
 import json
-import os
 import random
-import re
 import signal
 import socket
 import struct
-import subprocess
 import threading
 import time
 import urllib.request
-from pathlib import Path
+
+from served import Server
 
 HONEST, RANDOM = 4, 8  # threads
 RSS_MARGIN = 16 << 20  # bytes; what an allocator keeps differs from run to run
 TEXT = "It was a truth that everybody in the house knew, and nobody said. "
-
-
-class Server:
-    def __init__(self, binary, model):
-        self.process = subprocess.Popen(
-            [binary, "serve", "--model", model, "--host", "127.0.0.1", "--port", "0", "--log", "off", "--client-stall-timeout", "5"],
-            stderr=subprocess.PIPE, text=True)
-        for line in self.process.stderr:
-            if line.startswith("ready: "):
-                self.port = int(line.split()[1].rsplit(":", 1)[1])
-                return
-        raise SystemExit("the server did not start")
-
-    def get(self, path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as reply:
-            return reply.read().decode()
-
-    def metric(self, name):
-        return float(re.search(rf"^reprise:{name} (\S+)$", self.get("/metrics"), re.M).group(1))
-
-    def state(self):
-        """When nothing runs any more: what a leak would change."""
-        deadline = time.time() + 30
-        while time.time() < deadline:
-            load = json.loads(self.get("/load"))
-            if load["num_requests_running"] == 0 and load["num_requests_waiting"] == 0:
-                break
-            time.sleep(0.1)
-        time.sleep(2)  # connections that were just cut off
-        proc = Path(f"/proc/{self.process.pid}")
-        status = proc.joinpath("status").read_text()
-        number = lambda key: int(re.search(rf"^{key}:\s+(\d+)", status, re.M).group(1))
-        return {"load": load, "rss": number("VmRSS") << 10, "threads": number("Threads"), "descriptors": len(os.listdir(proc / "fd")),
-                "free blocks": self.metric("free_gpu_block_num")}
 
 
 def requests():
@@ -274,7 +238,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    server = Server(args.reprise, args.model)
+    server = Server(args.reprise, args.model, "--client-stall-timeout", "5")
     soak = Soak(server, args.seed)
     try:
         soak.run(args.minutes)

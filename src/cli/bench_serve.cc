@@ -33,7 +33,7 @@ struct BenchServeFlags {
   std::string endpoint = "completions", lengths = "fixed";
   std::string dataset;
   client::LoadSettings load;
-  int64_t input_tokens = 150, output_tokens = 64, prefix_tokens = 0;
+  int64_t input_tokens = 150, most_input_tokens = 0, output_tokens = 64, prefix_tokens = 0;
   int64_t warmup = 1;
   bool ignore_eos = false, json = false;
   client::GoodputLimits goodput;
@@ -83,7 +83,9 @@ class Bodies {
     counted_ = counter.has_value();
     client::PromptMaker prompts(std::move(counter), line, flags_.load.seed);
     prompts.share_prefix(flags_.prefix_tokens);
-    std::vector<client::RequestLengths> lengths(count, {flags_.input_tokens, flags_.output_tokens});
+    std::vector<client::RequestLengths> lengths = client::uniform_lengths(
+        count, flags_.load.seed, flags_.input_tokens, std::max(flags_.input_tokens, flags_.most_input_tokens),
+        flags_.output_tokens);
     if (flags_.lengths == "sharegpt") {
       lengths = client::conversation_lengths(count, flags_.load.seed, model_.max_model_len);
       for (client::RequestLengths& each : lengths) each.input += flags_.prefix_tokens;
@@ -198,6 +200,7 @@ Json settings_json(const BenchServeFlags& flags, const RemoteModel& model, const
           {"request_rate", flags.load.rate > 0 ? Json(flags.load.rate) : Json(nullptr)},
           {"lengths", !flags.dataset.empty() ? "dataset" : flags.lengths},
           {"input_tokens", flags.input_tokens},
+          {"input_tokens_max", std::max(flags.input_tokens, flags.most_input_tokens)},
           {"output_tokens", flags.output_tokens},
           {"shared_prefix_tokens", flags.prefix_tokens},
           {"ignore_eos", flags.ignore_eos},
@@ -263,6 +266,8 @@ void add_bench_serve(Command& bench) {
   command.number("--duration", flags->load.duration_s, 1e-3, 1e6,
                  "seconds after which no further request begins");
   command.integer("--input-tokens", flags->input_tokens, 1, 1 << 24, "tokens of a prompt (150)");
+  command.integer("--input-tokens-max", flags->most_input_tokens, 1, 1 << 24,
+                  "prompts of --input-tokens to so many, each length as likely as any other");
   command.integer("--output-tokens", flags->output_tokens, 1, 1 << 24, "largest number of new tokens (64)");
   command.choice("--lengths", flags->lengths, {"fixed", "sharegpt"},
                  "all requests alike, or a mix like that of shared conversations (fixed)");
@@ -295,6 +300,9 @@ void add_bench_serve(Command& bench) {
     if (flags->remote.url.empty()) throw Error("[bench serve] has no server; give --url http://HOST:PORT");
     if (flags->load.rate > 0 && command.given("--concurrency"))
       throw Error("[--request-rate] and [--concurrency] exclude each other; keep one");
+    if (command.given("--input-tokens-max") && flags->most_input_tokens < flags->input_tokens)
+      throw Error("[--input-tokens-max] is {}, less than --input-tokens {}; swap them",
+                  flags->most_input_tokens, flags->input_tokens);
     if (flags->load.requests == 0 && flags->load.duration_s == 0) flags->load.requests = 64;
     if (flags->endpoint == "chat") flags->load.path = "/v1/chat/completions";
   });

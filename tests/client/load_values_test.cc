@@ -49,6 +49,13 @@ TEST(Lengths, AreLikeSharedConversations) {
   }
   EXPECT_NEAR(input / 20'000, 180, 20);  // the tail above 1024 is cut
   EXPECT_NEAR(output / 20'000, 185, 20);
+  for (const int64_t most : {50, 700}) {
+    const auto some = uniform_lengths(5'000, 3, 50, most, 64);
+    const auto [least, longest] = std::ranges::minmax(some, {}, &RequestLengths::input);
+    EXPECT_EQ(least.input, 50);
+    EXPECT_EQ(longest.input, most);
+    EXPECT_EQ(some[7].output, 64);
+  }
   const auto again = conversation_lengths(10, 1, 0);
   for (size_t i = 0; i < again.size(); ++i) EXPECT_EQ(again[i].input, lengths[i].input);
   EXPECT_NE(conversation_lengths(1, 2, 0)[0].input, lengths[0].input);

@@ -47,7 +47,13 @@ task_demo() {
 # A benchmark needs a shape, not weights: --load-choices dummy makes random ones.
 task_bench() {
   case ${1:-} in
-    peer) shift; need "${kPythonPackages[@]}"; task_build; tools/peer_bench.sh "$@" ;;
+    peer | serve)
+      local side=$1
+      shift
+      need "${kPythonPackages[@]}"
+      task_build
+      "tools/${side}_bench.sh" "$@"
+      ;;
     micro)
       shift
       build release all

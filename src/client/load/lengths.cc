@@ -29,4 +29,13 @@ std::vector<RequestLengths> conversation_lengths(size_t count, uint64_t seed, in
   return list;
 }
 
+std::vector<RequestLengths> uniform_lengths(size_t count, uint64_t seed, int64_t least, int64_t most,
+                                            int64_t output) {
+  RandomNumbers random(seed);
+  std::vector<RequestLengths> list(count);
+  for (RequestLengths& lengths : list)
+    lengths = {least + static_cast<int64_t>(random.below(static_cast<uint64_t>(most - least + 1))), output};
+  return list;
+}
+
 }  // namespace reprise::client

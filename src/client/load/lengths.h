@@ -16,4 +16,8 @@ struct RequestLengths {
 // two together stay within it. The same seed gives the same list, and a longer one begins with it.
 std::vector<RequestLengths> conversation_lengths(size_t count, uint64_t seed, int64_t most_in_all);
 
+// Inputs of `least` to `most` tokens, each length as likely as any other. The same seed gives the same list.
+std::vector<RequestLengths> uniform_lengths(size_t count, uint64_t seed, int64_t least, int64_t most,
+                                            int64_t output);
+
 }  // namespace reprise::client
