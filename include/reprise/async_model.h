@@ -16,7 +16,6 @@
 #include <functional>
 #include <future>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -37,22 +36,6 @@ struct AsyncCallbacks {
   std::function<void(Result&& result)> on_result = nullptr;
 };
 
-// Why submit() did not take a request: the message for people, a code for programs.
-class SubmitError : public std::runtime_error {
- public:
-  enum class Code : uint8_t {
-    invalid,           // a field or text that can't be used as it is
-    context_too_long,  // more tokens than fit
-    queue_full,        // max_open_requests are open; the same request may be sent again later
-    closed,            // close() has begun
-  };
-  SubmitError(Code code, const std::string& message) : std::runtime_error(message), code_(code) {}
-  Code code() const noexcept { return code_; }
-
- private:
-  Code code_;
-};
-
 // How busy a model is, as of its last step.
 struct AsyncState {
   bool ok = true;
@@ -70,7 +53,7 @@ class AsyncModel {
   AsyncModel& operator=(AsyncModel&&) noexcept;
   ~AsyncModel();  // closes
 
-  // Throws SubmitError, and std::bad_alloc. What the engine finds wrong later, and a failure while it runs, is
+  // Throws Exception (context_too_long, queue_full at max_open_requests, closed, invalid), and std::bad_alloc. What the engine finds wrong later, and a failure while it runs, is
   // Result::error. A callback that throws aborts its request, none of whose callbacks is called again.
   RequestNumber submit(const Prompt& prompt, AsyncCallbacks callbacks);
   // The same for who waits for the result.

@@ -15,7 +15,7 @@
 // A step computes T tokens of S sequences and reads the logits of R of the tokens. A Value of the model's code
 // has T, S or R rows. All three are symbolic; never branch on them.
 //
-// Errors: as in reprise.h, exceptions derived from std::runtime_error. Those of a model's code (an input that
+// Errors: as in reprise.h. Those of a model's code (an input that
 // is not declared, shapes that don't fit) are thrown by LanguageModel::load, which runs it once.
 // Threads: register before any model is loaded. A model's code runs on one thread at a time.
 #pragma once

@@ -4,8 +4,8 @@
 //   for (const reprise::Result& r : model.generate({{.text = "Once upon a time"}})) std::cout <<
 //   r.outputs[0].text;
 //
-// Errors: every function may throw an exception derived from std::exception whose message says what was
-// found, what was expected and what to do (and std::bad_alloc). A prompt that can't run throws nothing: its
+// Errors: every function may throw reprise::Exception, whose message says what was found, what was expected and
+// what to do, and whose code says it to programs (error.h; std::bad_alloc and others as there). A prompt that can't run throws nothing: its
 // Result carries the error, and the other prompts finish.
 //
 // Callbacks may throw anything, at any time. generate() then leaves by that exception: every request of that
@@ -26,9 +26,12 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "reprise/error.h"
 
 namespace reprise {
 

@@ -3,7 +3,6 @@
 
 #include <pthread.h>
 
-#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -93,7 +92,6 @@ struct AsyncModel::Impl {
   void close() {
     const std::lock_guard closing_lock(closing);
     if (!thread.joinable()) return;
-    closed = true;
     model.stop();
     {
       const std::lock_guard lock(mutex);
@@ -110,7 +108,6 @@ struct AsyncModel::Impl {
   bool woken = false, ending = false;  // guarded by mutex
   const std::shared_ptr<api::EventQueue> queue;
   std::mutex closing;
-  std::atomic<bool> closed{false};
   std::thread thread;
 };
 
@@ -124,22 +121,13 @@ AsyncModel AsyncModel::load(const LoadOptions& options, const AsyncOptions& asyn
 }
 
 RequestNumber AsyncModel::submit(const Prompt& prompt, AsyncCallbacks callbacks) {
-  using Code = SubmitError::Code;
-  if (!callbacks.on_result) throw SubmitError(Code::invalid, "[submit] on_result is empty; pass a function");
-  try {
-    api::PreparedRequest prepared = api::prepare(impl_->model.text(), prompt, impl_->model.limits());
-    const auto request = std::make_shared<Impl::Request>(prepared, std::move(callbacks));
-    return impl_->model.submit(std::move(prepared.request), *impl_->queue,
-                               [impl = impl_.get(), request](std::vector<engine::OutputEvent>&& events) {
-                                 impl->take(*request, events);
-                               });
-  } catch (const api::PromptTooLong& error) {
-    throw SubmitError(Code::context_too_long, error.what());
-  } catch (const engine::QueueFull& error) {
-    throw SubmitError(Code::queue_full, error.what());
-  } catch (const Error& error) {
-    throw SubmitError(impl_->closed ? Code::closed : Code::invalid, error.what());
-  }
+  if (!callbacks.on_result) throw Error("[submit] on_result is empty; pass a function");
+  api::PreparedRequest prepared = api::prepare(impl_->model.text(), prompt, impl_->model.limits());
+  const auto request = std::make_shared<Impl::Request>(prepared, std::move(callbacks));
+  return impl_->model.submit(std::move(prepared.request), *impl_->queue,
+                             [impl = impl_.get(), request](std::vector<engine::OutputEvent>&& events) {
+                               impl->take(*request, events);
+                             });
 }
 
 std::future<Result> AsyncModel::submit(const Prompt& prompt) {

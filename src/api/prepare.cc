@@ -52,10 +52,10 @@ void add_bad_words(const TextModel& text, const std::vector<std::string>& words,
 }  // namespace
 
 PromptTooLong::PromptTooLong(const std::string& found_tokens, int64_t most_tokens, int64_t model_len)
-    : Error(
-          "[request] the prompt has {} tokens, at most {} fit with --max-model-len {}; shorten it or raise "
-          "the limit",
-          found_tokens, most_tokens, model_len),
+    : Error(ErrorCode::context_too_long,
+            "[request] the prompt has {} tokens, at most {} fit with --max-model-len {}; shorten it or raise "
+            "the limit",
+            found_tokens, most_tokens, model_len),
       found(found_tokens),
       most(most_tokens),
       max_model_len(model_len) {}

@@ -1,5 +1,5 @@
 // Errors of two kinds. `Error`: bad input, flag or file; its message says what, where and the fix, and the
-// caller may go on. `REPRISE_CHECK`: a broken invariant of our own; it throws `InternalError`, which nobody
+// caller may go on; it has a code where its catcher does something else than to tell. `REPRISE_CHECK`: a broken invariant of our own; it throws `InternalError`, which nobody
 // expects.
 #pragma once
 
@@ -9,14 +9,19 @@
 #include <string>
 #include <utility>
 
+#include "reprise/error.h"
+
 namespace reprise {
 
-class Error : public std::runtime_error {
+class Error : public Exception {
  public:
-  explicit Error(const std::string& message) : std::runtime_error(message) {}
+  explicit Error(const std::string& message) : Exception(ErrorCode::invalid, message) {}
   template <typename... Args>
   explicit Error(fmt::format_string<Args...> format, Args&&... args) requires(sizeof...(Args) > 0)
-      : std::runtime_error(fmt::format(format, std::forward<Args>(args)...)) {}
+      : Exception(ErrorCode::invalid, fmt::format(format, std::forward<Args>(args)...)) {}
+  template <typename... Args>
+  explicit Error(ErrorCode code, fmt::format_string<Args...> format, Args&&... args)
+      : Exception(code, fmt::format(format, std::forward<Args>(args)...)) {}
 };
 
 class InternalError : public std::logic_error {

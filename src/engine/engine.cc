@@ -71,8 +71,9 @@ Runner make_runner(const models::Model& model, const EngineServices& services, c
   const size_t memory = services.device.available_bytes() + model.weight_bytes();
   try {
     return Runner(model, services, resolved, memory);
-  } catch (const DoesNotFit& error) {
-    throw Error("{}; to make it fit: {}", error.what(),
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::does_not_fit) throw;
+    throw Error(ErrorCode::does_not_fit, "{}; to make it fit: {}", error.what(),
                 fmt::join(memory_advice(model, services, asked, memory), ", or "));
   }
 }

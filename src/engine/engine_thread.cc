@@ -56,10 +56,12 @@ RequestId EngineThread::submit(Request request, EventSink sink) {
   {
     // Under one lock, so that the engine gets the numbers in their order.
     const std::lock_guard lock(mutex_);
-    if (state_.stopping) throw Error("[submit] the engine is shutting down; it takes no more requests");
+    if (state_.stopping)
+      throw Error(ErrorCode::closed, "[submit] the engine is shutting down; it takes no more requests");
     if (state_.open_requests >= options_.max_open_requests)
-      throw QueueFull("[submit] {} requests are queued or running, at most {} are taken; try again later",
-                      state_.open_requests, options_.max_open_requests);
+      throw Error(ErrorCode::queue_full,
+                  "[submit] {} requests are queued or running, at most {} are taken; try again later",
+                  state_.open_requests, options_.max_open_requests);
     id = number = next_id_++;
     ++state_.open_requests;
     ++state_.queued_requests;

@@ -32,12 +32,6 @@ struct EngineThreadOptions {
   std::function<void()> on_step_end = {};
 };
 
-// What submit() throws at max_open_requests; the same request may be sent again later.
-class QueueFull : public Error {
- public:
-  using Error::Error;
-};
-
 struct EngineState {
   EngineStats stats;           // as of the end of the last step
   size_t open_requests = 0;    // submitted, without their last event

@@ -30,6 +30,18 @@ Prompt seeded(int i) {
   return prompt;
 }
 
+TEST(AsyncModel, SaysThatTheModelDoesNotFitInACode) {
+  LoadOptions options = tiny();
+  options.gpu_memory_utilization = 1e-6;
+  try {
+    AsyncModel::load(options);
+    ADD_FAILURE() << "it fits";
+  } catch (const Exception& error) {
+    EXPECT_EQ(error.code(), ErrorCode::does_not_fit);
+    EXPECT_THAT(error.what(), HasSubstr("to make it fit"));
+  }
+}
+
 TEST(AsyncModel, GivesEachThreadWhatGenerateGives) {
   constexpr int kThreads = 4, kEach = 12;
   std::vector<Prompt> prompts;
@@ -109,13 +121,13 @@ TEST(AsyncModel, CancelsAndRefusesWithACode) {
   const auto code_of = [&](const Prompt& prompt) {
     try {
       model.submit(prompt);
-    } catch (const SubmitError& error) {
+    } catch (const Exception& error) {
       EXPECT_STRNE(error.what(), "");
       return static_cast<int>(error.code());
     }
     return -1;
   };
-  using Code = SubmitError::Code;
+  using Code = ErrorCode;
   EXPECT_EQ(code_of(seeded(0)), static_cast<int>(Code::queue_full));
   model.cancel(id);
   model.cancel(12345);
@@ -127,7 +139,7 @@ TEST(AsyncModel, CancelsAndRefusesWithACode) {
   EXPECT_EQ(code_of(wrong), static_cast<int>(Code::invalid));
   EXPECT_EQ(code_of({.token_ids = std::vector<int32_t>(100'000, 1)}),
             static_cast<int>(Code::context_too_long));
-  EXPECT_THROW(model.submit(seeded(0), AsyncCallbacks{}), SubmitError);
+  EXPECT_THROW(model.submit(seeded(0), AsyncCallbacks{}), Exception);
   EXPECT_THAT(model.submit({.token_ids = {-1}}).get().error, HasSubstr("-1"));
   model.close();
   EXPECT_EQ(first.get().outputs.at(0).finish_reason, "abort");

@@ -290,7 +290,7 @@ TEST(ServingModel, HealthNeverWaitsForAStep) {
   EXPECT_THAT(health.reason, HasSubstr("no step has finished for 0 s"));
   EXPECT_EQ(health.waiting, 1);
   EXPECT_EQ(health.open_requests, 2u);
-  EXPECT_THROW(model.submit(request(), [](const OutputEvent&) {}), engine::QueueFull);
+  EXPECT_THROW(model.submit(request(), [](const OutputEvent&) {}), Error) << "the queue is full";
   go.release();
   while (model.health().open_requests > 0) std::this_thread::yield();
   while (!model.health().ok) std::this_thread::yield();

@@ -134,7 +134,8 @@ TEST(EngineThread, SoManyRequestsAreTakenAndNoMore) {
   std::string said;
   try {
     threaded.thread.submit({small_prompt(3), {}}, count);
-  } catch (const QueueFull& error) {
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::queue_full);
     said = error.what();
   }
   EXPECT_THAT(said, testing::AllOf(testing::HasSubstr("3 requests"), testing::HasSubstr("at most 3")));

@@ -6,7 +6,7 @@ cd "$1"
 # A line names a folder and what its files may include; a folder within a folder that has a line of its own is a room,
 # and whoever may include the outer one may include its rooms.
 floors='
-core:        core
+core:        core reprise/error.h
 loop:        loop core
 kernels:     kernels core loop
 weights:     weights core

@@ -33,11 +33,12 @@ int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t 
   const size_t room = share > reserved ? share - reserved : 0;
   const int64_t fitting = static_cast<int64_t>(room / (block_bytes + beside_block)) - 1;
   if (fitting < blocks_per_sequence(config))
-    throw DoesNotFit(
-        "[kv cache] one sequence of {} tokens takes {} bytes, {} are free for the cache beside {} of "
-        "weights, arena and all else",
-        config.max_model_len,
-        static_cast<size_t>(blocks_per_sequence(config) + 1) * (block_bytes + beside_block), room, reserved);
+    throw Error(ErrorCode::does_not_fit,
+                "[kv cache] one sequence of {} tokens takes {} bytes, {} are free for the cache beside {} of "
+                "weights, arena and all else",
+                config.max_model_len,
+                static_cast<size_t>(blocks_per_sequence(config) + 1) * (block_bytes + beside_block), room,
+                reserved);
   return std::min(fitting, useful);
 }
 

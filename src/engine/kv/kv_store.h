@@ -18,18 +18,12 @@ size_t kv_block_bytes(const weights::ModelConfig& model, DType dtype, int64_t bl
 
 int64_t blocks_per_sequence(const EngineConfig& config);  // of max_model_len positions
 
-// The memory doesn't hold what one sequence needs.
-class DoesNotFit final : public Error {
- public:
-  using Error::Error;
-};
-
 // Blocks for sequences: the override; else what kv_cache_memory holds; else memory_utilization of `memory`
 // bytes less `reserved` (weights, arena and all else that is not KV cache), where each block takes
 // `beside_block` bytes of other memory. Never more than max_num_seqs sequences of max_model_len can use, unless
 // kv_cache_memory says so and the rest is of use to the prefix cache.
-// Throws Error where a size holds not one block, and DoesNotFit where, without an override and a size, not one
-// sequence of max_model_len fits.
+// Throws Error where a size holds not one block, and one with does_not_fit where, without an override and a size,
+// not one sequence of max_model_len fits.
 int64_t choose_kv_blocks(const EngineConfig& config, size_t block_bytes, size_t beside_block, size_t memory,
                          size_t reserved);
 

@@ -125,7 +125,8 @@ MemoryPrediction predict_memory(const models::Model& model, const EngineServices
     // A size of the cache that the user gave is taken as it is.
     if (config.num_gpu_blocks_override || config.kv_cache_memory)
       plan.fits = plan.report.total() <= plan.budget;
-  } catch (const DoesNotFit&) {
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::does_not_fit) throw;
     plan.fits = false;
     resolved.num_gpu_blocks_override = blocks_per_sequence(resolved);
     plan.report = Runner(model, services, resolved, memory, /*dry=*/true).planned();

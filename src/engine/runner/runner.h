@@ -30,7 +30,7 @@ class Runner {
  public:
   // Finds the size of everything by dry runs, gives the KV cache what is left of `memory` (bytes that
   // this process may use in all, weights among them), then allocates. `dry`: allocates no memory for
-  // steps and can't run; planned() says what it would take. Throws DoesNotFit where `memory` does not
+  // steps and can't run; planned() says what it would take. Throws Error (does_not_fit) where `memory` does not
   // hold one sequence of max_model_len, Error where the system refuses memory. `model` outlives
   // the runner.
   Runner(const models::Model& model, const EngineServices& services, const EngineConfig& config,
