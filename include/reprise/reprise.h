@@ -122,6 +122,13 @@ struct Message {
 
 // One prompt: the first that is set of text, token_ids, messages_json and messages counts. Text may hold any
 // bytes, zero included; invalid UTF-8 counts as U+FFFD. At most 16 MiB of text or JSON.
+// Which tokens output `output` may go on with, after `output_ids`, which it has already: for text that must have a form.
+// Clears the bits of the others in `allowed`, where all are set: bit id % 32 of word id / 32. End of text is a token as
+// well. Called on the model's thread before each choice, so it must not wait; perhaps twice for the same one. What it
+// throws, or where it allows nothing, is the error of its prompt's Result.
+using TokenMask =
+    std::function<void(int output, std::span<const int32_t> output_ids, std::span<uint32_t> allowed)>;
+
 struct Prompt {
   std::optional<std::string> text = std::nullopt;
   std::vector<int32_t> token_ids = {};
@@ -138,6 +145,7 @@ struct Prompt {
   // the time to the first token what was sent before.
   std::string cache_salt = {};
   Sampling sampling = {};
+  TokenMask token_mask = nullptr;  // null: every token may come
 };
 
 struct RankedToken {

@@ -66,7 +66,9 @@ PreparedRequest prepare(const TextModel& text, const Prompt& prompt, const Prepa
   check_sampling(sampling, limits.vocab_size, limits.max_logprobs);
   if (!sampling.stop.empty()) text.tokenizer();  // stop strings without text would never match
   PreparedRequest prepared{
-      .request = {.sampling = engine_sampling(sampling), .cache_salt = prompt.cache_salt},
+      .request = {.sampling = engine_sampling(sampling),
+                  .cache_salt = prompt.cache_salt,
+                  .token_mask = prompt.token_mask},
       .form = {.outputs = sampling.n,
                .tokenizer = text.has_tokenizer() ? &text.tokenizer() : nullptr,
                .skip_special_tokens = sampling.skip_special_tokens,

@@ -5,7 +5,7 @@
 
 namespace reprise {
 
-enum class SampleMode : int32_t {
+enum class SampleMode : int16_t {
   skip,    // a row whose logits nobody reads: nothing is written
   choose,  // the next token
   score,   // the log-probability of `given_token`
@@ -19,6 +19,7 @@ struct SampleRow {
   uint64_t seed = 0;
   uint64_t position = 0;  // of the new token in its output: with seed and stream it fixes the random number
   SampleMode mode = SampleMode::skip;
+  int16_t masked = 0;       // 1: the row's mask says which tokens may be chosen
   int32_t bias_count = 0;   // entries used of the row's biases
   int32_t count_begin = 0;  // the row's entries of the history, which all rows share
   int32_t count_count = 0;  // 0 where no penalty is on
@@ -37,6 +38,11 @@ struct SampleRow {
   bool operator==(const SampleRow&) const = default;
 };
 static_assert(sizeof(SampleRow) == 72);
+
+// 32-bit words of a row's mask: bit `id % 32` of word `id / 32` is 1 where the token may be chosen.
+constexpr int64_t mask_words(int64_t vocab) {
+  return (vocab + 31) / 32;
+}
 
 struct TokenBias {
   int32_t token;

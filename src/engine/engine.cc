@@ -473,7 +473,7 @@ class Engine::Impl {
     try {
       {
         const PhaseScope phase(profiler_, "plan");
-        plan_step(batch_, config_.eos_token_ids, plan_);
+        plan_step(batch_, config_.eos_token_ids, model_->config().vocab_size, plan_);
         plan_.path = runner_.graph().choose(plan_.shape);
         plan_.captures = runner_.graph().stats().pending > 0;
         count(plan_.path, counts);
@@ -540,8 +540,11 @@ class Engine::Impl {
       }
       if (token < 0) {
         fail(sequence,
-             "[sample] the model gave no logit above -infinity; its weights, or a bias that forbids every "
-             "token, are to blame");
+             !sequence.mask_failure.empty() ? sequence.mask_failure
+             : sequence.request->request.token_mask
+                 ? "[sample] the token mask and the biases forbid every token that the model can give"
+                 : "[sample] the model gave no logit above -infinity; its weights, or a bias that "
+                   "forbids every token, are to blame");
         return;
       }
       if (sequence.sampling().logprobs.has_value()) event.scores.push_back(runner_.samples().score(row));

@@ -12,6 +12,7 @@ struct SampleTensors {
   Tensor plan;          // i8 [R, sizeof(SampleRow)], input
   Tensor biases;        // i32 [R, 2 * max_biases], input: TokenBias
   Tensor counts;        // i32 [entries of all rows, 2], input: TokenCount
+  Tensor masks;         // i32 [R, mask_words(vocab)], input
   Tensor tokens;        // i32 [R], state
   Tensor logprobs;      // f32 [R], state
   Tensor top_ids;       // i32 [R, max_top], state

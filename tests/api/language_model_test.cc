@@ -162,6 +162,22 @@ TEST(LanguageModel, OneBadPromptHarmsNoOther) {
   EXPECT_NE(results[4].error, "");
 }
 
+TEST(LanguageModel, ATokenMaskGivesTheTextItsForm) {
+  LanguageModel& model = tiny();
+  const std::vector<int32_t> wanted = model.encode(" a dark and stormy night", false);
+  Prompt prompt{.text = "It was"};
+  prompt.sampling.max_tokens = static_cast<int32_t>(wanted.size());
+  prompt.token_mask = [&](int, std::span<const int32_t> output_ids, std::span<uint32_t> allowed) {
+    std::ranges::fill(allowed, 0);
+    const auto id = static_cast<size_t>(wanted[output_ids.size()]);
+    allowed[id / 32] = uint32_t{1} << (id % 32);
+  };
+  const std::vector<Result> results = model.generate({prompt, {.text = "It was"}});
+  EXPECT_EQ(results[0].outputs[0].text, " a dark and stormy night");
+  EXPECT_NE(results[1].outputs[0].text, results[0].outputs[0].text);
+  EXPECT_EQ(results[1].error, "");
+}
+
 TEST(LanguageModel, BadWordsAreNeverSaid) {
   const std::string full = tiny().generate({greedy("It was a", 30)})[0].outputs[0].text;
   Prompt prompt = greedy("It was a", 30);

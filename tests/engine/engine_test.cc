@@ -205,6 +205,45 @@ TEST(Engine, WholeVocabularyLogprobsSumToOne) {
   EXPECT_NEAR(sum, 1, 1e-5);
 }
 
+TEST(Engine, ATokenMaskSaysWhatMayComeNext) {
+  SmallEngine small;
+  SamplingParams three = greedy(12);
+  three.temperature = 1;
+  three.seed = 3;
+  three.n = 3;
+  const TokenMask spell = [](int32_t output, std::span<const int32_t> tokens, std::span<uint32_t> allowed) {
+    std::ranges::fill(allowed, 0);
+    const size_t id = 40 * static_cast<size_t>(output + 1) + tokens.size();
+    allowed[id / 32] = uint32_t{1} << (id % 32);
+  };
+  const TokenMask nothing = [](int32_t, std::span<const int32_t> tokens, std::span<uint32_t> allowed) {
+    if (tokens.size() == 2) std::ranges::fill(allowed, 0);
+  };
+  const TokenMask throws = [](int32_t, std::span<const int32_t> tokens, std::span<uint32_t>) {
+    if (tokens.size() == 3) throw std::runtime_error("the grammar is at its end");
+  };
+  Results& results = small.run({masked(small_prompt(12), three, spell),
+                                masked(small_prompt(9), greedy(6), nothing),
+                                masked(small_prompt(9), greedy(6), throws),
+                                {small_prompt(9), greedy(6)},
+                                masked(small_prompt(40), greedy(30))});
+  for (int32_t output = 0; output < 3; ++output) {
+    const Collected& got = results[{0, output}];
+    ASSERT_EQ(got.token_ids.size(), 12u);
+    for (size_t i = 0; i < 12; ++i) EXPECT_EQ(got.token_ids[i], 40 * (output + 1) + static_cast<int32_t>(i));
+  }
+  EXPECT_EQ((results[{1, 0}].token_ids.size()), 2u);
+  EXPECT_THAT((results[{1, 0}].error),
+              testing::HasSubstr("the token mask and the biases forbid every token"));
+  EXPECT_EQ((results[{2, 0}].token_ids.size()), 3u);
+  EXPECT_EQ((results[{2, 0}].error), "[token mask] the grammar is at its end");
+  EXPECT_EQ((results[{3, 0}].token_ids),
+            (SmallEngine().run({{small_prompt(9), greedy(6)}})[{0, 0}].token_ids));
+  const std::vector<int32_t>& thirds = results[{4, 0}].token_ids;
+  ASSERT_EQ(thirds.size(), 30u);
+  for (size_t i = 0; i < thirds.size(); ++i) EXPECT_EQ(static_cast<size_t>(thirds[i]) % 3, i % 3);
+}
+
 TEST(Engine, BiasBadWordsAndPenaltiesReachTheSampler) {
   SmallEngine small;
   SamplingParams forced = greedy(4), forbidden = greedy(8), varied = greedy(60);

@@ -88,6 +88,7 @@ std::vector<Request> requests() {
     if (i == 4) params.prompt_logprobs = 1;
     params.logit_bias = {{7, 0.5f}};
     some.push_back({small_prompt(3 + 9 * i, i), params});
+    if (i == 5) some.back().token_mask = a_third_of_the_ids;
   }
   return some;
 }

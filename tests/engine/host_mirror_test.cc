@@ -24,15 +24,16 @@ std::vector<Output> outputs_on(ThreadTeam& team, Device& device, const EngineCon
     EXPECT_EQ(event.error, "");
   });
   for (uint32_t i = 0; i < 6; ++i)
-    engine.submit({small_prompt(5 + 9 * i, i),
-                   {.temperature = i % 2 == 0 ? 0.0f : 1.0f,
-                    .repetition_penalty = i == 3 ? 1.3f : 1.0f,
-                    .logit_bias = i == 5 ? std::vector<std::pair<int32_t, float>>{{7, 3.0f}}
-                                         : std::vector<std::pair<int32_t, float>>{},
-                    .seed = i,
-                    .max_tokens = 12,
-                    .logprobs = 3,
-                    .prompt_logprobs = i == 4 ? std::optional<int32_t>(2) : std::nullopt}});
+    engine.submit({.prompt_token_ids = small_prompt(5 + 9 * i, i),
+                   .sampling = {.temperature = i % 2 == 0 ? 0.0f : 1.0f,
+                                .repetition_penalty = i == 3 ? 1.3f : 1.0f,
+                                .logit_bias = i == 5 ? std::vector<std::pair<int32_t, float>>{{7, 3.0f}}
+                                                     : std::vector<std::pair<int32_t, float>>{},
+                                .seed = i,
+                                .max_tokens = 12,
+                                .logprobs = 3,
+                                .prompt_logprobs = i == 4 ? std::optional<int32_t>(2) : std::nullopt},
+                   .token_mask = i == 2 ? TokenMask(a_third_of_the_ids) : nullptr});
   engine.run();
   return outputs;
 }

@@ -23,6 +23,7 @@ std::vector<Request> crowd(int count) {
     if (i % 3 == 2) request.sampling.top_p = 0.8f;
     if (i % 5 == 1) request.sampling.top_k = 30;
     if (i % 7 == 3) request.sampling.repetition_penalty = 1.3f;
+    if (i % 6 == 3) request.token_mask = a_third_of_the_ids;
     if (i % 11 == 4) request.sampling.prompt_logprobs = 2;
     out.push_back(std::move(request));
   }

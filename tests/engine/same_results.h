@@ -76,6 +76,7 @@ inline std::vector<Request> requests_for(int64_t batch) {
     params.logprobs = 3;
     if (i % 7 == 3) params.prompt_logprobs = 2;
     requests.push_back({small_prompt(2 + (i * 11) % 45, static_cast<uint32_t>(i)), params});
+    if (i % 5 == 2) requests.back().token_mask = a_third_of_the_ids;
   }
   return requests;
 }

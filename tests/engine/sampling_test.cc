@@ -38,13 +38,15 @@ struct Result {
 
 // One row through the kernel, with entries of its slot.
 Result sample_one(Isa isa, const std::vector<float>& logits, SampleRow row,
-                  const std::vector<TokenBias>& biases = {}, const std::vector<TokenCount>& counts = {}) {
+                  const std::vector<TokenBias>& biases = {}, const std::vector<TokenCount>& counts = {},
+                  const std::vector<uint32_t>& mask = {}) {
   static std::vector<std::byte> scratch_bytes(KernelContext::kScratchBytes + 64);
   auto* scratch =
       reinterpret_cast<std::byte*>((reinterpret_cast<uintptr_t>(scratch_bytes.data()) + 63) / 64 * 64);
   if (row.mode == SampleMode::skip) row.mode = SampleMode::choose;
   row.bias_count = static_cast<int32_t>(biases.size());
   row.count_count = static_cast<int32_t>(counts.size());
+  row.masked = mask.empty() ? 0 : 1;
   const SampleScalars scalars{.vocab = static_cast<int64_t>(logits.size()),
                               .max_top = std::max(1, row.top),
                               .max_biases = static_cast<int64_t>(biases.size())};
@@ -55,9 +57,15 @@ Result sample_one(Isa isa, const std::vector<float>& logits, SampleRow row,
     return reinterpret_cast<std::byte*>(
         const_cast<std::remove_const_t<std::remove_pointer_t<decltype(p)>>*>(p));
   };
-  std::byte* buffers[] = {
-      raw(logits.data()), raw(&row),         raw(biases.data()),      raw(counts.data()),
-      raw(&out.token),    raw(&out.logprob), raw(out.top_ids.data()), raw(out.top_logprobs.data())};
+  std::byte* buffers[] = {raw(logits.data()),
+                          raw(&row),
+                          raw(biases.data()),
+                          raw(counts.data()),
+                          raw(mask.data()),
+                          raw(&out.token),
+                          raw(&out.logprob),
+                          raw(out.top_ids.data()),
+                          raw(out.top_logprobs.data())};
   const KernelContext context{
       .sizes = {1, 1}, .buffers = buffers, .scalars = &scalars, .scratch = scratch, .worker = 0};
   const FlushDenormals flush;
@@ -97,6 +105,40 @@ TEST_P(Sampling, GreedyTakesTheLowestIdOfTheLargest) {
     EXPECT_EQ(sample_one(isa(), logits, greedy).token, static_cast<int32_t>(n / 2 == n - 1 ? n - 1 : n / 2))
         << n;
   }
+}
+
+TEST_P(Sampling, AMaskedTokenIsNeverChosen) {
+  std::mt19937 random(5);
+  for (const size_t n : {1u, 31u, 32u, 33u, 64u, 503u, 32001u}) {
+    const std::vector<float> logits = random_logits(n, static_cast<uint32_t>(n));
+    for (const uint32_t share : {2u, 50u, 1000u}) {  // of the ids, one in so many is allowed
+      std::vector<uint32_t> mask(static_cast<size_t>(mask_words(static_cast<int64_t>(n))));
+      int64_t best = -1;
+      for (size_t id = 0; id < n; ++id) {
+        if (random() % share != 0) continue;
+        mask[id / 32] |= uint32_t{1} << (id % 32);
+        if (best < 0 || logits[id] > logits[static_cast<size_t>(best)]) best = static_cast<int64_t>(id);
+      }
+      if (n % 32 != 0) mask.back() |= ~uint32_t{0} << (n % 32);  // of no token
+      EXPECT_EQ(sample_one(isa(), logits, {.temperature = 0}, {}, {}, mask).token, best) << n;
+      for (uint64_t position = 0; position < 20; ++position)
+        for (const int32_t top_k : {0, 5}) {
+          const int32_t token =
+              sample_one(isa(), logits, {.position = position, .top_k = top_k}, {}, {}, mask).token;
+          if (best < 0)
+            EXPECT_EQ(token, SampleRow::kNothingToChoose);
+          else
+            EXPECT_NE(mask[static_cast<size_t>(token) / 32] >> (token % 32) & 1, 0u) << token << " of " << n;
+        }
+    }
+  }
+  // A bias does not bring back what the mask forbids, and log-probabilities are the model's own.
+  std::vector<float> logits = random_logits(100, 9);
+  std::vector<uint32_t> mask(4, ~uint32_t{0});
+  mask[0] &= ~uint32_t{1 << 7};
+  const Result biased = sample_one(isa(), logits, {.top = 3, .temperature = 0}, {{7, 100.0f}}, {}, mask);
+  EXPECT_NE(biased.token, 7);
+  EXPECT_EQ(biased.top_logprobs, sample_one(isa(), logits, {.top = 3, .temperature = 0}).top_logprobs);
 }
 
 TEST_P(Sampling, NothingToChooseIsSaid) {

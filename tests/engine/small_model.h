@@ -61,6 +61,19 @@ inline std::vector<int32_t> small_prompt(int64_t length, uint32_t salt = 0) {
   return out;
 }
 
+// Of the ids, those that are a multiple of 3 apart from the number of tokens that the output has.
+inline void a_third_of_the_ids(int32_t, std::span<const int32_t> tokens, std::span<uint32_t> allowed) {
+  for (size_t id = 0; id < static_cast<size_t>(kSmallVocab); ++id)
+    if (id % 3 != tokens.size() % 3) allowed[id / 32] &= ~(uint32_t{1} << (id % 32));
+}
+
+inline Request masked(std::vector<int32_t> prompt, SamplingParams sampling,
+                      TokenMask mask = a_third_of_the_ids) {
+  Request request{std::move(prompt), std::move(sampling)};
+  request.token_mask = std::move(mask);
+  return request;
+}
+
 // All that became of one output.
 struct Collected {
   std::vector<int32_t> token_ids;

@@ -23,7 +23,7 @@ void collect_inputs(const models::ForwardInput& input, const ops::SampleTensors&
                     std::vector<const Tensor*>& found) {
   found.assign({&input.token_ids, &input.positions, &input.rope_lengths, &input.slots, &input.seq_of_token,
                 &input.block_tables, &input.logit_rows, &samples.plan, &samples.biases, &samples.counts,
-                &samples.tokens, &samples.logprobs, &samples.top_ids, &samples.top_logprobs});
+                &samples.masks, &samples.tokens, &samples.logprobs, &samples.top_ids, &samples.top_logprobs});
   for (const models::KvLayer& layer : input.kv->layers) {
     found.push_back(&layer.keys);
     found.push_back(&layer.values);
@@ -32,11 +32,10 @@ void collect_inputs(const models::ForwardInput& input, const ops::SampleTensors&
 
 std::vector<graph::NamedTensor> named_inputs(const models::ForwardInput& input,
                                              const ops::SampleTensors& samples) {
-  constexpr std::string_view kNames[] = {"token_ids",      "positions",          "rope_lengths",
-                                         "slots",          "seq_of_token",       "block_tables",
-                                         "logit_rows",     "sample.plan",        "sample.biases",
-                                         "sample.counts",  "sample.tokens",      "sample.logprobs",
-                                         "sample.top_ids", "sample.top_logprobs"};
+  constexpr std::string_view kNames[] = {
+      "token_ids",    "positions",     "rope_lengths",    "slots",          "seq_of_token",
+      "block_tables", "logit_rows",    "sample.plan",     "sample.biases",  "sample.counts",
+      "sample.masks", "sample.tokens", "sample.logprobs", "sample.top_ids", "sample.top_logprobs"};
   std::vector<const Tensor*> tensors;
   collect_inputs(input, samples, tensors);
   std::vector<graph::NamedTensor> named;

@@ -4,6 +4,8 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +16,12 @@ namespace reprise::engine {
 
 using RequestId = uint64_t;  // 0, 1, 2 ... in the order of submission
 
+// Which tokens output `output` may go on with, after `tokens`, which it has already: clears the bits of the others in
+// `allowed` (core/sample_row.h: mask_words()), where all are set. Called on the engine's thread before each choice, so
+// it must not wait; perhaps twice for the same one. What it throws ends the output with that error.
+using TokenMask =
+    std::function<void(int32_t output, std::span<const int32_t> tokens, std::span<uint32_t> allowed)>;
+
 struct Request {
   std::vector<int32_t> prompt_token_ids = {};
   SamplingParams sampling = {};
@@ -23,6 +31,7 @@ struct Request {
   static constexpr size_t kMaxCacheSalt = 256;
   int32_t priority = 0;         // smaller ones are more urgent: admitted first and preempted last
   bool waits_for_ever = false;  // Engine::set_max_waiting() is not for this one
+  TokenMask token_mask = {};    // empty: every token may come
 };
 
 enum class FinishReason : uint8_t {

@@ -69,6 +69,7 @@ struct Sequence {
   TokenCounts counts;         // kept only where penalties are on
   int64_t prompt_scored = 0;  // prompt tokens whose log-probabilities are known, the first aside
   std::vector<TokenScore> prompt_scores;  // not published yet
+  std::string mask_failure;               // what the request's token mask threw
   int64_t nan_at = -1;                    // position whose logits gave NaN as log-probability; -1: none
 
   Clock::time_point scheduled{};  // first time; unset before

@@ -10,7 +10,7 @@
 namespace reprise::engine {
 namespace {
 
-constexpr uint32_t kMagic = 0x31505352;  // "RSP1": another layout gets another number
+constexpr uint32_t kMagic = 0x32505352;  // "RSP2": another layout gets another number
 
 // In the order of the bytes; `Plan` is const or not.
 template <typename Plan, typename Visit>
@@ -22,6 +22,7 @@ void visit_lists(Plan& plan, Visit&& visit) {
   visit("samples", plan.samples);
   visit("biases", plan.biases);
   visit("counts", plan.counts);
+  visit("masks", plan.masks);
   visit("scores", plan.scores);
 }
 
@@ -108,21 +109,24 @@ void check_rows(const StepPlan& plan, const PlanLimits& limits) {
   require(plan.samples.size() == plan.logit_rows.size(), "its rows and samples are not as many");
   for (const int32_t row : plan.logit_rows)
     require(in_step(row), "a row reads a token that is not in the step");
-  int64_t biases = 0, counts = 0;
+  int64_t biases = 0, counts = 0, masked = 0;
   for (const SampleRow& row : plan.samples) {
     require(
         row.mode >= SampleMode::skip && row.mode <= SampleMode::score && row.bias_count >= 0 &&
             row.bias_count <= SampleBuffers::kMaxBiases && row.count_count >= 0 &&
-            row.count_begin == counts && row.count_count <= limits.max_model_len &&
+            row.count_begin == counts && (row.masked == 0 || row.masked == 1) &&
+            row.count_count <= limits.max_model_len &&
             (row.mode != SampleMode::score || (row.given_token >= 0 && row.given_token < limits.vocab_size)),
         "what is to be done with a row makes no sense");
     biases += row.bias_count;
     counts += row.count_count;
+    masked += row.masked;
   }
   require(biases == static_cast<int64_t>(plan.biases.size()) &&
               counts == static_cast<int64_t>(plan.counts.size()) &&
+              masked * mask_words(limits.vocab_size) == static_cast<int64_t>(plan.masks.size()) &&
               counts <= limits.num_kv_blocks * limits.block_size,
-          "its rows have other biases or counts than it lists");
+          "its rows have other biases, counts or masks than it lists");
   const auto in_vocabulary = [&](int32_t id) { return id >= 0 && id < limits.vocab_size; };
   for (const TokenBias& bias : plan.biases) require(in_vocabulary(bias.token), "a bias is of no token");
   for (const TokenCount& count : plan.counts) require(in_vocabulary(count.token), "a count is of no token");

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "core/failure.h"
+
 namespace reprise::engine {
 namespace {
 
@@ -28,12 +30,29 @@ void add_biases(const Sequence& sequence, std::span<const int32_t> eos_token_ids
   }
 }
 
+// Returns SampleRow::masked.
+int16_t add_mask(Sequence& sequence, int64_t vocab, std::vector<uint32_t>& masks) {
+  const TokenMask& mask = sequence.request->request.token_mask;
+  if (!mask) return 0;
+  const size_t before = masks.size();
+  masks.resize(before + static_cast<size_t>(mask_words(vocab)), ~uint32_t{0});
+  const std::span<uint32_t> allowed = std::span(masks).subspan(before);
+  try {
+    mask(sequence.output, std::span(sequence.tokens).subspan(static_cast<size_t>(sequence.prompt_length)),
+         allowed);
+  } catch (...) {
+    sequence.mask_failure = current_failure("token mask");
+    std::ranges::fill(allowed, 0);
+  }
+  return 1;
+}
+
 int32_t top_of(const std::optional<int32_t>& asked) {
   return !asked.has_value() ? -1 : *asked < 0 ? StepPlan::kAllTop : *asked;
 }
 
 // The next token of `sequence`.
-void add_choice(const Sequence& sequence, std::span<const int32_t> eos_token_ids, StepPlan& plan) {
+void add_choice(Sequence& sequence, std::span<const int32_t> eos_token_ids, int64_t vocab, StepPlan& plan) {
   const SamplingParams& sampling = sequence.sampling();
   const std::span<const TokenCount> counts = sequence.counts.entries();
   const size_t biases_before = plan.biases.size();
@@ -42,6 +61,7 @@ void add_choice(const Sequence& sequence, std::span<const int32_t> eos_token_ids
   plan.add_row({.seed = sequence.seed,
                 .position = static_cast<uint64_t>(sequence.output_length()),
                 .mode = SampleMode::choose,
+                .masked = add_mask(sequence, vocab, plan.masks),
                 .bias_count = static_cast<int32_t>(plan.biases.size() - biases_before),
                 .count_count = static_cast<int32_t>(counts.size()),
                 .top = top_of(sampling.logprobs),
@@ -65,10 +85,11 @@ ScoredPositions scored_positions(const BatchItem& item) {
   return {begin, std::max(begin, std::min(sequence.computed + item.tokens, sequence.prompt_length - 1))};
 }
 
-void plan_step(std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids, StepPlan& plan) {
+void plan_step(std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids, int64_t vocab,
+               StepPlan& plan) {
   plan.clear();
   for (const BatchItem& item : items) {
-    const Sequence& sequence = *item.sequence;
+    Sequence& sequence = *item.sequence;
     const auto first = static_cast<int64_t>(plan.token_ids.size());
     plan.add_sequence(std::span(sequence.tokens)
                           .subspan(static_cast<size_t>(sequence.computed), static_cast<size_t>(item.tokens)),
@@ -83,7 +104,7 @@ void plan_step(std::span<const BatchItem> items, std::span<const int32_t> eos_to
     // A prompt that goes on has no next token yet; one that only asks for its scores needs none.
     const bool whole = sequence.computed + item.tokens == sequence.length();
     if (whole && sequence.length() < sequence.max_length)
-      add_choice(sequence, eos_token_ids, plan);
+      add_choice(sequence, eos_token_ids, vocab, plan);
     else
       plan.add_row(SampleRow{});
   }

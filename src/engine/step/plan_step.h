@@ -20,7 +20,9 @@ struct ScoredPositions {
 };
 ScoredPositions scored_positions(const BatchItem& item);
 
-// Overwrites `plan`, whose storage is reused; the path is left to be chosen. Row i is items[i]'s.
-void plan_step(std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids, StepPlan& plan);
+// Overwrites `plan`, whose storage is reused; the path is left to be chosen. Row i is items[i]'s. Where a token mask
+// throws, the sequence's mask_failure is set and its row may choose no token.
+void plan_step(std::span<const BatchItem> items, std::span<const int32_t> eos_token_ids, int64_t vocab,
+               StepPlan& plan);
 
 }  // namespace reprise::engine

@@ -17,14 +17,16 @@ Tensor allocate(HeapStore& store, DType dtype, int64_t rows, int64_t columns) {
 
 }  // namespace
 
-SampleBuffers::SampleBuffers(MemorySpace& memory, int64_t max_rows, int64_t max_top)
+SampleBuffers::SampleBuffers(MemorySpace& memory, int64_t max_rows, int64_t max_top, int64_t vocab)
     : memory_(memory),
       inputs_(BufferKind::input, memory),
       state_(BufferKind::state, memory),
-      max_top_(std::max<int64_t>(1, max_top)) {
+      max_top_(std::max<int64_t>(1, max_top)),
+      mask_words_(mask_words(vocab)) {
   tensors_ = {.plan = allocate(inputs_, DType::i8, max_rows, sizeof(SampleRow)),
               .biases = allocate(inputs_, DType::i32, max_rows, 2 * kMaxBiases),
               .counts = {},
+              .masks = allocate(inputs_, DType::i32, max_rows, mask_words_),
               .tokens = allocate(state_, DType::i32, max_rows, 1),
               .logprobs = allocate(state_, DType::f32, max_rows, 1),
               .top_ids = allocate(state_, DType::i32, max_rows, max_top_),
@@ -35,6 +37,7 @@ SampleBuffers::SampleBuffers(MemorySpace& memory, int64_t max_rows, int64_t max_
   };
   plan_ = mirror(tensors_.plan);
   biases_ = mirror(tensors_.biases);
+  masks_ = mirror(tensors_.masks);
   tokens_ = mirror(tensors_.tokens);
   logprobs_ = mirror(tensors_.logprobs);
   top_ids_ = mirror(tensors_.top_ids);
@@ -58,6 +61,9 @@ void SampleBuffers::upload(int64_t rows) const {
     const SampleRow& planned = plan_.as<SampleRow>()[row];
     biases_.upload(static_cast<size_t>(row * kMaxBiases) * sizeof(TokenBias),
                    static_cast<size_t>(planned.bias_count) * sizeof(TokenBias));
+    if (planned.masked != 0)
+      masks_.upload(static_cast<size_t>(row * mask_words_) * sizeof(uint32_t),
+                    static_cast<size_t>(mask_words_) * sizeof(uint32_t));
     counts += static_cast<size_t>(planned.count_count);
   }
   counts_.upload(0, counts * sizeof(TokenCount));
@@ -80,14 +86,22 @@ void SampleBuffers::fill(const StepPlan& step) {
                 "a step with {} distinct tokens, there is room for {}", step.counts.size(), max_counts_);
   std::copy(step.counts.begin(), step.counts.end(), counts_.as<TokenCount>());
   const TokenBias* biases = step.biases.data();
+  const uint32_t* mask = step.masks.data();
   for (size_t i = 0; i < step.samples.size(); ++i) {
     const auto row = static_cast<int64_t>(i);
     SampleRow& planned = plan(row) = step.samples[i];
     REPRISE_CHECK(planned.bias_count <= kMaxBiases, "a row with {} biases", planned.bias_count);
     std::copy_n(biases, planned.bias_count, biases_.as<TokenBias>() + row * kMaxBiases);
     biases += planned.bias_count;
+    if (planned.masked != 0) mask = take_mask(mask, row);
     planned.top = std::min(planned.top, static_cast<int32_t>(max_top_));
   }
+}
+
+// Returns what follows it.
+const uint32_t* SampleBuffers::take_mask(const uint32_t* mask, int64_t row) {
+  std::copy_n(mask, mask_words_, masks_.as<uint32_t>() + row * mask_words_);
+  return mask + mask_words_;
 }
 
 void SampleBuffers::plan_score(int64_t row, int32_t token, int64_t top) {

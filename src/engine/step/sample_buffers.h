@@ -19,8 +19,8 @@ class SampleBuffers {
   static constexpr int64_t kMaxBiases =
       SamplingParams::kMaxLogitBias + SamplingParams::kMaxStopTokens + SamplingParams::kMaxBadWords + kMaxEos;
 
-  // `max_top`: the most log-probabilities a row may list. There is no history yet, enough to trace a step.
-  SampleBuffers(MemorySpace& memory, int64_t max_rows, int64_t max_top);
+  // `max_top`: the most log-probabilities a row may list; `vocab`: ids of the model. There is no history yet, enough to trace a step.
+  SampleBuffers(MemorySpace& memory, int64_t max_rows, int64_t max_top, int64_t vocab);
 
   // Makes room for the histories of all rows of a step: `entries` distinct tokens in all. `dry`: takes no
   // memory, only bytes() is right. To be called once.
@@ -53,6 +53,7 @@ class SampleBuffers {
   }
 
  private:
+  const uint32_t* take_mask(const uint32_t* mask, int64_t row);
   SampleRow& plan(int64_t row) { return plan_.as<SampleRow>()[row]; }
 
   MemorySpace& memory_;
@@ -61,9 +62,10 @@ class SampleBuffers {
   std::unique_ptr<HeapStore> outline_;  // the first history, to which traced graphs refer
   std::unique_ptr<HeapStore> history_;
   int64_t max_top_;
+  int64_t mask_words_;  // of a row
   int64_t max_counts_ = 0;
   ops::SampleTensors tensors_;
-  HostMirror plan_, biases_, counts_;                      // of the inputs
+  HostMirror plan_, biases_, counts_, masks_;              // of the inputs
   HostMirror tokens_, logprobs_, top_ids_, top_logprobs_;  // of the results
 };
 

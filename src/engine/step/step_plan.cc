@@ -12,6 +12,7 @@ void StepPlan::clear() {
   samples.clear();
   biases.clear();
   counts.clear();
+  masks.clear();
   scores.clear();
   captures = false;
 }

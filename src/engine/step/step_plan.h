@@ -39,6 +39,7 @@ struct StepPlan {
   std::vector<SampleRow> samples;   // [R], what to do with them
   std::vector<TokenBias> biases;    // row by row, SampleRow::bias_count of each
   std::vector<TokenCount> counts;   // row by row, from SampleRow::count_begin on
+  std::vector<uint32_t> masks;      // mask_words() of each row that is SampleRow::masked
   std::vector<Score> scores;        // computed before the samples
   bool captures = false;            // when the step is done, one piece of the captures follows
 
@@ -49,13 +50,13 @@ struct StepPlan {
   }
   bool empty() const { return sequences.empty(); }
   void clear();
-  // So that filling a plan within `limits` allocates nothing, but for biases, counts and scores.
+  // So that filling a plan within `limits` allocates nothing, but for biases, counts, masks and scores.
   void reserve(const StepLimits& limits, int64_t max_blocks_per_seq);
 
   // Appends a sequence; `tokens` are those that the step computes, from position `begin` on.
   void add_sequence(std::span<const int32_t> tokens, int64_t begin, int64_t prompt_length,
                     std::span<const BlockId> of_sequence);
-  // Appends a row: the last token added so far is read, or the one `back` before it. Biases and counts of `row`
+  // Appends a row: the last token added so far is read, or the one `back` before it. Biases, counts and the mask of `row`
   // are those that were appended since the last row.
   void add_row(const SampleRow& row, int64_t back = 0);
 

@@ -11,7 +11,8 @@ DryStep::DryStep(const models::Model& model, const EngineServices& services, con
       limits_(step_limits(config)),
       stream_(services.device),
       cache_(services.device.memory(), model.config(), model.dtype(), config),
-      samples_(services.device.memory(), limits_.rows, logprob_columns(config, model.config().vocab_size)),
+      samples_(services.device.memory(), limits_.rows, logprob_columns(config, model.config().vocab_size),
+               model.config().vocab_size),
       inputs_(services.device.memory(), limits_, cache_.view()),
       folder_(stream_, kDry) {}
 

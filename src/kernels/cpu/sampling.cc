@@ -46,8 +46,8 @@ class RowSampler {
              const Workspace& workspace)
       : bodies_(bodies), row_(row), logits_(logits), vocab_(vocab), workspace_(workspace) {}
 
-  int32_t choose(const TokenBias* biases, const TokenCount* counts) {
-    if (row_.bias_count > 0 || row_.count_count > 0) adjust(biases, counts);
+  int32_t choose(const TokenBias* biases, const TokenCount* counts, const uint32_t* mask) {
+    if (row_.bias_count > 0 || row_.count_count > 0 || row_.masked != 0) adjust(biases, counts, mask);
     const int32_t best = argmax();
     if (best < 0 || row_.temperature < SampleRow::kGreedyBelow) return best;
     const float peak = logits_[best];
@@ -88,9 +88,10 @@ class RowSampler {
   }
 
  private:
-  void adjust(const TokenBias* biases, const TokenCount* counts) {
+  void adjust(const TokenBias* biases, const TokenCount* counts, const uint32_t* mask) {
     float* x = workspace_.values;
     std::memcpy(x, logits_, static_cast<size_t>(vocab_) * sizeof(float));
+    if (row_.masked != 0) forbid(x, mask);
     for (int32_t i = 0; i < row_.bias_count; ++i) x[biases[i].token] += biases[i].bias;
     for (int32_t i = 0; i < row_.count_count; ++i) {
       float& value = x[counts[i].token];
@@ -100,6 +101,21 @@ class RowSampler {
             value - row_.frequency_penalty * static_cast<float>(counts[i].in_output) - row_.presence_penalty;
     }
     logits_ = x;
+  }
+
+  // Most masks forbid nearly all tokens, or nearly none.
+  void forbid(float* x, const uint32_t* mask) const {
+    for (int64_t start = 0; start < vocab_; start += 32) {
+      const int64_t stop = std::min(vocab_, start + 32);
+      uint32_t forbidden = ~mask[start / 32];
+      if (forbidden == ~uint32_t{0}) {
+        std::fill(x + start, x + stop, kMinusInfinity);
+        continue;
+      }
+      for (; forbidden != 0; forbidden &= forbidden - 1)
+        if (const int64_t token = start + std::countr_zero(forbidden); token < stop)
+          x[token] = kMinusInfinity;
+    }
   }
 
   // Lowest id of the largest value, kNothingToChoose where nothing is above -infinity.
@@ -252,11 +268,12 @@ void run_sample(const KernelContext& context, int64_t begin, int64_t end) {
     if (row.mode == SampleMode::choose) {
       token = RowSampler(bodies_of<level>(), row, logits, vocab, workspace)
                   .choose(context.buffer<const TokenBias>(2) + r * scalars.max_biases,
-                          context.buffer<const TokenCount>(3) + row.count_begin);
+                          context.buffer<const TokenCount>(3) + row.count_begin,
+                          context.buffer<const uint32_t>(4) + r * mask_words(vocab));
       if (token < 0 && std::any_of(logits, logits + vocab, [](float logit) { return std::isnan(logit); }))
         token = SampleRow::kNotANumber;
     }
-    context.buffer<int32_t>(4)[r] = token;
+    context.buffer<int32_t>(5)[r] = token;
     if (row.top < 0 || token < 0) continue;
 
     float stats[2];
@@ -268,18 +285,18 @@ void run_sample(const KernelContext& context, int64_t begin, int64_t end) {
     one.scalars = &columns;
     log_sum_exp_kernel(level, DType::f32).run(one, 0, 1);
     if (!std::isfinite(stats[0]) || !std::isfinite(stats[1])) {  // then every log-probability is NaN
-      context.buffer<int32_t>(4)[r] = SampleRow::kNotANumber;
+      context.buffer<int32_t>(5)[r] = SampleRow::kNotANumber;
       continue;
     }
     const auto logprob = [&](float logit) { return (logit - stats[0]) - stats[1]; };
-    context.buffer<float>(5)[r] = logprob(logits[token]);
+    context.buffer<float>(6)[r] = logprob(logits[token]);
     const int64_t wanted = std::min<int64_t>(row.top, scalars.max_top);
     const int64_t found =
         RowSampler(bodies_of<level>(), row, logits, vocab, workspace).select_best(std::min(wanted, vocab));
     for (int64_t i = 0; i < wanted; ++i) {
       const bool there = i < found;
-      context.buffer<int32_t>(6)[r * scalars.max_top + i] = there ? workspace.candidates[i].id : -1;
-      context.buffer<float>(7)[r * scalars.max_top + i] =
+      context.buffer<int32_t>(7)[r * scalars.max_top + i] = there ? workspace.candidates[i].id : -1;
+      context.buffer<float>(8)[r * scalars.max_top + i] =
           there ? logprob(workspace.candidates[i].value) : kMinusInfinity;
     }
   }

@@ -1,7 +1,7 @@
 // Chooses the next token of each row of logits, or scores a given one. The host plans what to do in one
 // `SampleRow` a row; the kernel's addresses and dims never change, so a step that samples can be recorded.
 //
-// Order of the steps, as vLLM and FastDeploy have it: logit bias, bad words and minimum length (both are
+// Order of the steps, as vLLM and FastDeploy have it: mask, logit bias, bad words and minimum length (both are
 // biases of -infinity), penalties (repetition, then frequency and presence), temperature, top_k, top_p,
 // min_p, and a draw by the inverse of the cumulative distribution. Log-probabilities are those of the raw
 // logits. Every sum has one order, so a row's result depends on the row alone.
@@ -32,9 +32,9 @@ constexpr int64_t max_sample_vocab() {
 
 // Items are rows.
 //   0 logits f32 [R, vocab]   1 plan SampleRow [R]   2 biases TokenBias [R, max_biases]
-//   3 counts TokenCount [entries of all rows]
-//   4 tokens i32 [R]: the chosen or given token, or kNothingToChoose, kNotANumber
-//   5 logprobs f32 [R]   6 top_ids i32 [R, max_top], -1 behind the last   7 top_logprobs f32 [R, max_top]
+//   3 counts TokenCount [entries of all rows]   4 masks u32 [R, mask_words(vocab)]
+//   5 tokens i32 [R]: the chosen or given token, or kNothingToChoose, kNotANumber
+//   6 logprobs f32 [R]   7 top_ids i32 [R, max_top], -1 behind the last   8 top_logprobs f32 [R, max_top]
 const Kernel& sample_kernel(Isa isa);
 
 inline LaunchDims sample_dims() {

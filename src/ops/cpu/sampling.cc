@@ -16,13 +16,13 @@ void launch_sample(const OpCall& call, Stream& stream, std::span<const Tensor>, 
     throw Error("[sample] the vocabulary has {} ids, at most {} are served on a CPU; use a model with fewer",
                 vocab, kernels::cpu::max_sample_vocab());
   const kernels::cpu::SampleScalars scalars{.vocab = vocab,
-                                            .max_top = call.input(6).shape[1].constant,
+                                            .max_top = call.input(7).shape[1].constant,
                                             .max_biases = call.input(2).shape[1].constant / kInts};
-  stream.launch(
-      kernels::cpu::sample_kernel(cpu_of(stream).isa()), kernels::cpu::sample_dims(),
-      {reads(call.input(0)), reads(call.input(1)), reads(call.input(2)), reads(call.input(3)),
-       updates(call.input(4)), updates(call.input(5)), updates(call.input(6)), updates(call.input(7))},
-      scalars);
+  stream.launch(kernels::cpu::sample_kernel(cpu_of(stream).isa()), kernels::cpu::sample_dims(),
+                {reads(call.input(0)), reads(call.input(1)), reads(call.input(2)), reads(call.input(3)),
+                 reads(call.input(4)), updates(call.input(5)), updates(call.input(6)), updates(call.input(7)),
+                 updates(call.input(8))},
+                scalars);
 }
 
 }  // namespace

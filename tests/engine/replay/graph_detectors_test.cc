@@ -174,7 +174,7 @@ struct Bound {
   EngineConfig config;
   StepLimits limits{.tokens = 64, .seqs = 16, .rows = 16};
   Stream stream{device};
-  SampleBuffers samples{device.memory(), 16, 1};
+  SampleBuffers samples{device.memory(), 16, 1, kSmallVocab};
   KvStore cache, moved_away;
   StepInputs inputs;
   GraphBackend backend;

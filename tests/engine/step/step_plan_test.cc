@@ -41,7 +41,7 @@ TEST(PlanStep, HoldsSequencesTokensBlocksAndRows) {
   const std::vector<BatchItem> items = {
       {decode.sequence.get(), 1}, {whole.sequence.get(), 4}, {chunk.sequence.get(), 3}};
   StepPlan plan;
-  plan_step(items, {}, plan);
+  plan_step(items, {}, kSmallVocab, plan);
   EXPECT_EQ(plan.sizes(), (StepSizes{.tokens = 8, .seqs = 3, .rows = 3}));
   EXPECT_EQ(plan.shape, (StepShape{.decode_tokens = 1, .prefill_tokens = 7, .scores_prompt = true}));
   EXPECT_THAT(plan.sequences, ElementsAre(StepPlan::Sequence{2, 1, 3, 1}, StepPlan::Sequence{0, 4, 4, 2},
@@ -64,7 +64,7 @@ TEST(PlanStep, ScoresEachPromptTokenOnce) {
   for (const int64_t tokens : {2, 3, 1}) {
     const BatchItem item{p.sequence.get(), tokens};
     StepPlan plan;
-    plan_step({&item, 1}, {}, plan);
+    plan_step({&item, 1}, {}, kSmallVocab, plan);
     for (const StepPlan::Score& score : plan.scores) scored.push_back(score.token);
     p.sequence->prompt_scored = scored_positions(item).end;
     p.sequence->computed += tokens;
@@ -94,7 +94,10 @@ StepPlan random_plan(std::mt19937& random) {
     (tokens == 1 ? plan.shape.decode_tokens : plan.shape.prefill_tokens) += tokens;
     SampleRow row{.seed = random(), .mode = static_cast<SampleMode>(below(2)), .bias_count = below(3)};
     row.count_count = below(3);
+    row.masked = static_cast<int16_t>(below(2));
     for (int i = 0; i < row.bias_count; ++i) plan.biases.push_back({below(100), 0.5f});
+    for (int64_t i = 0; i < row.masked * mask_words(kLimits.vocab_size); ++i)
+      plan.masks.push_back(static_cast<uint32_t>(random()));
     for (int i = 0; i < row.count_count; ++i) plan.counts.push_back({below(100), below(4)});
     plan.add_row(row, below(tokens));
     if (below(4) == 0) plan.scores.push_back({below(static_cast<int>(plan.token_ids.size())), below(100), 2});
@@ -186,6 +189,9 @@ TEST(PlanBytes, SayWhatIsWrong) {
               HasSubstr("do not cover its positions"));
   EXPECT_THAT(message([](StepPlan& p) { p.logit_rows[0] = 2; }), HasSubstr("not in the step"));
   EXPECT_THAT(message([](StepPlan& p) { p.samples[0].bias_count = 1; }), HasSubstr("other biases"));
+  EXPECT_THAT(message([](StepPlan& p) { p.samples[0].masked = 1; }), HasSubstr("or masks than it lists"));
+  EXPECT_THAT(message([](StepPlan& p) { p.masks.resize(4); }), HasSubstr("or masks than it lists"));
+  EXPECT_THAT(message([](StepPlan& p) { p.samples[0].masked = 2; }), HasSubstr("makes no sense"));
   EXPECT_THAT(message([](StepPlan& p) { p.path.captured_size = 33; }), HasSubstr("captured size is 33"));
   EXPECT_THAT(message([](StepPlan& p) { p.shape.decode_tokens = 1; }), HasSubstr("or says so of itself"));
 }
