@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What serving costs beside the model: CPU of a streamed token, memory and answers of /health under thousands of open
-streams, and what the engine's thread does more in a step than offline. The model is tiny, so that all of it shows.
+streams, what the engine's thread does more in a step than offline (with a tiny model, so that it shows), and how soon
+/health and /metrics answer while a large model computes prompts.
 
 usage: tools/serve_cost.py [--reprise build/release/reprise] [--model models/tiny] [--streams 2000] [--rounds 3]
 """
@@ -106,15 +107,47 @@ def open_streams(options):
         server.end()
 
 
+def answers_in_prefill(options):
+    """/health and /metrics while a large model computes prompts with every core."""
+    server = Server(options.reprise, options.shape, "--load-choices", "dummy", "--dtype", "bfloat16", "--tokenizer", options.model, *GRAPH)
+    body = json.dumps({"prompt": [list(range(100 + i, 1600 + i)) for i in range(3)], "max_tokens": 1}).encode()
+    slowest = {"/health": 0, "/metrics": 0}
+    try:
+        with socket.create_connection(("127.0.0.1", server.port)) as stream:
+            stream.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            stream.setblocking(False)
+            asked, begin = 0, time.time()
+            while True:
+                for path in slowest:
+                    start = time.time()
+                    server.get(path)
+                    slowest[path] = max(slowest[path], time.time() - start)
+                asked += 1
+                time.sleep(0.02)
+                try:
+                    head = stream.recv(1 << 16)
+                    break
+                except BlockingIOError:
+                    pass
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise SystemExit(f"serve_cost: the prompts failed: {head[:300]}")
+        print(f"while 4500 prompt tokens of {options.shape} were computed ({time.time() - begin:.1f} s), {asked} times each: " +
+              ", ".join(f"slowest {path} {1000 * seconds:.1f} ms" for path, seconds in slowest.items()))
+    finally:
+        server.end()
+
+
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--reprise", default="build/release/reprise")
     arguments.add_argument("--model", default="models/tiny")
+    arguments.add_argument("--shape", default="tools/shapes/qwen3-0.6b", help="folder of a large model's config.json")
     arguments.add_argument("--streams", type=int, default=2000)
     arguments.add_argument("--rounds", type=int, default=3)
     options = arguments.parse_args()
     per_token(options)
     open_streams(options)
+    answers_in_prefill(options)
 
 
 main()

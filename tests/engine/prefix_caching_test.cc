@@ -153,6 +153,29 @@ TEST(PrefixCaching, ARequestThatIsAbortedOrFailsLeavesNothingWrong) {
   ASSERT_NO_FATAL_FAILURE(expect_same(expected, from(first + 1, small.run(family_of_prompts(8)))));
 }
 
+TEST(PrefixCaching, ASystemPromptIsStoredOnceForAllWhoCameAtOnce) {
+  constexpr int64_t kClients = 64, kSystem = 112, kOwn = 20, kBlock = 16;
+  EngineConfig config = config_with(true);
+  config.max_num_seqs = kClients;
+  config.num_gpu_blocks_override = 700;
+  config.max_num_partial_prefills = 4;
+  SmallEngine small(config);
+  for (uint32_t i = 0; i < kClients; ++i) {
+    std::vector<int32_t> prompt = small_prompt(kSystem);
+    const std::vector<int32_t> own = small_prompt(kOwn, 1 + i);
+    prompt.insert(prompt.end(), own.begin(), own.end());
+    small.engine.submit({std::move(prompt), {.temperature = 0, .max_tokens = 60}});
+  }
+  while (small.engine.stats().running < kClients || small.engine.stats().generated_tokens < 2 * kClients)
+    ASSERT_TRUE(small.engine.step());
+  const EngineStats stats = small.engine.stats();
+  ASSERT_EQ(stats.running, kClients);
+  const int64_t own_blocks = (kOwn + 60 + kBlock - 1) / kBlock;
+  EXPECT_LE(700 - stats.free_blocks, kSystem / kBlock + kClients * own_blocks);
+  // Computed by those few who came into the first step together, and found by all others.
+  EXPECT_GE(stats.prefix_hits, kClients - 8);
+}
+
 TEST(PrefixCaching, ASaltThatIsTooLongIsRefused) {
   SmallEngine small;
   small.run({{small_prompt(5), {.max_tokens = 1}, std::string(257, 'x')},
