@@ -191,7 +191,7 @@ class Generation final : public OpenRequest, public std::enable_shared_from_this
         ReplyIdentity{.id = id_,
                       .created = seconds_since_1970(),
                       .model = request_.model,
-                      .fingerprint = service_.fingerprint,
+                      .fingerprint = service_.model.info().fingerprint,
                       .tokenizer = service_.model.text().has_tokenizer() ? &service_.model.text().tokenizer()
                                                                          : nullptr},
         std::move(echoes), std::move(ids));
@@ -348,7 +348,7 @@ class Generation final : public OpenRequest, public std::enable_shared_from_this
       if (!logged_) logged_.emplace(std::vector<uint64_t>{}, false);  // it was refused
       service_.settings.request_log->add(logged_->line({.id = line.id,
                                                         .path = line.path,
-                                                        .fingerprint = service_.fingerprint,
+                                                        .fingerprint = service_.model.info().fingerprint,
                                                         .body = exchange_->request().body,
                                                         .status = status_,
                                                         .end = line.reason}));

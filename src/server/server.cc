@@ -7,21 +7,11 @@
 #include <thread>
 #include <utility>
 
-#include "core/seeded_hash.h"
 #include "server/api_error.h"
 #include "server/router.h"
 
 namespace reprise::server {
 namespace {
-
-// What a seeded reply's bits depend on beside the request, but for the bytes of the weights.
-std::string fingerprint_of(const ModelInfo& info) {
-  const std::string text = fmt::format("{} {} {} {} {} {}", info.architecture, info.parameters,
-                                       info.weight_bytes, info.dtype, info.isa, version());
-  // By a fixed key: the same in every process.
-  return fmt::format("reprise-{}-{}-{}-{:08x}", version(), info.isa, info.dtype,
-                     static_cast<uint32_t>(siphash_1_3(text, HashKey{})));
-}
 
 void refuse_empty(std::string_view flag, const std::vector<std::string>& keys) {
   if (std::ranges::find(keys, "") != keys.end())
@@ -38,7 +28,6 @@ struct Server::Impl {
       : options(chosen), service(options.service, model, kPrepareThreads) {
     refuse_empty("--api-key", options.service.api_keys);
     refuse_empty("--admin-api-key", options.service.admin_api_keys);
-    service.fingerprint = fingerprint_of(model.info());
     HttpSettings http_settings = options.http;
     http_settings.error_body = [](int status, std::string_view what) { return error_json(status, what); };
     const size_t threads = std::max<size_t>(1, http_settings.threads);
