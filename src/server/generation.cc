@@ -380,16 +380,19 @@ class Generation final : public OpenRequest, public std::enable_shared_from_this
 
 }  // namespace
 
-void start_generation(Service& service, const GenerationForm& form,
-                      const std::shared_ptr<Exchange>& exchange) {
-  const int64_t open = service.open_requests;
+void check_admission(const Service& service) {
   if (service.draining)
     throw ApiError(503, "the server is shutting down; send the request elsewhere", "draining");
-  if (open >= service.settings.max_concurrency)
+  if (const int64_t open = service.open_requests; open >= service.settings.max_concurrency)
     throw ApiError(
         429,
         fmt::format("{} requests are open, and [--max-concurrency] allows no more; try again later", open),
         "too_many_requests");
+}
+
+void start_generation(Service& service, const GenerationForm& form,
+                      const std::shared_ptr<Exchange>& exchange) {
+  check_admission(service);
   std::make_shared<Generation>(service, form, exchange)->start();
 }
 
