@@ -8,10 +8,13 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <stdexcept>
 #include <string>
-#include <thread>
+#include <utility>
 #include <vector>
 
 #include "source_dir.h"
@@ -23,14 +26,15 @@ namespace {
 using std::chrono::seconds;
 using testing::HasSubstr;
 
+const std::string kTiny = REPRISE_SOURCE_DIR "/models/tiny";
+
 // The program with what it says on standard error. Killed where it is still there at the end.
 class Serve {
  public:
-  explicit Serve(std::vector<std::string> flags) {
-    std::vector<std::string> words = {
-        REPRISE_PROGRAM,  "serve",     "--model", REPRISE_SOURCE_DIR "/models/tiny",
-        "--host",         "127.0.0.1", "--log",   "off",
-        "--max-num-seqs", "16"};
+  explicit Serve(const std::vector<std::string>& flags, const std::string& program = REPRISE_PROGRAM,
+                 const std::string& model = kTiny) {
+    std::vector<std::string> words = {program,  "serve",     "--model", model,
+                                      "--host", "127.0.0.1", "--log",   "off"};
     words.insert(words.end(), flags.begin(), flags.end());
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
@@ -197,6 +201,47 @@ TEST(ServeProcess, ServesAgainRightAfterItWasKilled) {
     EXPECT_EQ(said(reply.body), said(before)) << "the same bits as before";
   }
   std::filesystem::remove(path);
+}
+
+// Steps that break now and then are their requests' trouble. Where none works any more, whoever watches the process
+// is to start it again.
+TEST(ServeProcess, AnEngineThatStopsForGoodEndsItWithAnError) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::temp_directory_path() / fmt::format("reprise-breaking-{}", getpid());
+  const std::string breaks = (folder / "breaks").string();
+  fs::remove_all(folder);
+  fs::copy(kTiny, folder);
+  std::string config;
+  std::getline(std::ifstream(folder / "config.json"), config, '\0');
+  config.replace(config.find("LlamaForCausalLM"), std::strlen("LlamaForCausalLM"), "BreakingLlama");
+  std::ofstream(folder / "config.json") << config;
+  setenv("BREAKS_WHILE_THERE", breaks.c_str(), 1);
+  Serve serve({"--port", "0", "--max-num-seqs", "1"}, REPRISE_WITH_FAMILY, folder.string());
+  unsetenv("BREAKS_WHILE_THERE");
+  for (int round = 0; round < 3; ++round) {
+    std::ofstream{breaks};
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(ask(Client(serve.port()), kShort).status, 500);
+    fs::remove(breaks);
+    EXPECT_EQ(ask(Client(serve.port()), kShort).status, 200);
+  }
+  std::vector<Client> clients;
+  for (int i = 0; i < 12; ++i) {
+    clients.emplace_back(serve.port());
+    clients.back().send(long_request(i, i % 4 != 0));
+    if (i % 4 != 0) {
+      EXPECT_TRUE(clients.back().read_until("\r\n\r\n").starts_with("HTTP/1.1 200 "));
+    }
+  }
+  std::ofstream{breaks};
+  for (size_t i = 0; i < clients.size(); ++i) {
+    const std::string rest = clients[i].read_all();
+    EXPECT_TRUE(i % 4 != 0 || rest.starts_with("HTTP/1.1 500 ")) << rest;
+    EXPECT_THAT(rest, HasSubstr("{\"error\":{\"message\":\"")) << i;
+    EXPECT_THAT(rest, testing::Not(HasSubstr("\"finish_reason\":\"length\""))) << i;
+  }
+  EXPECT_THAT(serve.wait_for("reprise: error: "), HasSubstr("stopped for good"));
+  EXPECT_EQ(serve.wait(), 1);
+  fs::remove_all(folder);
 }
 
 }  // namespace
