@@ -241,6 +241,9 @@ struct ModelInfo {
   std::vector<MemoryUse> memory;  // all of it, by purpose
   std::string dtype;
   std::string isa;
+  // Names what the bits of a request's tokens and log-probabilities depend on beside the request: all numbers of the
+  // weights, the configuration, dtype, ISA level, --max-partition-size and version. Not the tokenizer.
+  std::string fingerprint;
   int threads = 0;
   int64_t vocab_size = 0;
   int64_t max_model_len = 0;

@@ -107,11 +107,16 @@ int run_serve(ServeFlags flags) {
   std::fprintf(stderr, "ready: %s\n", server.address().c_str());
   if (!notify_service_manager("READY=1\nSTATUS=serving at " + server.address()))
     say_warning("the service manager of NOTIFY_SOCKET could not be told that the server is ready");
-  while (InterruptGuard::caught() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  while (InterruptGuard::caught() == 0 && !model.health().gave_up)
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
   notify_service_manager("STOPPING=1");
   std::fprintf(stderr, "shutting down: %lld requests are open\n",
                static_cast<long long>(server.open_requests()));
   server.drain([] { return false; });
+  if (model.health().gave_up)
+    throw Error(
+        "[engine] it has stopped for good: too many steps in a row met an internal error; start it again, and "
+        "report the errors that requests got");
   return 0;
 }
 
