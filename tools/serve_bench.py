@@ -149,7 +149,7 @@ def main():
     options.logs = Path("build/serve_bench")
     options.logs.mkdir(parents=True, exist_ok=True)
     bench = Bench(options, model_file(options.peer, options.shape, "BF16"))
-    env = json.loads(subprocess.run([options.reprise, "collect-env"], capture_output=True, text=True, check=True).stdout)
+    env = json.loads(subprocess.run([options.reprise, "collect-env", "--json"], capture_output=True, text=True, check=True).stdout)
     print(f"{env['cpu']}, {options.threads} threads each, {options.shape}, BF16, one file, temperature 0")
     for clients in filter(None, options.concurrency.split(",")):
         closed_loop(bench, int(clients), options.rounds)
