@@ -62,7 +62,8 @@ RequestId EngineThread::submit(Request request, EventSink sink) {
   {
     // Under one lock, so that the engine gets the numbers in their order.
     const std::lock_guard lock(mutex_);
-    if (state_.stopping) throw Error(ErrorCode::closed, "[submit] {}; it takes no more requests", why_stopped());
+    if (state_.stopping)
+      throw Error(ErrorCode::closed, "[submit] {}; it takes no more requests", why_stopped());
     if (state_.open_requests >= options_.max_open_requests)
       throw Error(ErrorCode::queue_full,
                   "[submit] {} requests are queued or running, at most {} are taken; try again later",
