@@ -113,9 +113,10 @@ int run_serve(ServeFlags flags) {
   while (InterruptGuard::caught() == 0 && !model.health().gave_up)
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   notify_service_manager("STOPPING=1");
+  server.begin_drain();
   std::fprintf(stderr, "shutting down: %lld requests are open\n",
                static_cast<long long>(server.open_requests()));
-  server.drain([] { return false; });
+  server.drain();
   if (model.health().gave_up)
     throw Error(
         "[engine] it has stopped for good: too many steps in a row met an internal error; start it again, and "

@@ -102,18 +102,22 @@ int64_t Server::open_requests() const {
   return impl_->service.open_requests;
 }
 
-void Server::drain(const std::function<bool()>& hurry) {
-  using Clock = std::chrono::steady_clock;
+void Server::begin_drain() {
   impl_->service.draining = true;
   // What is open could not end otherwise.
   impl_->service.model.resume();
   impl_->service.model.wake();
   impl_->http->drain();
+}
+
+void Server::drain() {
+  using Clock = std::chrono::steady_clock;
+  begin_drain();
   const Clock::time_point start = Clock::now();
   const auto late = [&] {
     return impl_->options.grace.count() > 0 && Clock::now() - start >= impl_->options.grace;
   };
-  while ((impl_->service.open_requests > 0 || impl_->http->answering() > 0) && !hurry() && !late())
+  while ((impl_->service.open_requests > 0 || impl_->http->answering() > 0) && !late())
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
 }
 

@@ -153,7 +153,7 @@ TEST(GatheredStream, KeepsWhatWasMadeWhenItIsAborted) {
       post("/v1/completions", R"({"prompt": "Once", "max_tokens": 500, "ignore_eos": true, "stream": true,
       "max_streaming_response_tokens": 100000, "return_token_ids": true, "request_id": "a"})"));
   EXPECT_TRUE(soon([&] { return served.model.stats().generated_tokens > 5; }));
-  served.server->drain([] { return true; });
+  served.server->begin_drain();
   served.server.reset();
   const std::string rest = client.read_all();
   EXPECT_THAT(rest, testing::HasSubstr("\"finish_reason\":\"abort\""));

@@ -35,7 +35,7 @@ TEST(Shutdown, AcceptedRequestsFinishAndNewOnesAreTold) {
   streaming.send(long_request(true));
   waiting.send(long_request(false));
   EXPECT_TRUE(soon([&] { return served.model.health().open_requests == 2; }));
-  std::thread drain([&] { served.server->drain([] { return false; }); });
+  std::thread drain([&] { served.server->drain(); });
   EXPECT_TRUE(idle.ends_within(kSoon)) << "it has nothing to wait for";
   const Reply health = served.ask(get("/health"));
   EXPECT_EQ(health.status, 503);
@@ -69,7 +69,7 @@ TEST(Shutdown, AfterTheGraceTimeRequestsEndWithALastEvent) {
   queued.send(endless(true));
   EXPECT_TRUE(soon([&] { return served.model.health().open_requests == 3; }));
   const auto start = std::chrono::steady_clock::now();
-  served.server->drain([] { return false; });
+  served.server->drain();
   EXPECT_GE(std::chrono::steady_clock::now() - start, milliseconds(50));
   served.server.reset();
   EXPECT_LT(std::chrono::steady_clock::now() - start, kSoon + milliseconds(50));
@@ -78,16 +78,6 @@ TEST(Shutdown, AfterTheGraceTimeRequestsEndWithALastEvent) {
   EXPECT_TRUE(rest.ends_with("data: [DONE]\n\n\r\n0\r\n\r\n"));
   EXPECT_EQ(Json::parse(waiting.reply().body)["choices"][127]["finish_reason"], "abort");
   EXPECT_THAT(queued.reply().body, HasSubstr("\"finish_reason\":\"abort\""));
-}
-
-TEST(Shutdown, ASecondSignalHurriesIt) {
-  ServedModel served;
-  Client streaming = served.connect();
-  streaming.send(endless(true));
-  streaming.read_until("data: ");
-  int asked = 0;
-  served.server->drain([&] { return ++asked > 3; });
-  EXPECT_EQ(served.server->open_requests(), 1);
 }
 
 // In the middle of all that a request goes through, time and again.

@@ -130,7 +130,7 @@ TEST(UnreadBody, AServerThatTakesNoMoreSaysSoAtOnce) {
   EXPECT_EQ(served.ask(post("/tokenize", R"({"prompt": "x"})")).status, 200);
   first.close();
   EXPECT_TRUE(soon([&] { return served.at_rest(); }));
-  served.server->drain([] { return false; });
+  served.server->drain();
   const Reply refused = served.ask(head_of("POST", "/v1/messages", size_t{30} << 20));
   EXPECT_EQ(refused.status, 503);
   EXPECT_EQ(Json::parse(refused.body).at("type"), "error");
