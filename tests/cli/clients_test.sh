@@ -179,7 +179,8 @@ serve_by "$reprise" serve --config "$work/serve.yaml" --served-model-name three
 curl -sS "$url/v1/models" >"$work/out"
 says '"id":"three"'
 grep -q '"id":"one"' "$work/out" && fail "the file wins over the command line"
-curl -sS "$metrics/metrics" | grep -q '^reprise:num_requests_running 0' || fail "no metrics at $metrics"
+curl -sS "$metrics/metrics" >"$work/out"  # not into grep -q, which ends before curl has written all
+grep -q '^reprise:num_requests_running 0' "$work/out" || fail "no metrics at $metrics"
 [ "$(curl -sS -o /dev/null -w '%{http_code}' "$metrics/v1/models")" = 404 ] || fail "the metrics port serves models"
 stop_server
 printf 'model: x\nmax_modellen: 5\n' >"$work/wrong.yaml"
