@@ -60,7 +60,7 @@ run_line() { # PLACE COMMAND
 # A build without Boost has no server.
 has_server=yes
 address=
-"$reprise_program" serve --help | grep -q -- '--uds' || has_server=
+"$reprise_program" serve --help | grep -- '--uds' >/dev/null || has_server=
 server=
 stop_server() {
   [ -z "$server" ] || { kill "$server" && wait "$server"; } || fail "the server ended with exit code $?"
