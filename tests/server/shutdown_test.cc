@@ -123,6 +123,22 @@ TEST(Shutdown, ModelThatStoppedIsAnError) {
   EXPECT_EQ(served.ask(get("/ping")).status, 200);
 }
 
+// Its head was accepted while the model still ran.
+TEST(Shutdown, ABodyThatComesAfterTheModelStoppedIsNoFaultOfTheClient) {
+  ServedModel served;
+  Client client = served.connect();
+  const std::string request = post("/v1/completions", R"({"prompt": "Once"})", "Expect: 100-continue\r\n");
+  const size_t body = request.find("\r\n\r\n") + 4;
+  client.send(request.substr(0, body));
+  client.read_until("100 Continue\r\n\r\n");
+  served.model.stop();
+  client.send(request.substr(body));
+  const Reply reply = client.reply();
+  EXPECT_EQ(reply.status, 503) << reply.body;
+  EXPECT_FALSE(reply.field("retry-after").empty());
+  EXPECT_THAT(reply.body, HasSubstr("takes no more requests"));
+}
+
 // A place that the engine does not have is a status of its own, also for one of many prompts.
 TEST(Overload, IsToldAtOnce) {
   ServerOptions options = quiet_server();
