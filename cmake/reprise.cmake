@@ -99,6 +99,14 @@ function(reprise_library name)
 endfunction()
 include(GNUInstallDirs)
 
+# reprise_compile_only(name SOURCES a.cc DEPS x): what stands in another build for what this one has. Nothing links it: it
+# is compiled so that every build sees that it still compiles.
+function(reprise_compile_only name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(reprise_${name} OBJECT ${ARG_SOURCES})
+  target_link_libraries(reprise_${name} PRIVATE ${ARG_DEPS})
+endfunction()
+
 # source_dir.h, for tests and benchmarks that read committed files.
 set(REPRISE_GENERATED_DIR ${PROJECT_BINARY_DIR}/generated)
 configure_file(${PROJECT_SOURCE_DIR}/tests/source_dir.h.in ${REPRISE_GENERATED_DIR}/source_dir.h @ONLY)
