@@ -46,7 +46,8 @@ struct Server::Impl {
   }
 
   // While I/O threads run: every open request gets its last event, and what holds an exchange ends before they do.
-  ~Impl() {
+  // Posting may lack memory: then the process ends here, as it was about to.
+  ~Impl() {  // NOLINT(bugprone-exception-escape)
     service.draining = service.stopping = true;
     wait_for_io_threads();  // from now on nothing is posted to the pool
     service.model.stop();
