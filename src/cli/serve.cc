@@ -59,8 +59,8 @@ void take_sockets(const Command& command, server::ServerOptions& options) {
   options.metrics_sockets = std::move(sockets.metrics);
 }
 
-// Pieces of prompts for which nobody who reads a stream waits long, and which cost the throughput of a CPU little.
-constexpr int kTargetItlMs = 100;
+// Pieces of prompts that a reader hardly waits for, and that cost a CPU less than 5 % of its throughput (docs/speed.md).
+constexpr int kTargetItlMs = 150;
 
 bool only_this_machine(const server::HttpSettings& http) {
   return !http.sockets.empty() || !http.uds.empty() || http.host == "localhost" ||
