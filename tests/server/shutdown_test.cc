@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/json.h"
+#include "server/api_error.h"
 #include "tests/server/served_model.h"
 
 namespace reprise::server {
@@ -136,7 +137,21 @@ TEST(Shutdown, ABodyThatComesAfterTheModelStoppedIsNoFaultOfTheClient) {
   const Reply reply = client.reply();
   EXPECT_EQ(reply.status, 503) << reply.body;
   EXPECT_FALSE(reply.field("retry-after").empty());
-  EXPECT_THAT(reply.body, HasSubstr("takes no more requests"));
+  EXPECT_THAT(reply.body, HasSubstr("the engine has stopped"));
+}
+
+// It may stop between that look and the submission.
+TEST(Shutdown, ASubmissionToAModelThatStoppedIsNoFaultOfTheClient) {
+  api::ServingModel model(tiny_model());
+  model.stop();
+  try {
+    model.submit({}, [](const engine::OutputEvent&) {});
+    FAIL() << "it was taken";
+  } catch (...) {
+    const ApiError told = api_error_of_current();
+    EXPECT_EQ(told.status, 503) << told.what();
+    EXPECT_EQ(told.code, "draining");
+  }
 }
 
 // A place that the engine does not have is a status of its own, also for one of many prompts.
