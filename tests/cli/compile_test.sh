@@ -131,12 +131,12 @@ timed() { # PATTERN COUNT: lines of the last run's output
 cache=(--compile-cache "$work/timed")
 kernels=("$reprise" graph --model "$model" --format kernels)
 run "${kernels[@]}" "${cache[@]}"
-timed '^  code    not compiled yet$' 10
+timed '^  code    not compiled yet$' 11
 [ ! -e "$work/timed" ] || fail "looking made a cache"
 serve --graph-optimization-config "$two" --compile-before-ready "${cache[@]}"
 says '26 groups of ops run as 6 kernels: 6 compiled in '
 run "${kernels[@]}" "${cache[@]}"
-timed '^  code    chunks [124], not timed yet$' 10
+timed '^  code    chunks [124], not timed yet$' 11
 export REPRISE_COMPILE_TRIALS=1
 serve --graph-optimization-config "$two" --compile-before-ready "${cache[@]}"
 [ "$(answer)" = "$expected" ] || fail "timed, it answers $(answer)"
