@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const models::PagedKvView view{
       .layers = {}, .block_size = 16, .max_blocks_per_seq = 8, .max_model_len = 128};
   static StepInputs inputs(host_memory(), kLimits.step, view);
-  static SampleBuffers samples(host_memory(), kLimits.step.rows, 4);
+  static SampleBuffers samples(host_memory(), kLimits.step.rows, 4, kLimits.vocab_size);
   static const bool ready = (samples.allocate_history(kLimits.num_kv_blocks * kLimits.block_size), true);
   if (!ready) return 0;
   try {

@@ -30,9 +30,11 @@ def make_gguf(config, kind, path):
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_vocab_size(vocab)
     writer.add_file_type(gguf.LlamaFileType[f"ALL_{kind}" if kind == "F32" else f"MOSTLY_{kind}"])
-    # A vocabulary that loads: the byte tokens, then fillers. The benchmarks feed ids and never see text.
-    names = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)]
-    kinds = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL] + [gguf.TokenType.BYTE] * 256
+    # A vocabulary in which a token is a character: bytes, printable characters, the mark of a space, then fillers.
+    letters = ["\u2581"] + [chr(c) for c in range(33, 127)]
+    names = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)] + letters
+    kinds = ([gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL] + [gguf.TokenType.BYTE] * 256
+             + [gguf.TokenType.NORMAL] * len(letters))
     fillers = range(len(names), vocab)
     writer.add_tokenizer_model("llama")
     writer.add_token_list(names + [f"\u2581f{i}" for i in fillers])
@@ -67,7 +69,7 @@ def make_gguf(config, kind, path):
 
 def model_file(peer, shape, kind):
     """Its path in the peer's folder, made where it is not there."""
-    path = peer / f"{shape}-{kind}-random.gguf"
+    path = peer / f"{shape}-{kind}-random-letters.gguf"
     if not path.exists():
         print(f"making {path.name} ...", file=sys.stderr)
         make_gguf(json.loads((SHAPES / shape / "config.json").read_text()), kind, path)

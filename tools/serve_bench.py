@@ -83,7 +83,7 @@ class Bench:
                           options.threads, "--max-num-seqs", clients, "--max-model-len", 256, "--input-len", 150,
                           "--output-len", OUTPUT, "--num-prompts", requests, "--repeat", 1, "--json",
                           "--graph-optimization-config", GRAPH])
-        return found["results"][0]["output_tokens_per_s"]["median"]
+        return found["output_tokens_per_s"]["median"]
 
 
 FIGURES = [("output tokens/s", lambda f: f["output_tokens_per_s"]), ("TTFT p50 ms", lambda f: f["ttft_ms"]["p50"]),
@@ -115,6 +115,8 @@ def closed_loop(bench, clients, rounds):
                 found[side].append(bench.load(urls[side], "--concurrency", clients, "--num-requests", requests,
                                               "--input-tokens", 150, "--seed", turn))
             offline.append(bench.offline(clients, requests))
+            print(f"{clients} clients, round {turn + 1}: " + ", ".join(f"{side} {found[side][-1]['output_tokens_per_s']:.1f}" for side in found)
+                  + f", offline {offline[-1]:.1f} tokens/s", file=sys.stderr)
     table(f"{clients} clients, prompts of 150, outputs of {OUTPUT}, {requests} requests, {rounds} rounds", found, offline)
 
 
@@ -129,9 +131,9 @@ def poisson(bench, rounds):
         print("\nclosed loop, requests/s: " + ", ".join(f"{side} {value:.3f}" for side, value in capacity.items()))
         for turn in range(rounds):
             for side in sorted(urls, reverse=turn % 2 == 0):
-                found[side].append(bench.load(urls[side], "--request-rate", f"{rate:.4f}", "--num-requests", 40, *mix,
+                found[side].append(bench.load(urls[side], "--request-rate", f"{rate:.4f}", "--num-requests", 30, *mix,
                                               "--seed", turn + 1))
-    table(f"Poisson arrivals, {rate:.3f} requests/s, prompts of 50 to 700, outputs of {OUTPUT}, 40 requests, "
+    table(f"Poisson arrivals, {rate:.3f} requests/s, prompts of 50 to 700, outputs of {OUTPUT}, 30 requests, "
           f"{rounds} rounds", found)
 
 
@@ -149,7 +151,7 @@ def main():
     options.logs = Path("build/serve_bench")
     options.logs.mkdir(parents=True, exist_ok=True)
     bench = Bench(options, model_file(options.peer, options.shape, "BF16"))
-    env = json.loads(subprocess.run([options.reprise, "collect-env"], capture_output=True, text=True, check=True).stdout)
+    env = json.loads(subprocess.run([options.reprise, "collect-env", "--json"], capture_output=True, text=True, check=True).stdout)
     print(f"{env['cpu']}, {options.threads} threads each, {options.shape}, BF16, one file, temperature 0")
     for clients in filter(None, options.concurrency.split(",")):
         closed_loop(bench, int(clients), options.rounds)

@@ -7,11 +7,11 @@ usage: tools/serve_cost.py [--reprise build/release/reprise] [--model models/tin
 """
 import argparse
 import json
-import re
 import resource
 import socket
 import statistics
 import subprocess
+import threading
 import time
 
 from served import Server
@@ -89,19 +89,32 @@ def open_streams(options):
                 pass
         server.wait_until_idle()
         before = server.status("VmRSS")
+        slowest, largest, phase = {"connecting": 0, "open": 0}, 0, "connecting"
+
+        def ask():
+            while phase != "over":
+                start, began = time.time(), phase
+                server.get("/health")
+                slowest[began] = max(slowest[began], time.time() - start)
+                time.sleep(0.01)
+        asking = threading.Thread(target=ask)
+        asking.start()
+        begin = time.time()
         streams = [connect() for _ in range(options.streams)]
-        begin, slowest, largest = time.time(), 0, 0
+        connected = time.time() - begin
+        time.sleep(0.5)  # until the last of them has been read
+        phase, begin = "open", time.time()
         while time.time() - begin < 5:
-            start = time.time()
-            server.get("/health")
-            slowest = max(slowest, time.time() - start)
             largest = max(largest, server.status("VmRSS"))
             time.sleep(0.02)
+        phase = "over"
+        asking.join()
         load = json.loads(server.get("/load"))
         for stream in streams:
             stream.close()
         print(f"{options.streams} open streams ({load['num_requests_running']} running, {load['num_requests_waiting']} waiting): "
-              f"{(largest - before) / 1e6:.1f} MB above the model, slowest /health {1000 * slowest:.1f} ms")
+              f"{(largest - before) / 1e6:.1f} MB above the model, slowest /health {1000 * slowest['open']:.1f} ms, "
+              f"{1000 * slowest['connecting']:.1f} ms while they connected (in {connected:.2f} s)")
         server.wait_until_idle()
     finally:
         server.end()

@@ -5,7 +5,8 @@
 //   r.outputs[0].text;
 //
 // Errors: every function may throw reprise::Exception, whose message says what was found, what was expected and
-// what to do, and whose code says it to programs (error.h; std::bad_alloc and others as there). A prompt that can't run throws nothing: its
+// what to do, and whose code says it to programs (error.h; std::bad_alloc and others as there). A prompt that
+// can't run throws nothing: its
 // Result carries the error, and the other prompts finish.
 //
 // Callbacks may throw anything, at any time. generate() then leaves by that exception: every request of that
@@ -241,6 +242,9 @@ struct ModelInfo {
   std::vector<MemoryUse> memory;  // all of it, by purpose
   std::string dtype;
   std::string isa;
+  // Names what the bits of a request's tokens and log-probabilities depend on beside the request: all numbers of the
+  // weights, the configuration, dtype, ISA level, --max-partition-size and version. Not the tokenizer.
+  std::string fingerprint;
   int threads = 0;
   int64_t vocab_size = 0;
   int64_t max_model_len = 0;

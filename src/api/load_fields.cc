@@ -47,7 +47,7 @@ const LoadField kFields[] = {
     {"enable_chunked_prefill", LoadForm::on_flag, kModel, "split long prompts over several steps (on)",
      [](Options& o, const Text& v) { o.enable_chunked_prefill = parse_boolean(v); }},
     {"target_itl_ms", LoadForm::number, kModel,
-     "milliseconds to the next token of running outputs while prompts are computed; 0: as long as it takes",
+     "milliseconds to the next token of running outputs while prompts are computed; 0: as long as it takes (serve: 100)",
      [](Options& o, const Text& v) { o.target_itl_ms = parse_integer(v, 0, 3'600'000); }},
     {"enable_prefix_caching", LoadForm::on_flag, kModel,
      "keep full KV blocks and share them with prompts that begin alike (on)",

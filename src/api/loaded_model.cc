@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/fingerprint.h"
 #include "api/graph_report.h"
 #include "core/device.h"
 #include "core/weight_packer.h"
@@ -96,6 +97,8 @@ LoadedModel load_parts(const LoadOptions& options, engine::EventSink sink) {
       .memory = memory_lines(loaded.engine->planned_memory(), memory),
       .dtype = std::string(name_of(dtype)),
       .isa = std::string(loaded.services.device->level()),
+      .fingerprint =
+          fingerprint_of(loaded.engine->model(), loaded.services.device->level(), loaded.engine->config()),
       .threads = loaded.team->size(),
       .vocab_size = config.vocab_size,
       .max_model_len = loaded.engine->config().max_model_len,

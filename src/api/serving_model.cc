@@ -61,12 +61,14 @@ Health ServingModel::health() const {
   Health health{.reason = {},
                 .paused = state.held_up(),
                 .asleep = state.asleep && !state.stopping,
+                .gave_up = state.gave_up,
                 .last_step = state.last_step,
                 .running = state.stats.running,
                 .waiting = state.stats.waiting + static_cast<int64_t>(state.queued_requests),
                 .open_requests = state.open_requests};
   if (state.stopping) {
-    health.reason = "the engine has stopped";
+    health.reason =
+        state.gave_up ? "the engine has stopped for good, after internal errors" : "the engine has stopped";
   } else if (state.step_began) {
     const auto now = std::chrono::steady_clock::now();
     const auto running = std::chrono::duration_cast<std::chrono::seconds>(now - *state.step_began);

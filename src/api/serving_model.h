@@ -32,6 +32,7 @@ struct Health {
   std::string reason;   // where not ok
   bool paused = false;  // by pause(), or as asleep: nothing steps
   bool asleep = false;
+  bool gave_up = false;  // it stopped for good, by itself (EngineThread::kMostBrokenSteps)
   std::chrono::steady_clock::time_point last_step;  // end of the last one; where none was: of the load
   int64_t running = 0;                              // outputs
   int64_t waiting = 0;       // outputs in the engine, and requests that it has not seen yet

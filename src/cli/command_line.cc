@@ -212,6 +212,11 @@ Flag& Command::on_off(const std::string& names, bool& value, const std::string& 
       names, [&value](bool on) { value = on; }, help);
 }
 
+void Command::absent(std::string why) {
+  absent_ = std::move(why);
+  run_ = [this]() -> int { throw Error("{}", absent_); };
+}
+
 CommandLine::CommandLine(const std::string& name, const std::string& help, const std::string& version)
     : app_(std::make_unique<CLI::App>(help, name)), program_(new Command(app_.get(), name)) {
   app_->set_version_flag("--version", version);
@@ -236,6 +241,7 @@ Command& CommandLine::parsed_command() const {
 
 void CommandLine::refuse_unknown(const std::vector<std::string>& unknown) const {
   const Command& command = parsed_command();
+  if (!command.absent_.empty()) throw Error("{}", command.absent_);  // its flags are as absent
   const std::string& word = unknown.front();
   const std::string name = word.substr(0, word.find('='));
   std::vector<std::string> known;

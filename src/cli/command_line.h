@@ -58,6 +58,8 @@ class Command {
   Command& add_command(const std::string& name, const std::string& help);
   // What runs the command; returns the exit code. A command that has commands of its own has no action.
   void action(std::function<int()> run) { run_ = std::move(run); }
+  // For a command that this build lacks: whatever follows it on the command line, Error `why` is thrown.
+  void absent(std::string why);
   // Called after all flags have their values and before the action; an Error that it throws is wrong usage.
   void check(std::function<void()> check) { checks_.push_back(std::move(check)); }
 
@@ -114,6 +116,7 @@ class Command {
   std::vector<std::unique_ptr<Command>> commands_;
   std::vector<std::function<void()>> checks_;
   std::function<int()> run_;
+  std::string absent_;  // why; empty where the command is there
 };
 
 class CommandLine {

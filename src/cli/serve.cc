@@ -59,6 +59,9 @@ void take_sockets(const Command& command, server::ServerOptions& options) {
   options.metrics_sockets = std::move(sockets.metrics);
 }
 
+// Pieces of prompts for which nobody who reads a stream waits long, and which cost the throughput of a CPU little.
+constexpr int kTargetItlMs = 100;
+
 bool only_this_machine(const server::HttpSettings& http) {
   return !http.sockets.empty() || !http.uds.empty() || http.host == "localhost" ||
          http.host.starts_with("127.") || http.host == "::1";
@@ -107,11 +110,17 @@ int run_serve(ServeFlags flags) {
   std::fprintf(stderr, "ready: %s\n", server.address().c_str());
   if (!notify_service_manager("READY=1\nSTATUS=serving at " + server.address()))
     say_warning("the service manager of NOTIFY_SOCKET could not be told that the server is ready");
-  while (InterruptGuard::caught() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  while (InterruptGuard::caught() == 0 && !model.health().gave_up)
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
   notify_service_manager("STOPPING=1");
+  server.begin_drain();
   std::fprintf(stderr, "shutting down: %lld requests are open\n",
                static_cast<long long>(server.open_requests()));
-  server.drain([] { return false; });
+  server.drain();
+  if (model.health().gave_up)
+    throw Error(
+        "[engine] it has stopped for good: too many steps in a row met an internal error; start it again, and "
+        "report the errors that requests got");
   return 0;
 }
 
@@ -128,6 +137,8 @@ void add_serve(Command& program) {
     if (flags->load.model.empty())
       throw Error("[--model] is missing; give one, here or as `model` in --config");
     take_sockets(command, flags->server);
+    if (!command.given("--target-itl-ms") && flags->load.enable_chunked_prefill)
+      flags->load.target_itl_ms = kTargetItlMs;
   });
   server::HttpSettings& http = flags->server.http;
   server::ServiceSettings& service = flags->server.service;

@@ -215,6 +215,7 @@ class Engine::Impl {
       work();
       table_.sweep();
     } catch (...) {
+      count_broken_step();
       fail_everything(current_failure("engine"));
     }
     forget_if_asked();
@@ -481,6 +482,7 @@ class Engine::Impl {
       tell_plan();
       runner_.run(plan_);
     } catch (...) {
+      count_broken_step();
       // Whose fault it was can't be told; the other requests go on.
       const std::string why = current_failure("step");
       for (const BatchItem& item : batch_) fail(*item.sequence, why);
@@ -488,6 +490,7 @@ class Engine::Impl {
     }
     const PhaseScope phase(profiler_, "publish");
     stats_.steps += counts;
+    stats_.broken_steps = 0;
     const Clock::time_point now = Clock::now();
     pace_.add(plan_.shape.decode_tokens, plan_.shape.prefill_tokens,
               std::chrono::duration<double>(now - began).count());
@@ -585,6 +588,16 @@ class Engine::Impl {
     const int64_t kept =
         keep_tokens < 0 ? sequence.output_length() : std::min(keep_tokens, sequence.output_length());
     event_.metrics = sequence.metrics(Clock::now(), kept);
+  }
+
+  // Within a catch block. What a request asks for, or lacks memory for, breaks nothing.
+  void count_broken_step() noexcept {
+    try {
+      throw;
+    } catch (const InternalError&) {
+      ++stats_.broken_steps;
+    } catch (...) {
+    }
   }
 
   // After an exception that nothing expects: the last event of every output, then a fresh start.

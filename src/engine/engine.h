@@ -51,6 +51,8 @@ struct EngineStats {
   int64_t prefix_hits = 0;        // of these, found at least one block
   int64_t prefix_tokens = 0;      // of their prompts
   int64_t prefix_hit_tokens = 0;  // of these, found
+  // Steps in a row, up to the last one, that met a broken invariant (InternalError).
+  int64_t broken_steps = 0;
 };
 
 // What finish() accepts: an output number of [0, SamplingParams::kMaxOutputs), tokens >= 0, and as reason

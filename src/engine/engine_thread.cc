@@ -10,6 +10,12 @@
 #include "core/failure.h"
 
 namespace reprise::engine {
+namespace {
+
+constexpr std::string_view kGaveUp =
+    "the engine has stopped for good: too many steps in a row met an internal error";
+
+}  // namespace
 
 EngineThread::EngineThread(MakeEngine make, EngineThreadOptions options) : options_(std::move(options)) {
   if (!make) throw Error("[engine] the function that makes the engine is empty; pass one");
@@ -57,7 +63,7 @@ RequestId EngineThread::submit(Request request, EventSink sink) {
     // Under one lock, so that the engine gets the numbers in their order.
     const std::lock_guard lock(mutex_);
     if (state_.stopping)
-      throw Error(ErrorCode::closed, "[submit] the engine is shutting down; it takes no more requests");
+      throw Error(ErrorCode::closed, "[submit] {}; it takes no more requests", why_stopped());
     if (state_.open_requests >= options_.max_open_requests)
       throw Error(ErrorCode::queue_full,
                   "[submit] {} requests are queued or running, at most {} are taken; try again later",
@@ -103,7 +109,7 @@ void EngineThread::call(const std::function<void(Engine&)>& action) {
   Commands queued;
   queued.emplace_back(&call);
   std::unique_lock lock(mutex_);
-  if (state_.stopping) throw Error("[engine] it is shutting down; it runs no more calls");
+  if (state_.stopping) throw Error("[engine] {}; it runs no more calls", why_stopped());
   commands_.splice(commands_.end(), queued);
   wake_.notify_one();
   call_done_.wait(lock, [&] { return call.done; });
@@ -129,6 +135,10 @@ void EngineThread::sleep() {
 }
 void EngineThread::wake() {
   set_state(&EngineState::asleep, false);
+}
+
+std::string_view EngineThread::why_stopped() const {
+  return state_.gave_up ? kGaveUp : std::string_view("the engine is shutting down");
 }
 
 EngineState EngineThread::state() const {
@@ -158,7 +168,8 @@ void EngineThread::loop(const MakeEngine& make) noexcept {
   if (engine == nullptr) return;
 
   Commands commands;
-  for (bool busy = false, held_up = false, stopping = false;;) {
+  EngineState now;
+  for (bool busy = false;;) {
     {
       const auto due = engine->next_due();
       std::unique_lock lock(mutex_);
@@ -173,10 +184,9 @@ void EngineThread::loop(const MakeEngine& make) noexcept {
       commands.splice(commands.end(), commands_);
       state_.queued_requests = 0;
       state_.step_began = Clock::now();
-      stopping = state_.stopping;
-      held_up = state_.held_up();
+      now = state_;
     }
-    busy = turn(*engine, commands, held_up, stopping);
+    busy = turn(*engine, commands, now);
     bool last = false;
     {
       // Before anybody is woken: who hears of its last event finds its place free.
@@ -185,8 +195,10 @@ void EngineThread::loop(const MakeEngine& make) noexcept {
       state_.open_requests -= std::exchange(ended_, 0);
       state_.last_step = Clock::now();
       state_.step_began.reset();
+      if (state_.stats.broken_steps >= kMostBrokenSteps && !state_.stopping)
+        state_.stopping = state_.gave_up = true;
       // Checked under the lock that submit() takes: nothing can be queued after it.
-      last = stopping && receivers_.empty() && commands_.empty();
+      last = now.stopping && receivers_.empty() && commands_.empty();
     }
     if (gave_events_) end_step();
     if (last) return;
@@ -194,17 +206,22 @@ void EngineThread::loop(const MakeEngine& make) noexcept {
 }
 
 // Carries out `commands` and, unless it is held up, one step. Whether there is more to do when steps may begin.
-bool EngineThread::turn(Engine& engine, Commands& commands, bool held_up, bool stopping) noexcept {
+bool EngineThread::turn(Engine& engine, Commands& commands, const EngineState& now) noexcept {
   carry_out(engine, commands);
+  if (now.gave_up) {
+    engine.abort_all();
+    fail_all(kGaveUp);
+    return false;
+  }
   try {
-    if (held_up) {
+    if (now.held_up()) {
       engine.settle();
       return true;
     }
-    if (stopping)
+    if (now.stopping)
       for (const auto& [id, receiver] : receivers_) engine.abort(id);
     // With nothing to serve it captures what is still to be captured.
-    return engine.step() || (!stopping && engine.capture_next());
+    return engine.step() || (!now.stopping && engine.capture_next());
   } catch (...) {
     // A sink that threw has lost its receiver in deliver(), and the engine has aborted its request.
     if (std::exchange(sink_threw_, false)) return true;

@@ -41,7 +41,8 @@ struct EngineState {
   std::optional<std::chrono::steady_clock::time_point> step_began;
   bool paused = false;    // pause() without resume()
   bool asleep = false;    // sleep() without wake()
-  bool stopping = false;  // stop() has begun
+  bool stopping = false;  // stop() has begun, or the engine gave up
+  bool gave_up = false;   // it stopped by itself, after kMostBrokenSteps
 
   bool held_up() const { return (paused || asleep) && !stopping; }  // no step begins
 };
@@ -54,9 +55,12 @@ struct EngineState {
 // one exception is a request whose callback throws: it is aborted, its callback is destroyed and hears no
 // more; nobody else is touched. A command that finds no memory hurts no other: a submission is answered by
 // an error, an abort or a finish is tried again. An internal error fails the requests that it met, and later
-// ones are served again.
+// ones are served again; but after kMostBrokenSteps in a row the engine gives up, as if stop() had been called: what
+// is open gets an error.
 class EngineThread {
  public:
+  static constexpr int64_t kMostBrokenSteps = 8;  // EngineStats::broken_steps
+
   using MakeEngine = std::function<std::unique_ptr<Engine>(EventSink)>;
 
   // Builds the engine on the new thread. Throws here what `make` threw, and Error where it made nothing or
@@ -134,9 +138,10 @@ class EngineThread {
   // A list: queueing allocates outside of the lock, and taking a command over can't fail.
   using Commands = std::list<Command>;
 
+  std::string_view why_stopped() const;  // mutex_ is held
   void loop(const MakeEngine& make) noexcept;
   void push(Command command);
-  bool turn(Engine& engine, Commands& commands, bool held_up, bool stopping) noexcept;
+  bool turn(Engine& engine, Commands& commands, const EngineState& now) noexcept;
   void set_state(bool EngineState::*flag, bool value);
   void carry_out(Engine& engine, Commands& commands) noexcept;
   void execute(Engine& engine, Command& command);

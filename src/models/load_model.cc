@@ -21,7 +21,7 @@ std::unique_ptr<Model> make(const weights::ModelConfig& config, const weights::C
   std::unique_ptr<Model> model = find_family(config.architecture).make(config, loader);
   // Copied first: once the store has moved nothing may throw, or it would go away before the model's tensors.
   WeightNames names = loader.names();
-  model->own(std::move(store), std::move(names));
+  model->own(std::move(store), std::move(names), loader.digest());
   if (requested != nullptr) *requested = loader.requested();
   return model;
 }

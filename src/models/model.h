@@ -62,10 +62,12 @@ class Model {
   const weights::ModelConfig& config() const { return config_; }
   DType dtype() const { return dtype_; }  // of activations, weights and KV cache
 
-  // The store that the weights live in, and the checkpoint's names of them.
-  void own(std::unique_ptr<HeapStore> weights, WeightNames names) {
+  // The store that the weights live in, the checkpoint's names of them, and a digest of their numbers
+  // (weight_digest.h).
+  void own(std::unique_ptr<HeapStore> weights, WeightNames names, uint64_t digest) {
     weights_ = std::move(weights);
     names_ = std::move(names);
+    digest_ = digest;
   }
   // Name of a weight in the checkpoint; "" where it has none.
   std::string weight_name(const Tensor& weight) const {
@@ -73,6 +75,7 @@ class Model {
     return found == names_.end() ? std::string() : found->second;
   }
   size_t weight_bytes() const { return weights_ ? weights_->bytes() : 0; }
+  uint64_t weight_digest() const { return digest_; }
 
  protected:
   Model(const weights::ModelConfig& config, DType dtype) : config_(config), dtype_(dtype) {}
@@ -81,6 +84,7 @@ class Model {
   weights::ModelConfig config_;
   DType dtype_;
   WeightNames names_;
+  uint64_t digest_ = 0;
   std::unique_ptr<HeapStore> weights_;  // outlives the tensors of derived classes
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <exception>
 #include <mutex>
@@ -9,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/host_mirror.h"
+#include "models/weight_digest.h"
 
 namespace reprise::models {
 namespace {
@@ -126,6 +128,7 @@ Tensor WeightLoader::pack(const std::string& name, const Shape& shape, std::span
   for (size_t i = 0; i < sources.size(); ++i)
     if (dtype_ == DType::bf16 && source_->info(sources[i].stored).type == weights::StoredType::bf16)
       raw[i] = source_->raw(sources[i].stored);
+  std::vector<std::atomic<uint64_t>> digests(sources.size());
   const int64_t claims = (size.panels + kPanelsPerClaim - 1) / kPanelsPerClaim;  // of a matrix
   const auto pack_claim = [&](int64_t claim, std::vector<float>& values) {
     const auto index = static_cast<size_t>(claim / claims);
@@ -142,6 +145,9 @@ Tensor WeightLoader::pack(const std::string& name, const Shape& shape, std::span
                              values.data());
       rows.data = reinterpret_cast<const std::byte*>(values.data());
     }
+    // While they are in the cache for the packer.
+    digests[index] += digest_of_rows(rows.data, static_cast<size_t>(k) * (raw[index] ? 2 : sizeof(float)),
+                                     source.first_row + rows.begin, rows.end - rows.begin);
     packer_.pack_rows(packing_, rows, n, k, mirror.data() + index * size.matrix_bytes());
   };
   std::mutex mutex;
@@ -157,7 +163,10 @@ Tensor WeightLoader::pack(const std::string& name, const Shape& shape, std::span
   });
   if (failure) std::rethrow_exception(failure);
   mirror.upload(0, size.bytes());
-  for (const Source& source : sources) source_->release(source.stored);
+  for (size_t i = 0; i < sources.size(); ++i) {
+    digest_ = digest_with(digest_, sources[i].stored, digests[i]);
+    source_->release(sources[i].stored);
+  }
   return packed;
 }
 
@@ -169,6 +178,8 @@ Tensor WeightLoader::vector(const std::string& name, int64_t n) {
   source_->expect(name, std::array{n});
   const HostMirror mirror(*store_.space(), vector, static_cast<size_t>(n) * sizeof(float));
   source_->read_rows_f32(name, 0, 1, mirror.as<float>());
+  digest_ =
+      digest_with(digest_, name, digest_of_rows(mirror.data(), static_cast<size_t>(n) * sizeof(float), 0, 1));
   mirror.upload(0, static_cast<size_t>(n) * sizeof(float));
   source_->release(name);
   return vector;
@@ -177,8 +188,9 @@ Tensor WeightLoader::vector(const std::string& name, int64_t n) {
 Tensor WeightLoader::constant(const std::string& name, const std::vector<float>& values) {
   const Tensor vector = store_.allocate(DType::f32, Shape{static_cast<int64_t>(values.size())});
   names_.emplace(vector.buffer.get(), name);
-  store_.space()->upload(vector.data(), reinterpret_cast<const std::byte*>(values.data()),
-                         values.size() * sizeof(float));
+  const auto* bytes = reinterpret_cast<const std::byte*>(values.data());
+  digest_ = digest_with(digest_, name, digest_of_rows(bytes, values.size() * sizeof(float), 0, 1));
+  store_.space()->upload(vector.data(), bytes, values.size() * sizeof(float));
   return vector;
 }
 

@@ -63,6 +63,9 @@ class WeightLoader {
   // Names of the tensors returned so far, by their buffers; of a stack of names the first and how many more
   // there are, "experts.0.up_proj.weight+7".
   WeightNames names() const { return names_; }
+  // Of the numbers of all tensors returned so far, as the checkpoint has them, names and order included; in whatever
+  // files they are. Where ranks share a matrix: of this rank's rows.
+  uint64_t digest() const { return digest_; }
   // Names and shapes asked for so far.
   const std::vector<std::pair<std::string, std::vector<int64_t>>>& requested() const { return requested_; }
 
@@ -85,6 +88,7 @@ class WeightLoader {
   Packing packing_;
   Shard shard_;
   WeightNames names_;
+  uint64_t digest_ = 0;
   std::vector<std::pair<std::string, std::vector<int64_t>>> requested_;
 };
 

@@ -95,6 +95,7 @@ ApiError api_error_of_current() {
     return {400, error.what(), "context_length_exceeded", "messages"};
   } catch (const Error& error) {
     if (error.code() == ErrorCode::queue_full) return {429, error.what(), "queue_full"};
+    if (error.code() == ErrorCode::closed) return {503, error.what(), "draining"};
     return {400, error.what(), "invalid_value", field_of(error.what())};
   } catch (const std::bad_alloc&) {
     return {503, "there is no memory left for this request; try again later", "out_of_memory"};

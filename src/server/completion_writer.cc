@@ -23,6 +23,7 @@ CompletionWriter::CompletionWriter(const GenerationRequest& request, ReplyIdenti
       logprobs_(request.wants_logprobs),
       n_(static_cast<size_t>(request.n)),
       made_(static_cast<size_t>(request.prompts[0].sampling.n)),
+      gathered_(request.gathered_tokens),
       identity_(std::move(identity)),
       echoes_(std::move(echoes)),
       prompt_ids_(std::move(prompt_ids)),
@@ -47,12 +48,6 @@ void CompletionWriter::add(size_t prompt, const api::OutputDelta& delta, const R
                            std::string& to) {
   const size_t number = prompt * made_ + static_cast<size_t>(delta.output);
   Choice& choice = choices_[number];
-  const bool first = !choice.begun;
-  if (stream_) {  // what was sent is not kept
-    choice.text.clear();
-    choice.ids.clear();
-    choice.logprobs.clear();
-  }
   if (!choice.finish_reason.empty()) return;
   choice.text += delta.text;
   choice.ids.insert(choice.ids.end(), delta.token_ids.begin(), delta.token_ids.end());
@@ -66,9 +61,16 @@ void CompletionWriter::add(size_t prompt, const api::OutputDelta& delta, const R
     choice.begun = true;
     return;
   }
-  if (first && !echoes_[prompt].empty()) add_echo(prompt, choice);
-  const bool empty = choice.text.empty() && choice.ids.empty() && choice.logprobs.empty();
-  if (empty && !first && choice.finish_reason.empty()) return;
+  const bool first = !choice.begun && gathered_ == 1;  // it says that the output has begun
+  if (first || choice.ids.size() >= gathered_ || !choice.finish_reason.empty())
+    append_chunk(to, number, usage);
+}
+
+// Writes what there is of an output, and forgets it.
+void CompletionWriter::append_chunk(std::string& to, size_t number, const ReplyUsage& usage) {
+  Choice& choice = choices_[number];
+  const size_t prompt = number / made_;
+  if (!choice.begun && !echoes_[prompt].empty()) add_echo(prompt, choice);
   to.append("data: ").append(head_).append("\"choices\":[");
   append_choice(to, number, prompt, choice);
   to.append("]");
@@ -78,6 +80,9 @@ void CompletionWriter::add(size_t prompt, const api::OutputDelta& delta, const R
     to.append(",\"usage\":null");
   to.append("}\n\n");
   choice.begun = true;
+  choice.text.clear();
+  choice.ids.clear();
+  choice.logprobs.clear();
 }
 
 std::string CompletionWriter::head_of(std::string_view object) const {
@@ -155,7 +160,9 @@ void CompletionWriter::finish_stream(const ReplyUsage& usage, std::string& to) {
   to.append("data: [DONE]\n\n");
 }
 
-void CompletionWriter::fail_stream(const ApiError& error, const ReplyUsage&, std::string& to) {
+void CompletionWriter::fail_stream(const ApiError& error, const ReplyUsage& usage, std::string& to) {
+  for (size_t i = 0; i < choices_.size(); ++i)
+    if (!choices_[i].ids.empty()) append_chunk(to, i, usage);  // what was gathered
   to.append("data: ").append(error_text(error, ErrorForm::openai)).append("\n\n");
 }
 

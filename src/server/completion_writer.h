@@ -28,15 +28,17 @@ class CompletionWriter final : public ReplyWriter {
 
  private:
   struct Choice {
+    // Of a stream what no chunk had yet.
     std::string text;
     std::vector<int32_t> ids;
     std::vector<TokenLogprob> logprobs, prompt_logprobs;
     std::string finish_reason;
-    bool begun = false;  // its first chunk was sent
+    bool begun = false;  // its first chunk was written
     int64_t offset = 0;  // characters so far
     double sum = 0;      // of log-probabilities
   };
 
+  void append_chunk(std::string& to, size_t number, const ReplyUsage& usage);
   std::string head_of(std::string_view object) const;
   void append_choice(std::string& to, size_t index, size_t prompt, Choice& choice);
   void append_usage(std::string& to, const ReplyUsage& usage) const;
@@ -45,6 +47,7 @@ class CompletionWriter final : public ReplyWriter {
 
   const bool chat_, stream_, include_usage_, continuous_usage_, return_ids_, logprobs_;
   const size_t n_, made_;  // outputs of a prompt: that are returned, that are made
+  const size_t gathered_;  // tokens that a chunk waits for
   const ReplyIdentity identity_;
   const std::vector<std::string> echoes_;
   const std::vector<std::vector<int32_t>> prompt_ids_;

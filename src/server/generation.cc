@@ -191,7 +191,7 @@ class Generation final : public OpenRequest, public std::enable_shared_from_this
         ReplyIdentity{.id = id_,
                       .created = seconds_since_1970(),
                       .model = request_.model,
-                      .fingerprint = service_.fingerprint,
+                      .fingerprint = service_.model.info().fingerprint,
                       .tokenizer = service_.model.text().has_tokenizer() ? &service_.model.text().tokenizer()
                                                                          : nullptr},
         std::move(echoes), std::move(ids));
@@ -348,7 +348,7 @@ class Generation final : public OpenRequest, public std::enable_shared_from_this
       if (!logged_) logged_.emplace(std::vector<uint64_t>{}, false);  // it was refused
       service_.settings.request_log->add(logged_->line({.id = line.id,
                                                         .path = line.path,
-                                                        .fingerprint = service_.fingerprint,
+                                                        .fingerprint = service_.model.info().fingerprint,
                                                         .body = exchange_->request().body,
                                                         .status = status_,
                                                         .end = line.reason}));
@@ -380,16 +380,19 @@ class Generation final : public OpenRequest, public std::enable_shared_from_this
 
 }  // namespace
 
-void start_generation(Service& service, const GenerationForm& form,
-                      const std::shared_ptr<Exchange>& exchange) {
-  const int64_t open = service.open_requests;
+void check_admission(const Service& service) {
   if (service.draining)
     throw ApiError(503, "the server is shutting down; send the request elsewhere", "draining");
-  if (open >= service.settings.max_concurrency)
+  if (const int64_t open = service.open_requests; open >= service.settings.max_concurrency)
     throw ApiError(
         429,
         fmt::format("{} requests are open, and [--max-concurrency] allows no more; try again later", open),
         "too_many_requests");
+}
+
+void start_generation(Service& service, const GenerationForm& form,
+                      const std::shared_ptr<Exchange>& exchange) {
+  check_admission(service);
   std::make_shared<Generation>(service, form, exchange)->start();
 }
 

@@ -9,7 +9,9 @@
 
 namespace reprise::server {
 
-// Answers the exchange, sooner or later. On its I/O thread. Throws ApiError where the server takes no more requests.
+// Throws ApiError where the server takes no more requests just now. Any thread.
+void check_admission(const Service& service);
+// Answers the exchange, sooner or later. On its I/O thread. Throws as check_admission().
 void start_generation(Service& service, const GenerationForm& form,
                       const std::shared_ptr<Exchange>& exchange);
 

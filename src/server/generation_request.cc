@@ -71,11 +71,19 @@ const BodyField kFields[] = {
      R"({"type":"string","description":"a Jinja template in place of the model's own"})", ignore},
     {"chat_template_kwargs", kChat,
      R"({"type":"object","description":"further variables of the chat template"})", ignore},
+    {"disable_chat_template", kChat,
+     R"({"type":"boolean","default":false,"description":"the content of the one message is the prompt, without a template, as in /v1/completions"})",
+     [](GenerationRequest&, const JsonValue& v) { v.boolean(); }},
     {"stream", kBoth, R"({"type":"boolean","default":false,"description":"send tokens as they are made"})",
      [](GenerationRequest& r, const JsonValue& v) { r.stream = v.boolean(); }},
     {"stream_options", kBoth,
      R"({"type":"object","description":"include_usage: usage in a last chunk; continuous_usage_stats: in each"})",
      set_stream_options},
+    {"max_streaming_response_tokens", kBoth,
+     R"({"type":"integer","minimum":1,"maximum":2147483647,"default":1,"description":"of a stream: a chunk is sent when an output has so many new tokens, or ends"})",
+     [](GenerationRequest& r, const JsonValue& v) {
+       r.gathered_tokens = static_cast<size_t>(v.integer(1, INT32_MAX));
+     }},
     {"return_token_ids", kBoth,
      R"({"type":"boolean","default":false,"description":"ids of prompt and output in the reply"})",
      [](GenerationRequest& r, const JsonValue& v) { r.return_token_ids = v.boolean(); }},
@@ -122,9 +130,7 @@ constexpr std::string_view kNotServed[] = {"tools",
                                            "reasoning_effort",
                                            "reasoning_max_tokens",
                                            "logits_processors_args",
-                                           "verbosity",
-                                           "max_streaming_response_tokens",
-                                           "disable_chat_template"};
+                                           "verbosity"};
 
 uint8_t bit_of(Endpoint endpoint) {
   return static_cast<uint8_t>(endpoint);
@@ -190,6 +196,32 @@ std::vector<Prompt> prompts_of(const Json& value) {
   return prompts;
 }
 
+// FastDeploy takes the first message and drops the others; here a prompt that was sent is used or refused.
+Prompt prompt_without_template(const Json& body) {
+  for (const char* field : {"chat_template", "chat_template_kwargs", "documents", "add_generation_prompt"})
+    if (const auto given = body.find(field); given != body.end() && !given->is_null())
+      throw ApiError(
+          400,
+          fmt::format(
+              "[{}] is for a chat template, and [disable_chat_template] switches it off; leave one of them out",
+              field),
+          "invalid_value", field);
+  const api::ChatRequest chat = parse_chat(body);
+  if (chat.messages.size() != 1)
+    throw ApiError(
+        400,
+        fmt::format("[messages] has {} messages, and without a chat template one is the prompt; write all "
+                    "of it into one, or leave [disable_chat_template] out",
+                    chat.messages.size()),
+        "invalid_value", "messages");
+  const Json& message = chat.messages[0];
+  const auto content = message.find("content");
+  if (content == message.end() || !content->is_string())
+    throw ApiError(400, "[messages][0] has no content, which is the prompt without a chat template",
+                   "invalid_value", "messages");
+  return {.text = content->get<std::string>()};
+}
+
 // The chat API counts by top_logprobs what a boolean switches on; the completions API has a number alone.
 void settle_logprobs(GenerationRequest& request, const Json& body, Sampling& sampling) {
   const auto flag = body.find("logprobs");
@@ -250,8 +282,13 @@ GenerationRequest parse_generation_request(Endpoint endpoint, std::string_view t
     request.prompts = prompts_of(*source);
   else if (source->is_array() && !source->empty() && (*source)[0].is_number())
     request.prompts.push_back({.token_ids = ids_of(*source, "[messages]")});  // as FastDeploy has it
+  else if (fields.boolean("disable_chat_template").value_or(false))
+    request.prompts.push_back(prompt_without_template(body));
   else
     api::set_chat(request.prompts.emplace_back(), parse_chat(body));
+  if (fields.has("max_streaming_response_tokens") && !request.stream)
+    throw ApiError(400, "[max_streaming_response_tokens] needs \"stream\": true", "",
+                   "max_streaming_response_tokens");
   if (fields.has("stream_options") && !request.stream)
     throw ApiError(400, "[stream_options] needs \"stream\": true", "", "stream_options");
   request.n = sampling.n;

@@ -22,6 +22,7 @@ struct GenerationRequest {
   bool stream = false;
   bool include_usage = false;     // in a last chunk
   bool continuous_usage = false;  // in every chunk
+  size_t gathered_tokens = 1;     // of an output that a chunk of a stream waits for
   bool return_token_ids = false;
   bool wants_logprobs = false;
   int n = 1;               // outputs of a prompt that are returned; its sampling says how many are made

@@ -89,7 +89,9 @@ void answer_models(Service& service, const std::shared_ptr<Exchange>& exchange) 
 }
 
 void answer_model(Service& service, const std::shared_ptr<Exchange>& exchange) {
-  const std::string name = exchange->request().path.substr(std::string_view("/v1/models/").size());
+  // Clients write a slash in a name as it is or as %2F.
+  const std::string sent = exchange->request().path.substr(std::string_view("/v1/models/").size());
+  const std::string name = percent_decoded(sent).value_or(sent);
   check_model(service.settings, name);
   reply_json(exchange, model_json(service, name));
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@ struct Route {
   std::string_view method, path;
   Door door;
   Answer answer;
+  bool generates = false;
 };
 
 void chat(Service& service, const std::shared_ptr<Exchange>& exchange) {
@@ -44,11 +46,11 @@ void responses(Service& service, const std::shared_ptr<Exchange>& exchange) {
 }
 
 constexpr Route kRoutes[] = {
-    {"POST", "/v1/chat/completions", Door::key, chat},
-    {"POST", "/v1/completions", Door::key, completions},
-    {"POST", "/v1/messages", Door::key, messages},
+    {"POST", "/v1/chat/completions", Door::key, chat, true},
+    {"POST", "/v1/completions", Door::key, completions, true},
+    {"POST", "/v1/messages", Door::key, messages, true},
     {"POST", "/v1/messages/count_tokens", Door::key, answer_count_tokens},
-    {"POST", "/v1/responses", Door::key, responses},
+    {"POST", "/v1/responses", Door::key, responses, true},
     {"POST", "/v1/responses/input_tokens", Door::key, answer_input_tokens},
     {"GET", "/v1/models", Door::key, answer_models},
     {"GET", "/v1/models/*", Door::key, answer_model},
@@ -141,13 +143,13 @@ std::vector<HttpField> cors_fields(const Service& service, const HttpRequest& re
 }
 
 // Which fields a page may send is no secret: what keeps it out is that its origin is not named.
-void preflight(const std::shared_ptr<Exchange>& exchange) {
-  std::string_view asked = exchange->request().field("access-control-request-headers");
+HttpResponse preflight(const HttpRequest& request) {
+  std::string_view asked = request.field("access-control-request-headers");
   if (asked.empty() || !may_be_field_value(asked)) asked = "authorization, content-type, x-api-key";
-  exchange->reply({.status = 204,
-                   .fields = {{"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
-                              {"Access-Control-Allow-Headers", std::string(asked)},
-                              {"Access-Control-Max-Age", "600"}}});
+  return {.status = 204,
+          .fields = {{"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
+                     {"Access-Control-Allow-Headers", std::string(asked)},
+                     {"Access-Control-Max-Age", "600"}}};
 }
 
 bool is_json(std::string_view content_type) {
@@ -169,52 +171,93 @@ ApiError no_such_path(std::string_view path) {
           "no_such_path"};
 }
 
-void route_to(Service& service, const std::shared_ptr<Exchange>& exchange) {
-  const HttpRequest& request = exchange->request();
+struct Place {
+  const Route* route = nullptr;  // of path and method
+  Door door = Door::key;         // of the path: who has no key isn't told which there are
+  std::string allowed = {};      // the methods that the path has; empty: there is no such path
+};
+
+Place place_of(const HttpRequest& request) {
   const std::string_view method =
       request.method == "HEAD" ? std::string_view("GET") : std::string_view(request.method);
-  std::string allowed;
-  // Who has no key isn't told which paths there are.
-  const auto found =
-      std::ranges::find_if(kRoutes, [&](const Route& each) { return is_at(each, request.path); });
-  check_door(service, request, found == std::end(kRoutes) ? Door::key : found->door);
+  Place place;
   for (const Route& route : kRoutes) {
     if (!is_at(route, request.path)) continue;
-    allowed += allowed.empty() ? std::string(route.method) : ", " + std::string(route.method);
-    if (method != route.method) continue;
-    if (route.method == "POST" && !is_json(request.field("content-type")))
-      throw ApiError(415, "the body must be JSON: Content-Type: application/json", "unsupported_media_type");
-    return route.answer(service, exchange);
+    place.door = route.door;
+    place.allowed.append(place.allowed.empty() ? "" : ", ").append(route.method);
+    if (method == route.method) place.route = &route;
   }
-  if (allowed.empty()) throw no_such_path(request.path);
+  return place;
+}
+
+HttpResponse method_not_allowed(const HttpRequest& request, const std::string& allowed) {
   HttpResponse response = error_response(
       ApiError(405, fmt::format("{} is answered for {} only", request.path, allowed), "method_not_allowed"),
       error_form_of(request.path));
   response.fields.emplace_back("Allow", allowed);
-  exchange->reply(std::move(response));
+  return response;
 }
 
-constexpr std::string_view kMetricsPaths[] = {"/health", "/ping", "/load", "/metrics"};
+// What the head decides. Throws ApiError.
+std::optional<HttpResponse> decide(const Service& service, const HttpRequest& request) {
+  if (request.method == "OPTIONS" && !request.field("origin").empty()) return preflight(request);
+  if (request.path == "*")
+    return HttpResponse{.status = 204, .fields = {{"Allow", "GET, HEAD, POST, OPTIONS"}}};
+  const Place place = place_of(request);
+  check_door(service, request, place.door);
+  if (place.allowed.empty()) throw no_such_path(request.path);
+  if (place.route == nullptr) return method_not_allowed(request, place.allowed);
+  if (place.route->method == "POST" && !is_json(request.field("content-type")))
+    throw ApiError(415, "the body must be JSON: Content-Type: application/json", "unsupported_media_type");
+  if (place.route->generates) check_admission(service);
+  return std::nullopt;
+}
+
+constexpr std::string_view kMetricsPaths[] = {"*", "/health", "/ping", "/load", "/metrics"};
+
+std::optional<HttpResponse> decide_metrics(const Service& service, const HttpRequest& request) {
+  if (std::ranges::find(kMetricsPaths, request.path) == std::end(kMetricsPaths))
+    throw ApiError(404, "this port has /health, /ping, /load and /metrics alone; the other one has the rest",
+                   "no_such_path");
+  return decide(service, request);
+}
+
+HttpResponse error_of_current(std::string_view path) {
+  return error_response(api_error_of_current(), error_form_of(path));
+}
+
+template <auto kDecide>
+HttpApp app_of(Service& service) {
+  return {.answer =
+              [&service](const std::shared_ptr<Exchange>& exchange) {
+                try {
+                  place_of(exchange->request()).route->answer(service, exchange);
+                } catch (...) {
+                  exchange->reply(error_of_current(exchange->request().path));
+                }
+              },
+          .decide = [&service](const HttpRequest& head) -> std::optional<HttpResponse> {
+            try {
+              return kDecide(service, head);
+            } catch (...) {
+              return error_of_current(head.path);
+            }
+          },
+          .fields = [&service](const HttpRequest& seen) { return cors_fields(service, seen); },
+          .error =
+              [](int status, std::string_view what, std::string_view path) {
+                return error_response(ApiError(status, std::string(what)), error_form_of(path));
+              }};
+}
 
 }  // namespace
 
-void route_metrics(Service& service, const std::shared_ptr<Exchange>& exchange) {
-  const std::string& path = exchange->request().path;
-  if (std::ranges::find(kMetricsPaths, path) != std::end(kMetricsPaths)) return route(service, exchange);
-  exchange->reply(error_response(
-      ApiError(404, "this port has /health, /ping, /load and /metrics alone; the other one has the rest",
-               "no_such_path")));
+HttpApp make_app(Service& service) {
+  return app_of<decide>(service);
 }
 
-void route(Service& service, const std::shared_ptr<Exchange>& exchange) {
-  exchange->add_fields(cors_fields(service, exchange->request()));
-  try {
-    if (exchange->request().method == "OPTIONS" && !exchange->request().field("origin").empty())
-      return preflight(exchange);
-    route_to(service, exchange);
-  } catch (...) {
-    exchange->reply(error_response(api_error_of_current(), error_form_of(exchange->request().path)));
-  }
+HttpApp make_metrics_app(Service& service) {
+  return app_of<decide_metrics>(service);
 }
 
 }  // namespace reprise::server

@@ -7,21 +7,11 @@
 #include <thread>
 #include <utility>
 
-#include "core/seeded_hash.h"
 #include "server/api_error.h"
 #include "server/router.h"
 
 namespace reprise::server {
 namespace {
-
-// What a seeded reply's bits depend on beside the request, but for the bytes of the weights.
-std::string fingerprint_of(const ModelInfo& info) {
-  const std::string text = fmt::format("{} {} {} {} {} {}", info.architecture, info.parameters,
-                                       info.weight_bytes, info.dtype, info.isa, version());
-  // By a fixed key: the same in every process.
-  return fmt::format("reprise-{}-{}-{}-{:08x}", version(), info.isa, info.dtype,
-                     static_cast<uint32_t>(siphash_1_3(text, HashKey{})));
-}
 
 void refuse_empty(std::string_view flag, const std::vector<std::string>& keys) {
   if (std::ranges::find(keys, "") != keys.end())
@@ -38,14 +28,9 @@ struct Server::Impl {
       : options(chosen), service(options.service, model, kPrepareThreads) {
     refuse_empty("--api-key", options.service.api_keys);
     refuse_empty("--admin-api-key", options.service.admin_api_keys);
-    service.fingerprint = fingerprint_of(model.info());
-    HttpSettings http_settings = options.http;
-    http_settings.error_body = [](int status, std::string_view what) { return error_json(status, what); };
-    const size_t threads = std::max<size_t>(1, http_settings.threads);
-    http = std::make_unique<HttpServer>(
-        http_settings, [this](const std::shared_ptr<Exchange>& exchange) { route(service, exchange); });
-    listen_for_metrics(http_settings);
-    for (size_t i = 0; i < threads; ++i)
+    http = std::make_unique<HttpServer>(options.http, make_app(service));
+    listen_for_metrics(options.http);
+    for (size_t i = 0; i < http->threads(); ++i)
       service.queues.push_back(model.make_queue([this, i] { drain_queue(i); }));
     http->start();
     if (metrics) metrics->start();
@@ -57,13 +42,12 @@ struct Server::Impl {
     http_settings.port = static_cast<uint16_t>(std::max(0, options.metrics_port));
     http_settings.sockets = options.metrics_sockets;
     http_settings.threads = 1;
-    metrics = std::make_unique<HttpServer>(http_settings, [this](const std::shared_ptr<Exchange>& exchange) {
-      route_metrics(service, exchange);
-    });
+    metrics = std::make_unique<HttpServer>(http_settings, make_metrics_app(service));
   }
 
   // While I/O threads run: every open request gets its last event, and what holds an exchange ends before they do.
-  ~Impl() {
+  // Posting may lack memory: then the process ends here, as it was about to.
+  ~Impl() {  // NOLINT(bugprone-exception-escape)
     service.draining = service.stopping = true;
     wait_for_io_threads();  // from now on nothing is posted to the pool
     service.model.stop();
@@ -119,18 +103,22 @@ int64_t Server::open_requests() const {
   return impl_->service.open_requests;
 }
 
-void Server::drain(const std::function<bool()>& hurry) {
-  using Clock = std::chrono::steady_clock;
+void Server::begin_drain() {
   impl_->service.draining = true;
   // What is open could not end otherwise.
   impl_->service.model.resume();
   impl_->service.model.wake();
   impl_->http->drain();
+}
+
+void Server::drain() {
+  using Clock = std::chrono::steady_clock;
+  begin_drain();
   const Clock::time_point start = Clock::now();
   const auto late = [&] {
     return impl_->options.grace.count() > 0 && Clock::now() - start >= impl_->options.grace;
   };
-  while ((impl_->service.open_requests > 0 || impl_->http->answering() > 0) && !hurry() && !late())
+  while ((impl_->service.open_requests > 0 || impl_->http->answering() > 0) && !late())
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
 }
 

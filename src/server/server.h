@@ -2,7 +2,6 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,9 +33,10 @@ class Server {
   uint16_t port() const;
   std::string metrics_address() const;  // empty: there is none
   int64_t open_requests() const;
-  // New requests get 503, /health too, and those that are open end. Returns when they have, when the grace time is
-  // over, or when `hurry` says so; what is then open is aborted.
-  void drain(const std::function<bool()>& hurry);
+  // From now on new requests get 503, /health too, and those that are open end.
+  void begin_drain();
+  // Waits until they have ended or the grace time is over; what is then open is aborted. Begins where nobody has.
+  void drain();
 
  private:
   struct Impl;

@@ -55,7 +55,6 @@ struct Service {
 
   const ServiceSettings settings;
   api::ServingModel& model;
-  std::string fingerprint;
   Metrics metrics;
   OpenRequests open;
   std::vector<std::shared_ptr<api::EventQueue>> queues;  // by I/O thread

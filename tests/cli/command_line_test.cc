@@ -100,5 +100,22 @@ TEST(CommandLine, WrongUsageNamesFlagValueAndWhatIsExpected) {
   for (const auto& c : cases) EXPECT_THAT(error_of(c.arguments), testing::HasSubstr(c.expected));
 }
 
+TEST(CommandLine, ACommandThatIsAbsentSaysWhyWhateverFollows) {
+  for (const std::vector<const char*>& arguments : {std::vector<const char*>{"program", "serve"},
+                                                    {"program", "serve", "--model", "x", "--port=1"},
+                                                    {"program", "serve", "x"}}) {
+    CommandLine line("program", "", "1.2");
+    line.program().add_command("serve", "").absent("[serve] was left out {}");
+    try {
+      line.run(static_cast<int>(arguments.size()), arguments.data());
+      FAIL() << "ran";
+    } catch (const UsageError& e) {
+      FAIL() << e.what();
+    } catch (const Error& e) {
+      EXPECT_STREQ(e.what(), "[serve] was left out {}");
+    }
+  }
+}
+
 }  // namespace
 }  // namespace reprise::cli

@@ -1,7 +1,11 @@
 // Gives `reprise` a family with ops that nobody fused by hand, "ChainLlama" for config.json, so that level 2 has
-// kernels to compile: an activation of two expressions with an op between them that no kernel takes in.
+// kernels to compile: an activation of two expressions with an op between them that no kernel takes in. And
+// "BreakingLlama".
+#include <unistd.h>
+
 #include <cstdlib>
 
+#include "core/error.h"
 #include "tests/api/plain_llama.h"
 
 namespace reprise {
@@ -22,6 +26,13 @@ bool register_family() {
       "ChainLlama", {.activation = [=](const Value& x) { return cap(pass(nn::mul(x, sigmoid(x)))); }});
   family.supports_graph_optimization = true;
   register_model_family(std::move(family));
+  // One whose steps break while a file is there.
+  register_model_family(plain_llama("BreakingLlama", {.activation = [](const Value& x) {
+                                      const char* const file = std::getenv("BREAKS_WHILE_THERE");
+                                      if (file != nullptr && access(file, F_OK) == 0)
+                                        throw InternalError("the test's file is there");
+                                      return nn::silu(x);
+                                    }}));
   return true;
 }
 

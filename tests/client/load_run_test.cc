@@ -129,7 +129,9 @@ TEST(LoadRun, MeasuresWhenTextArrives) {
   EXPECT_EQ(record.error, "");
   EXPECT_GE(record.first_s, 0.1);
   ASSERT_EQ(record.gaps_s.size(), 1U);
-  EXPECT_GE(record.gaps_s[0], 0.06F);
+  // The first of two texts may be read late, and then the second comes sooner after it.
+  EXPECT_GE(record.gaps_s[0], 0.03F);
+  EXPECT_GE(static_cast<double>(record.first_s) + static_cast<double>(record.gaps_s[0]), 0.16);
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ fail() { echo "FAILED $*"; failures=$((failures + 1)); }
 
 why_not_run() {
   case $1 in
-    tools/peer_bench.sh*) echo "builds llama.cpp" ;;
+    tools/peer_bench.sh* | tools/serve_bench.sh*) echo "builds llama.cpp" ;;
     tools/limits_table.py*) echo "takes minutes and needs Python" ;;
     'graph='*) echo "sets a variable for the lines after it" ;;
     *) return 1 ;;
@@ -60,7 +60,7 @@ run_line() { # PLACE COMMAND
 # A build without Boost has no server.
 has_server=yes
 address=
-"$reprise_program" serve --help | grep -q -- '--uds' || has_server=
+"$reprise_program" serve --help | grep -- '--uds' >/dev/null || has_server=
 server=
 stop_server() {
   [ -z "$server" ] || { kill "$server" && wait "$server"; } || fail "the server ended with exit code $?"

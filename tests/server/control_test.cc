@@ -187,7 +187,7 @@ TEST(Control, TheEndOfTheServerIsNotHeldUp) {
     open.send(request("a", false));
     EXPECT_TRUE(soon([&] { return served.model.health().open_requests == 1; }));
     result_of(served.ask(control(hold)));
-    std::thread drain([&] { served.server->drain([] { return false; }); });
+    std::thread drain([&] { served.server->drain(); });
     EXPECT_EQ(Json::parse(open.reply().body)["choices"][0]["finish_reason"], "length");
     drain.join();
     EXPECT_EQ(served.ask(control(hold)).status, 503);

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "tests/server/served_model.h"
 
 namespace reprise::server {
@@ -102,6 +103,51 @@ TEST(Origins, NamedOnesReadErrorsToo) {
   EXPECT_EQ(client.reply().status, 200) << "the connection goes on";
 }
 
+TEST(Paths, AreTakenAsTheyAreSent) {
+  ServerOptions options = quiet_server();
+  options.service.model_names = {"org/tiny"};
+  const ServedModel served(options);
+  for (const auto& [target, status] :
+       std::initializer_list<std::pair<const char*, int>>{{"http://anywhere/health", 200},
+                                                          {"http://anywhere:1/v1/models?x=/nowhere", 200},
+                                                          {"http://anywhere", 200},
+                                                          {"/health?a=%zz&b", 200},
+                                                          {"/v1/models/org/tiny", 200},
+                                                          {"/v1/models/org%2ftiny", 200},
+                                                          {"/v1/models/org%2Ftiny%", 404},
+                                                          {"/v1/models/org%252Ftiny", 404},
+                                                          {"/v1/models/%00%ff%0d%0a", 404},
+                                                          {"//health", 404},
+                                                          {"/health/", 404},
+                                                          {"/./health", 404},
+                                                          {"/v1/../health", 404},
+                                                          {"/%68ealth", 404},
+                                                          {"/page/../index.html", 404},
+                                                          {"/page/%2e%2e/%2e%2e/etc/passwd", 404},
+                                                          {"/page/../../../../etc/passwd", 404},
+                                                          {"http://user:pass@anywhere/health", 400},
+                                                          {"anywhere:80", 400},
+                                                          {"*", 400}}) {
+    const Reply reply = served.ask(get(target));
+    EXPECT_EQ(reply.status, status) << target << reply.body;
+    if (status != 200) {
+      EXPECT_FALSE(Json::parse(reply.body).at("error").at("message").get<std::string>().empty());
+    }
+  }
+  const Reply all = served.ask(get("*", "", "OPTIONS"));
+  EXPECT_EQ(all.status, 204);
+  EXPECT_THAT(all.field("allow"), HasSubstr("POST"));
+  EXPECT_EQ(served.ask(get("anywhere:443", "", "CONNECT")).status, 501);
+}
+
+// A page's own origin is that of the address it asks, whatever Host says.
+TEST(Paths, AnAddressIsTheHostThatOriginsAreComparedWith) {
+  const ServedModel served;
+  const std::string own = "Origin: http://here\r\n";
+  EXPECT_EQ(served.ask(get("http://here/v1/is_paused", own)).status, 200);
+  EXPECT_EQ(served.ask(get("http://there/v1/is_paused", own)).status, 403);
+}
+
 TEST(Listening, OnAUnixSocket) {
   const std::string path =
       fmt::format("{}/reprise-{}.sock", std::filesystem::temp_directory_path().string(), getpid());
@@ -133,7 +179,7 @@ TEST(Listening, SaysWhyItCanNot) {
   const ServedModel served;
   const auto why = [](const HttpSettings& settings) -> std::string {
     try {
-      HttpServer(settings, [](const auto&) {});
+      HttpServer(settings, {.answer = [](const auto&) {}});
     } catch (const Error& error) {
       return error.what();
     }

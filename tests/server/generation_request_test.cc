@@ -91,6 +91,7 @@ TEST(GenerationRequest, RefusesWrongTypesAndRanges) {
            {"ignore_eos", {"1", "\"true\"", "[]"}},
            {"stream", {"1", "\"true\"", "{}"}},
            {"return_token_ids", {"0", "[]"}},
+           {"max_streaming_response_tokens", {"0", "-1", "1.5", "\"2\"", "true", "2147483648"}},
            {"model", {"1", "[]", "{}"}},
            {"request_id", {"1", "\"a\\nb\"", "\"\\u00e4\"", "\"\\u0000\""}},
            {"response_format", {"{\"type\": \"json_object\"}"}}})
@@ -107,6 +108,21 @@ TEST(GenerationRequest, RefusesFieldsThatContradictEachOther) {
   expect_refused(Endpoint::chat, R"("top_logprobs": 2, "logprobs": false)", "top_logprobs");
   expect_refused(Endpoint::chat, R"("logprobs": 2)", "logprobs");
   expect_refused(Endpoint::completions, R"("logprobs": true)", "logprobs");
+  expect_refused(R"("max_streaming_response_tokens": 2)", "max_streaming_response_tokens");
+  expect_refused(Endpoint::completions, R"("disable_chat_template": true)", "disable_chat_template");
+  expect_refused(Endpoint::chat, R"("disable_chat_template": 1)", "disable_chat_template");
+  expect_refused(Endpoint::chat, R"("disable_chat_template": true, "chat_template": "x")", "chat_template");
+  expect_refused(Endpoint::chat, R"("disable_chat_template": true, "chat_template_kwargs": {})",
+                 "chat_template_kwargs");
+  expect_refused(Endpoint::chat, R"("disable_chat_template": true, "documents": [])", "documents");
+  for (const char* messages :
+       {"[]", R"([{"role": "user", "content": "x"}, {"role": "user", "content": "y"}])",
+        R"([{"role": "user"}])", R"([{"role": "user", "content": null}])"})
+    EXPECT_EQ(
+        refusal(Endpoint::chat, fmt::format(R"({{"disable_chat_template": true, "messages": {}}})", messages))
+            .param,
+        "messages")
+        << messages;
   expect_refused(R"("min_tokens": 5, "max_tokens": 4)", "min_tokens");
   expect_refused(Endpoint::completions, R"("prompt_token_ids": [1])", "prompt");
   expect_refused(Endpoint::chat, R"("prompt_token_ids": [1])", "messages");

@@ -54,7 +54,7 @@ TEST(MetricsPort, TellsThatTheServerEnds) {
   options.metrics_port = 0;
   ServedModel served(options);
   const uint16_t port = port_of(served.server->metrics_address());
-  served.server->drain([] { return false; });
+  served.server->drain();
   EXPECT_EQ(ask(port, get("/health")).status, 503);
 }
 

@@ -74,6 +74,26 @@ TEST(ChatTemplateOfARequest, ThatIsHostileIsRefusedWhileOthersGoOn) {
       HasSubstr("[chat_template]"));
 }
 
+TEST(ChatTemplateOfARequest, MayBeSwitchedOff) {
+  const ServedModel served;
+  const Json same = {{"max_tokens", 4}, {"seed", 1}, {"return_token_ids", true}};
+  Json plain = {{"prompt", "It was Mr. Darcy"}};
+  plain.update(same);
+  const Json expected = Json::parse(served.ask(post("/v1/completions", plain.dump())).body)["choices"][0];
+  for (const Json& content :
+       {Json("It was Mr. Darcy"), Json{{{"type", "text"}, {"text", "It was Mr. Darcy"}}}}) {
+    Json chat = {{"messages", {{{"role", "user"}, {"content", content}}}}, {"disable_chat_template", true}};
+    chat.update(same);
+    const Reply reply = served.ask(post("/v1/chat/completions", chat.dump()));
+    ASSERT_EQ(reply.status, 200) << reply.body;
+    const Json choice = Json::parse(reply.body)["choices"][0];
+    EXPECT_EQ(choice["prompt_token_ids"], expected["prompt_token_ids"]);
+    EXPECT_EQ(choice["message"]["content"], expected["text"]);
+  }
+  const Json ids = {{"messages", {1, 2}}, {"disable_chat_template", true}, {"max_tokens", 1}};
+  EXPECT_EQ(served.ask(post("/v1/chat/completions", ids.dump())).status, 200);
+}
+
 TEST(PrefixCacheOfAServer, IsToldInUsageAndKeptApartBySalt) {
   const ServedModel served;
   const auto cached = [&](const Json& more) {

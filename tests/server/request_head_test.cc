@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <optional>
 #include <string>
 
 namespace reprise::server {
@@ -120,6 +122,59 @@ TEST(RequestHead, RefusesOtherRequestLines) {
   for (const char* version : {"HTTP/2.0", "HTTP/0.9", "HTTP/1.2", "HTTP/11", "HTTP/"})
     EXPECT_EQ(status_of("GET / "s + version + "\r\nHost: x\r\n\r\n"), 505) << version;
   EXPECT_EQ(status_with("Expect: magic\r\n"), 417);
+}
+
+// The four forms of RFC 9112, 3.2.
+TEST(RequestHead, ReadsAnAddressAsItsPath) {
+  const auto parse = [](const std::string& line, const std::string& fields = "Host: other\r\n") {
+    const ParsedHead parsed = parse_head(line + "\r\n" + fields + "\r\n");
+    EXPECT_TRUE(parsed.head) << line << ": " << parsed.error.what;
+    return parsed.head ? parsed.head->request : HttpRequest{};
+  };
+  for (const auto& [target, path, query, host] : std::initializer_list<std::array<const char*, 4>>{
+           {"http://here:80/v1/models?a=b?c", "/v1/models", "a=b?c", "here:80"},
+           {"HTTP://here/", "/", "", "here"},
+           {"https://[::1]:8000/health", "/health", "", "[::1]:8000"},
+           {"http://here", "/", "", "here"},
+           {"http://here?a=/b", "/", "a=/b", "here"},
+           {"http://here//x/../y", "//x/../y", "", "here"},
+           {"/http://here/", "/http://here/", "", "other"},
+           {"//here/x", "//here/x", "", "other"},
+           {"/%2e%2E/%00", "/%2e%2E/%00", "", "other"},
+           {"/?", "/", "", "other"}}) {
+    const HttpRequest request = parse(fmt::format("GET {} HTTP/1.1", target));
+    EXPECT_EQ(request.path, path) << target;
+    EXPECT_EQ(request.query, query) << target;
+    EXPECT_EQ(request.field("host"), host) << "the address says where it goes";
+  }
+  EXPECT_EQ(parse("GET http://here/ HTTP/1.0", "").field("host"), "here");
+  EXPECT_EQ(parse("OPTIONS * HTTP/1.1").path, "*");
+  for (const char* line :
+       {"GET * HTTP/1.1", "OPTIONS *x HTTP/1.1", "GET here:80 HTTP/1.1", "GET http:// HTTP/1.1",
+        "GET http:///x HTTP/1.1", "GET http://:80/ HTTP/1.1", "GET http://user@here/ HTTP/1.1",
+        "GET ftp://here/ HTTP/1.1", "GET http:/x HTTP/1.1", "GET http://he\\re/ HTTP/1.1",
+        "GET /a#b HTTP/1.1", "GET ?a HTTP/1.1", "GET http://a\"b/ HTTP/1.1"})
+    EXPECT_EQ(status_of(line + "\r\nHost: x\r\n\r\n"s), 400) << line;
+  EXPECT_EQ(status_of("CONNECT here:443 HTTP/1.1\r\nHost: here:443\r\n\r\n"), 501);
+  EXPECT_EQ(status_of("GET http://here/ HTTP/1.1\r\n\r\n"), 400) << "Host is needed all the same";
+}
+
+TEST(RequestHead, AnErrorSaysWhatWasReadBeforeIt) {
+  const auto refused = [](const std::string& text) { return parse_head(text).refused; };
+  EXPECT_EQ(refused("GET /v1/messages?a HTTP/3\r\nHost: x\r\n\r\n").path, "/v1/messages");
+  EXPECT_EQ(refused("GET /v1/messages?" + std::string(9000, 'a') + " HTTP/1.1\r\n\r\n").path, "/v1/messages");
+  const HttpRequest large =
+      refused("GET /x HTTP/1.1\r\nOrigin: o\r\nX: " + std::string(size_t{70} << 10, 'a') + "\r\n\r\n");
+  EXPECT_EQ(large.path, "/x");
+  EXPECT_EQ(large.field("origin"), "o");
+  EXPECT_EQ(refused("GET /x").path, "");
+}
+
+TEST(RequestHead, PercentSignsStandForBytes) {
+  EXPECT_EQ(percent_decoded("a%2Fb%2f%C3%a4"), "a/b/\xc3\xa4");
+  EXPECT_EQ(percent_decoded(""), "");
+  for (const char* bad : {"%", "a%2", "%zz", "%2", "%%41", "%-1"})
+    EXPECT_EQ(percent_decoded(bad), std::nullopt) << bad;
 }
 
 TEST(RequestHead, SaysWhetherTheConnectionGoesOn) {

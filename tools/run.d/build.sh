@@ -3,10 +3,9 @@
 # ccache sees paths relative to this folder, so that a second clone finds what the first compiled.
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 
-# build PRESET TARGET...: configures when needed and builds the targets.
-build() {
+# configure PRESET: with the packages that it needs.
+configure() {
   local preset=$1 werror=OFF
-  shift
   # Not gcc's sanitizer build (tsan): there gcc warns of things that are not there.
   case $preset in
     release | asan-ubsan) [ "${CI:-}" != true ] || werror=ON ;;
@@ -16,6 +15,13 @@ build() {
   need_first_known "${kServerPackages[@]}"
   need_if_known "${kServerFilePackages[@]}"
   cmake --preset "$preset" -DREPRISE_WERROR=$werror >"$(log_of "$preset")" || { cat "$(log_of "$preset")" >&2; exit 1; }
+}
+
+# build PRESET TARGET...: configures when needed and builds the targets.
+build() {
+  local preset=$1
+  shift
+  configure "$preset"
   cmake --build "build/$preset" -j "$(nproc)" --target "$@" >&2
 }
 
@@ -55,8 +61,8 @@ task_asan() {
 
 task_tidy() {
   need "${kFuzzPackages[@]}" "${kTidyPackages[@]}"
-  build asan-ubsan all
-  tools/tidy.sh build/asan-ubsan "$@" || die "clang-tidy found something (above)"
+  configure tidy
+  tools/tidy.py build/tidy "$@" || die "clang-tidy found something (above)"
   echo "tidy: clean"
 }
 

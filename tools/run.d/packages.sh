@@ -1,7 +1,7 @@
 # Packages from apt, installed only where they are missing. Names are the same on Debian 12, 13 and Ubuntu 24.04.
 
 kBuildPackages=(cmake ninja-build g++ ccache pkg-config libfmt-dev nlohmann-json3-dev libsimdjson-dev
-  libpcre2-dev libutf8proc-dev libcli11-dev libgtest-dev libgmock-dev libbenchmark-dev libsimde-dev)
+  libpcre2-dev libutf8proc-dev libxxhash-dev libcli11-dev libgtest-dev libgmock-dev libbenchmark-dev libsimde-dev)
 kCompilerPackages=(llvm-19-dev zlib1g-dev libzstd-dev)  # reprise-compiler; not in Ubuntu 22.04
 kServerPackages=(libboost1.83-dev libboost1.81-dev)  # the first that apt knows
 kServerFilePackages=(libyaml-cpp-dev)  # for serve --config

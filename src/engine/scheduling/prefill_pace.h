@@ -18,7 +18,8 @@ class PrefillPace {
 
   // A step with these tokens took `seconds`.
   void add(int64_t decode_tokens, int64_t prefill_tokens, double seconds);
-  // INT64_MAX: no limit. Before anything was measured, the smallest chunk.
+  // INT64_MAX: no limit. Before anything was measured, the smallest chunk. So many that prompts get a third of the time
+  // where decoding takes most of the target.
   int64_t most_prefill_tokens() const;
 
  private:

@@ -19,7 +19,8 @@ class SampleBuffers {
   static constexpr int64_t kMaxBiases =
       SamplingParams::kMaxLogitBias + SamplingParams::kMaxStopTokens + SamplingParams::kMaxBadWords + kMaxEos;
 
-  // `max_top`: the most log-probabilities a row may list; `vocab`: ids of the model. There is no history yet, enough to trace a step.
+  // `max_top`: the most log-probabilities a row may list; `vocab`: ids of the model. There is no history yet, enough to
+  // trace a step.
   SampleBuffers(MemorySpace& memory, int64_t max_rows, int64_t max_top, int64_t vocab);
 
   // Makes room for the histories of all rows of a step: `entries` distinct tokens in all. `dry`: takes no

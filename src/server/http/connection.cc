@@ -32,6 +32,9 @@ namespace {
 
 // Bounds a line of a chunked body, which Beast reads whole. At least what Beast reads at once.
 constexpr size_t kMostReadAhead = size_t{64} << 10;
+// A body up to this size that nobody wants is read and dropped, so that the connection can go on: it is on its way
+// already.
+constexpr size_t kMostDropped = size_t{64} << 10;
 
 auto awaiting(error_code& error) {
   return asio::redirect_error(asio::use_awaitable, error);
@@ -58,9 +61,6 @@ class ConnectionExchange final : public Exchange {
   const HttpRequest& request() const override { return request_; }
   double age_s() const override {
     return std::chrono::duration<double>(Connection::Clock::now() - read_).count();
-  }
-  void add_fields(std::vector<HttpField> fields) override {
-    if (mine()) connection_->reply_fields_ = std::move(fields);
   }
   void reply(HttpResponse response) override {
     if (mine()) connection_->reply(std::move(response));
@@ -106,13 +106,12 @@ Connection::Connection(Socket socket, asio::io_context& io, size_t io_thread, st
       io_thread_(io_thread),
       client_(std::move(client)),
       shared_(std::move(shared)),
+      above_limit_(++shared_->open > shared_->settings.max_connections),
       deadline_(io),
       idle_(io),
       changed_(io),
       look_(io),
-      in_(shared_->settings.head.bytes + kMostReadAhead) {
-  ++shared_->open;
-}
+      in_(shared_->settings.head.bytes + kMostReadAhead) {}
 
 Connection::~Connection() {
   set_answering(false);
@@ -135,57 +134,99 @@ void Connection::close() {
 }
 
 asio::awaitable<void> Connection::run() {
-  const HttpSettings& settings = shared_->settings;
-  for (std::string text; co_await read_head(text); text.clear()) {
-    ++serial_;
-    set_answering(true);
-    reply_fields_.clear();
-    begun_ = complete_ = gone_ = false;
-    keep_alive_ = false;
-    http10_ = head_only_ = chunked_ = false;
-    ParsedHead parsed = parse_head(text, settings.head);
-    if (!parsed.head) {
-      refuse(parsed.error.status, parsed.error.what);
-    } else if (const Read read = co_await read_body(text, *parsed.head); read == Read::gone || gone_) {
-      co_return close();
-    } else if (read == Read::whole) {
-      if (co_await answer(std::move(*parsed.head))) continue;
-      co_return close();
-    }
-    while (!done() && !gone_) {  // a refusal
-      error_code ended;
-      changed_.expires_at(Clock::time_point::max());
-      co_await changed_.async_wait(awaiting(ended));
-    }
+  bool goes_on = !above_limit_;
+  if (above_limit_) {
+    begin_request({});
+    refuse(503, "too many connections are open; try again later");
+    co_await sent();
     co_await linger();
-    co_return close();
+  }
+  for (std::string text; goes_on; text.clear()) {
+    const Read read = co_await read_head(text);
+    goes_on = read != Read::gone && co_await serve(text, read == Read::late);
   }
   close();
 }
 
-asio::awaitable<bool> Connection::read_head(std::string& head) {
+asio::awaitable<Connection::Read> Connection::read_head(std::string& head) {
   const HttpSettings& settings = shared_->settings;
   set_answering(false);
-  if (shared_->draining && serial_ > 0) co_return false;
+  if (shared_->draining && serial_ > 0) co_return Read::gone;
   if (in_.size() == 0) {
     set_deadline(serial_ == 0 ? settings.head_timeout : settings.idle_timeout);
     error_code failed;
     co_await socket_.async_wait(Socket::wait_read, awaiting(failed));
-    if (failed) co_return false;
+    if (failed) co_return Read::gone;
   }
-  set_deadline(settings.head_timeout);
+  set_deadline(settings.head_timeout, Late::tell);
   error_code failed;
   head.assign(static_cast<const char*>(in_.data().data()), in_.size());
   in_.consume(in_.size());
   // One byte more than the limit, so that a head that is too large is told from one that is not whole.
   auto buffer = asio::dynamic_buffer(head, std::max(settings.head.bytes + 1, head.size()));
   const size_t whole = co_await asio::async_read_until(socket_, buffer, "\r\n\r\n", awaiting(failed));
-  if (failed == asio::error::not_found) co_return true;  // parse_head() says that it is too large
-  if (failed || !socket_.is_open()) co_return false;     // the deadline may have passed just now
+  if (!socket_.is_open()) co_return Read::gone;                 // the deadline may have passed just now
+  if (failed == asio::error::not_found) co_return Read::whole;  // parse_head() says that it is too large
+  if (failed) co_return late_ && !head.empty() ? Read::late : Read::gone;
   const size_t rest = head.size() - whole;
   in_.commit(asio::buffer_copy(in_.prepare(rest), asio::buffer(head.data() + whole, rest)));
   head.resize(whole);
-  co_return true;
+  co_return Read::whole;
+}
+
+void Connection::begin_request(const ParsedHead& parsed) {
+  const HttpRequest& request = parsed.head ? parsed.head->request : parsed.refused;
+  ++serial_;
+  set_answering(true);
+  begun_ = complete_ = gone_ = chunked_ = false;
+  keep_alive_ = parsed.head && parsed.head->keep_alive;
+  http10_ = parsed.head && parsed.head->http10;
+  head_only_ = request.method == "HEAD";
+  path_ = request.path;
+  reply_fields_.clear();
+  if (shared_->app.fields) reply_fields_ = shared_->app.fields(request);
+}
+
+// One request whose head is there, or as much of it as came in time. Whether the connection goes on.
+asio::awaitable<bool> Connection::serve(const std::string& head_text, bool late) {
+  ParsedHead parsed = parse_head(head_text, shared_->settings.head);
+  begin_request(parsed);
+  if (late) {
+    refuse(408, "the head of the request did not come in time");
+  } else if (!parsed.head) {
+    refuse(parsed.error.status, parsed.error.what);
+  } else {
+    RequestHead& head = *parsed.head;
+    if (shared_->app.decide)
+      if (std::optional<HttpResponse> response = shared_->app.decide(head.request))
+        co_return co_await answer_unread(std::move(*response), head);
+    const Read read = co_await read_body(head_text, head);
+    if (read == Read::gone || gone_) co_return false;
+    if (read == Read::whole) co_return co_await answer(std::move(head));
+  }
+  co_await sent();
+  co_await linger();
+  co_return false;
+}
+
+// Answers a request whose body was not read. Whether the connection goes on.
+asio::awaitable<bool> Connection::answer_unread(HttpResponse response, const RequestHead& head) {
+  const bool has_body = head.chunked || head.body_bytes > 0;
+  // Who waits for 100 may send the body now or not, and nobody can tell which.
+  if (head.chunked || head.body_bytes > kMostDropped || (has_body && head.expects_continue))
+    response.close = true;
+  reply(std::move(response));
+  co_await sent();
+  if (gone_) co_return false;
+  set_answering(false);
+  if (keep_alive_) {
+    const size_t here = static_cast<size_t>(std::min<uint64_t>(head.body_bytes, in_.size()));
+    in_.consume(here);
+    set_deadline(shared_->settings.body_timeout);
+    co_return co_await drop(head.body_bytes - here);
+  }
+  if (has_body) co_await linger();
+  co_return false;
 }
 
 // The body into head.request, read by Beast, which has seen the head as well.
@@ -196,7 +237,7 @@ asio::awaitable<Connection::Read> Connection::read_body(const std::string& head_
     co_return Read::refused;
   }
   if (!head.chunked && head.body_bytes == 0) co_return Read::whole;
-  set_deadline(settings.body_timeout);
+  set_deadline(settings.body_timeout, Late::tell);
   error_code failed;
   if (head.expects_continue) {
     static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -209,6 +250,10 @@ asio::awaitable<Connection::Read> Connection::read_body(const std::string& head_
   parser.put(asio::buffer(head_text), failed);
   if (failed == beast::http::error::need_more) failed = {};
   if (!failed) co_await beast::http::async_read(socket_, in_, parser, awaiting(failed));
+  if (failed && late_ && !gone_) {
+    refuse(408, "the body of the request did not come in time");
+    co_return Read::refused;
+  }
   if (failed == beast::http::error::body_limit) {
     refuse(413, "the body is larger than this server takes");
     co_return Read::refused;
@@ -226,26 +271,19 @@ asio::awaitable<Connection::Read> Connection::read_body(const std::string& head_
 // Whether the connection goes on.
 asio::awaitable<bool> Connection::answer(RequestHead head) {
   deadline_.cancel();
-  keep_alive_ = head.keep_alive;
-  http10_ = head.http10;
-  head_only_ = head.request.method == "HEAD";
   head.request.client = client_;
   watch_client();
   {
     const auto exchange = std::make_shared<ConnectionExchange>(shared_from_this(), std::move(head.request));
     bool failed = false;
     try {
-      shared_->handler(exchange);
+      shared_->app.answer(exchange);
     } catch (const std::exception&) {
       failed = true;
     }
     if (failed && !begun_ && !complete_) refuse(500, "the request could not be handled");
   }
-  while (!done() && !gone_) {
-    error_code ended;
-    changed_.expires_at(Clock::time_point::max());
-    co_await changed_.async_wait(awaiting(ended));
-  }
+  co_await sent();
   if (gone_) co_return false;
   idle_.cancel();
   look_.cancel();
@@ -256,22 +294,42 @@ asio::awaitable<bool> Connection::answer(RequestHead head) {
   co_return keep_alive_;
 }
 
+// Waits until the answer is with the client, or the client is gone.
+asio::awaitable<void> Connection::sent() {
+  while (!done() && !gone_) {
+    error_code ended;
+    changed_.expires_at(Clock::time_point::max());
+    co_await changed_.async_wait(awaiting(ended));
+  }
+}
+
+// The next so many bytes of the client go nowhere. False where it ends before.
+asio::awaitable<bool> Connection::drop(uint64_t bytes) {
+  error_code failed;
+  for (char unread[4096]; bytes > 0;) {
+    const size_t most = static_cast<size_t>(std::min<uint64_t>(bytes, sizeof unread));
+    bytes -= co_await socket_.async_read_some(asio::buffer(unread, most), awaiting(failed));
+    if (failed) co_return false;
+  }
+  co_return true;
+}
+
 // What we refuse unread would reset the connection when it is closed, and the client might not see why.
 asio::awaitable<void> Connection::linger() {
   error_code failed;
   socket_.shutdown(Socket::shutdown_send, failed);
   set_deadline(std::chrono::seconds(2));
-  char unread[4096];
-  for (size_t left = size_t{1} << 20; !failed && left > 0;) {
-    const size_t got = co_await socket_.async_read_some(asio::buffer(unread), awaiting(failed));
-    left -= std::min(left, got);
-  }
+  if (!failed) co_await drop(uint64_t{1} << 20);
 }
 
 // Answers a request that goes no further, and closes.
 void Connection::refuse(int status, std::string_view what) {
-  const auto& body = shared_->settings.error_body;
-  reply({.status = status, .body = body ? body(status, what) : std::string(what), .close = true});
+  HttpResponse response =
+      shared_->app.error
+          ? shared_->app.error(status, what, path_)
+          : HttpResponse{.status = status, .body = std::string(what), .content_type = "text/plain"};
+  response.close = true;
+  reply(std::move(response));
 }
 
 void Connection::put_head(const HttpResponse& response, bool whole) {
@@ -430,11 +488,18 @@ void Connection::set_answering(bool answering) {
   answering_ = answering;
 }
 
-void Connection::set_deadline(std::chrono::milliseconds after) {
+void Connection::set_deadline(std::chrono::milliseconds after, Late late) {
+  late_ = false;
   deadline_.expires_after(after);
-  deadline_.async_wait([self = shared_from_this()](error_code cancelled) {
+  deadline_.async_wait([self = shared_from_this(), late](error_code cancelled) {
     // A timer that was moved on is cancelled; one that ran out just before is seen by its time.
-    if (!cancelled && self->deadline_.expiry() <= Clock::now()) self->close();
+    if (cancelled || self->deadline_.expiry() > Clock::now()) return;
+    if (late == Late::close) return self->close();
+    // What is between two reads just now hears nothing of it.
+    self->set_deadline(std::chrono::seconds(1));
+    self->late_ = true;
+    error_code ignored;
+    self->socket_.cancel(ignored);
   });
 }
 

@@ -1,4 +1,4 @@
-// One connection: reads requests one after the other, hands each to the handler and writes its answer. All of it on one
+// One connection: reads requests one after the other, hands each to the app and writes its answer. All of it on one
 // I/O thread.
 #pragma once
 
@@ -25,7 +25,7 @@ namespace reprise::server {
 // What the connections of a server share.
 struct ConnectionShared {
   HttpSettings settings;
-  HttpHandler handler;
+  HttpApp app;
   std::atomic<size_t> open{0};
   std::atomic<size_t> answering{0};  // from the end of a head to the last byte of the answer
   std::atomic<bool> draining{false};
@@ -48,13 +48,20 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
  private:
   friend class ConnectionExchange;
-  enum class Read { whole, refused, gone };
+  enum class Read { whole, late, refused, gone };
+  // At a deadline: the connection is closed, or what is being read ends, so that the client can be told.
+  enum class Late { close, tell };
 
   boost::asio::awaitable<void> run();
-  boost::asio::awaitable<bool> read_head(std::string& head);
+  boost::asio::awaitable<Read> read_head(std::string& head);
+  void begin_request(const ParsedHead& parsed);
+  boost::asio::awaitable<bool> serve(const std::string& head_text, bool late);
+  boost::asio::awaitable<bool> answer_unread(HttpResponse response, const RequestHead& head);
   boost::asio::awaitable<Read> read_body(const std::string& head_text, RequestHead& head);
   boost::asio::awaitable<bool> answer(RequestHead head);
   void refuse(int status, std::string_view what);
+  boost::asio::awaitable<void> sent();
+  boost::asio::awaitable<bool> drop(uint64_t bytes);
   boost::asio::awaitable<void> linger();
 
   // The answer that is being written.
@@ -74,7 +81,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   size_t unsent() const { return out_.size() + in_flight_.size() - flown_; }
   bool done() const { return complete_ && !writing_ && in_flight_.empty() && out_.empty(); }
   void watch_hang_up();
-  void set_deadline(std::chrono::milliseconds after);
+  void set_deadline(std::chrono::milliseconds after, Late late = Late::close);
   void set_answering(bool answering);
 
   Socket socket_;
@@ -82,16 +89,19 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const size_t io_thread_;
   const std::string client_;
   const std::shared_ptr<ConnectionShared> shared_;
-  boost::asio::steady_timer deadline_;  // closes the connection
-  boost::asio::steady_timer idle_;      // of a stream
-  boost::asio::steady_timer changed_;   // run() waits on it for the end of the answer
-  boost::asio::steady_timer look_;      // for a client that closed behind its next request
+  const bool above_limit_;  // more are open than may be
+  boost::asio::steady_timer deadline_;
+  boost::asio::steady_timer idle_;     // of a stream
+  boost::asio::steady_timer changed_;  // run() waits on it for the end of the answer
+  boost::asio::steady_timer look_;     // for a client that closed behind its next request
   boost::beast::flat_buffer in_;
 
   uint64_t serial_ = 0;  // of the request
   bool answering_ = false, begun_ = false, complete_ = false, gone_ = false;
   bool keep_alive_ = false, chunked_ = false, head_only_ = false, http10_ = false;
   bool writing_ = false, watching_ = false;
+  bool late_ = false;                    // a deadline of Late::tell has passed
+  std::string path_;                     // of the request, as far as it was read
   std::vector<HttpField> reply_fields_;  // of whatever answers the request
   std::string out_, in_flight_;
   size_t flown_ = 0;  // bytes of in_flight_

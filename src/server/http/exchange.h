@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,8 +24,6 @@ class Exchange {
   // Seconds since the request was read.
   virtual double age_s() const = 0;
 
-  // Fields that the head of the answer carries beside its own, whoever makes it. Before the answer.
-  virtual void add_fields(std::vector<HttpField> fields) = 0;
   // The whole answer. Nothing may follow.
   virtual void reply(HttpResponse response) = 0;
   // The head of an answer whose body comes in pieces; `response.body` is its first piece. `idle_text` is sent
@@ -48,7 +47,18 @@ class Exchange {
   virtual size_t io_thread() const = 0;
 };
 
-// Called for each request whose head and body were read; must not block, and may throw, which is answered with 500.
-using HttpHandler = std::function<void(const std::shared_ptr<Exchange>&)>;
+// Who answers. All are called on the connection's I/O thread and must not block; all but `answer` may be null.
+struct HttpApp {
+  // For each request whose head and body were read. May throw, which is answered with 500.
+  std::function<void(const std::shared_ptr<Exchange>&)> answer;
+  // An answer that the head alone decides, so that the body of a request that goes no further is not read. nullopt:
+  // the request goes on to `answer`. May throw, which ends the connection.
+  std::function<std::optional<HttpResponse>(const HttpRequest& head)> decide = nullptr;
+  // Fields that every answer to a request carries beside its own, whoever makes it. Of a head that could not be read,
+  // `seen` is what was read before the error.
+  std::function<std::vector<HttpField>(const HttpRequest& seen)> fields = nullptr;
+  // The answer to what the connection refuses itself. `path` is empty where none was read.
+  std::function<HttpResponse(int status, std::string_view what, std::string_view path)> error = nullptr;
+};
 
 }  // namespace reprise::server

@@ -29,6 +29,9 @@ using unix_socket = asio::local::stream_protocol;
 
 namespace {
 
+// Connections above the limit that are told so, at a time; any more are closed without a word.
+constexpr size_t kMostTurnedAway = 64;
+
 // An I/O thread: its loop and the connections that live there.
 struct IoThread {
   asio::io_context io{1};
@@ -80,9 +83,9 @@ struct Listener {
 }  // namespace
 
 struct HttpServer::Impl {
-  Impl(const HttpSettings& settings, HttpHandler handler) : shared(std::make_shared<ConnectionShared>()) {
+  Impl(const HttpSettings& settings, HttpApp app) : shared(std::make_shared<ConnectionShared>()) {
     shared->settings = settings;
-    shared->handler = std::move(handler);
+    shared->app = std::move(app);
     const size_t count = std::max<size_t>(1, settings.threads);
     for (size_t i = 0; i < count; ++i) threads.push_back(std::make_unique<IoThread>());
     if (!settings.sockets.empty())
@@ -222,7 +225,8 @@ struct HttpServer::Impl {
         return;
       }
       try {
-        if (shared->open < shared->settings.max_connections) take(std::move(*socket), thread);
+        if (shared->open < shared->settings.max_connections + kMostTurnedAway)
+          take(std::move(*socket), thread);
       } catch (const std::exception&) {  // no memory for this one
       }
       accept(from);
@@ -272,8 +276,8 @@ struct HttpServer::Impl {
   uint16_t port = 0;
 };
 
-HttpServer::HttpServer(const HttpSettings& settings, HttpHandler handler)
-    : impl_(std::make_unique<Impl>(settings, std::move(handler))) {}
+HttpServer::HttpServer(const HttpSettings& settings, HttpApp app)
+    : impl_(std::make_unique<Impl>(settings, std::move(app))) {}
 
 HttpServer::~HttpServer() = default;
 

@@ -1,5 +1,5 @@
 // Listens, reads requests and writes answers, on threads of its own (named reprise-http). Each connection belongs to one
-// of them. What is malformed, too large or too slow is answered here and never reaches the handler.
+// of them. What is malformed, too large or too slow is answered here and never reaches the app.
 #pragma once
 
 #include <chrono>
@@ -28,15 +28,13 @@ struct HttpSettings {
   std::chrono::milliseconds body_timeout{60'000};
   std::chrono::milliseconds idle_timeout{60'000};   // between two requests
   std::chrono::milliseconds stall_timeout{60'000};  // a client that takes no byte of its answer
-  size_t max_connections = 8192;
-  // The body of an error that the connection finds itself, such as JSON.
-  std::function<std::string(int status, std::string_view what)> error_body = nullptr;
+  size_t max_connections = 8192;                    // those above it get 503, or at far above nothing
 };
 
 class HttpServer {
  public:
   // Listens. Throws Error where it can't: which address, why, and what to do.
-  HttpServer(const HttpSettings& settings, HttpHandler handler);
+  HttpServer(const HttpSettings& settings, HttpApp app);
   // Closes all connections at once.
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;

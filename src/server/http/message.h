@@ -1,6 +1,7 @@
 // An HTTP request as a handler sees it, and what it answers.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,7 +13,7 @@ using HttpField = std::pair<std::string, std::string>;  // name, value
 
 struct HttpRequest {
   std::string method;  // "POST"
-  std::string path;    // as sent, up to the query
+  std::string path;    // as sent, percent signs and dots too, without host and query; "*" of OPTIONS *
   std::string query;   // behind '?', without it
   std::vector<HttpField> fields;
   std::string body;
@@ -37,5 +38,7 @@ bool is_field_value(std::string_view text);
 // Whether a text from outside may stand in a header field of ours: that, and short plain ASCII.
 bool may_be_field_value(std::string_view text);
 bool same_field_name(std::string_view a, std::string_view b);
+// With each %41 as the byte that it stands for; nullopt where a % is not followed by two hexadecimal digits.
+std::optional<std::string> percent_decoded(std::string_view text);
 
 }  // namespace reprise::server

@@ -31,11 +31,14 @@ struct HeadError {
   std::string_view what = {};  // of static storage
 };
 
-// `text`: all bytes up to and with the empty line. Either the head or the error.
+// Either the head, or the error with what of the request was read before it (its path, say, which may be empty).
 struct ParsedHead {
   std::optional<RequestHead> head;
   HeadError error = {};
+  HttpRequest refused = {};
 };
+// `text`: all bytes up to and with the empty line. A target may be a path, "http://host/path", whose host takes the place
+// of Host (RFC 9112, 3.2.2), or, of OPTIONS alone, "*".
 ParsedHead parse_head(std::string_view text, const HeadLimits& limits = {});
 
 }  // namespace reprise::server

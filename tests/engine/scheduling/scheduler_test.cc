@@ -184,9 +184,10 @@ TEST(PrefillPace, CutsPromptsToWhatFitsIntoTheTarget) {
   EXPECT_NEAR(static_cast<double>(pace.most_prefill_tokens()), 80, 2);
   for (int i = 0; i < 50; ++i) pace.add(8, 100, 0.03);
   EXPECT_GT(pace.most_prefill_tokens(), 700);
+  const auto many = static_cast<double>(pace.most_prefill_tokens());
   for (int i = 0; i < 50; ++i) pace.add(64, 0, 0.3);
-  EXPECT_EQ(pace.most_prefill_tokens(), PrefillPace::kLeastTokens)
-      << "decoding alone takes longer than the target";
+  EXPECT_NEAR(static_cast<double>(pace.most_prefill_tokens()), many * 0.15 / 0.08, many * 0.02)
+      << "decoding alone takes longer than the target: prompts get a third of the time";
 }
 
 // A cached block that only a held sequence uses is free once that sequence has given up its own, and needed again.
