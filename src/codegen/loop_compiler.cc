@@ -15,20 +15,18 @@
 
 #include "codegen/build_id.h"
 #include "codegen/compiler_protocol.h"
+#include "codegen/generated_kernel.h"
 #include "codegen/group_program.h"
 #include "codegen/object_code.h"
 #include "codegen/trial.h"
 #include "core/error.h"
 #include "device/cpu/isa_select.h"
-#include "loop/text.h"
-#include "ops/cpu/loop.h"
-#include "ops/launch_table.h"
 
 namespace reprise::codegen {
 
-// A kernel as an op: its inputs and outputs are those of the group.
-struct LoopKernel : ops::OpSchema {
-  kernels::cpu::LoopCode code;
+// A kernel and what became of it.
+struct CompiledKernel {
+  std::unique_ptr<GeneratedKernel> op;
   std::string key;                // of artefacts
   std::string cache_key;          // says also what times depend on
   std::deque<ObjectCode> loaded;  // the last one runs; one before it may still be running
@@ -43,22 +41,6 @@ struct LoopKernel : ops::OpSchema {
   std::optional<Verdict> verdict;
   bool done = false;     // nothing more is compiled or timed
   std::string in_parts;  // why its groups run op by op; decided for all when the first one is asked for
-
-  std::vector<std::string> own_input_names;
-  std::vector<std::string_view> input_views;
-  std::vector<DType> outputs;
-  int row_input = 0;  // whose shape the outputs have
-  ops::OpLaunch own_launch;
-
-  static const LoopKernel& of(const ops::OpCall& call) { return static_cast<const LoopKernel&>(call.schema); }
-  static void infer_outputs(const ops::OpCall& call, ops::OutputSpecs& outputs) {
-    for (const DType dtype : of(call).outputs) outputs.add(dtype, call.input(of(call).row_input).shape);
-  }
-  static void run(const ops::OpCall& call, Stream& stream, std::span<const Tensor> outputs,
-                  ops::WorkspaceAllocator&) {
-    ops::cpu::launch_code(of(call).code, of(call).name, stream,
-                          {call.inputs.data(), static_cast<size_t>(call.input_count)}, outputs);
-  }
 };
 
 namespace {
@@ -66,9 +48,10 @@ namespace {
 // All that the code depends on but the compiler, which a warm start does not ask. The CPU counts by its level alone: code
 // of a level uses the features of the level, which are in the sources that build_id() hashes. `times` is what the choice
 // among the variants depends on besides. The first line is for people.
-std::string key_of(const loop::Program& program, std::string_view text, Isa level, std::string_view times) {
-  return fmt::format("{} {}\nbuild {}\n{}\n{}\n{}", program.name, name_of(level), build_id(),
-                     with_fault(fmt::format("{}", fmt::join(variants_of(program), ", "))), times, text);
+std::string key_of(const GeneratedKernel& kernel, Isa level, std::string_view times) {
+  return fmt::format("{} {}\nbuild {}\n{}\n{}\n{}", kernel.program_name(), name_of(level), build_id(),
+                     with_fault(fmt::format("{}", fmt::join(kernel.variants(), ", "))), times,
+                     kernel.program());
 }
 
 // How long a start that does not wait for its kernels waits for the compiler to answer.
@@ -76,32 +59,6 @@ constexpr std::chrono::milliseconds kStartPatience{40};
 
 void lower_priority() {
   setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), 5);  // of this thread alone, on Linux
-}
-
-std::unique_ptr<LoopKernel> make_kernel(const graph::Graph& graph, const graph::FusionGroup& group,
-                                        loop::Program program) {
-  auto kernel = std::make_unique<LoopKernel>();
-  kernel->code.program = std::move(program);
-  const loop::Program& of = kernel->code.program;
-  const auto inputs = static_cast<int>(group.inputs.size());
-  for (int i = 0; i < inputs; ++i)
-    kernel->own_input_names.push_back(of.operands[static_cast<size_t>(i)].name);
-  kernel->input_views.assign(kernel->own_input_names.begin(), kernel->own_input_names.end());
-  for (size_t i = 0; i < group.outputs.size(); ++i) {
-    kernel->outputs.push_back(graph.value(group.outputs[i]).dtype);
-    for (int in = 0; in < inputs; ++in)
-      if (of.may_share(inputs + static_cast<int>(i), in))
-        kernel->may_share[i] |= static_cast<uint16_t>(1u << in);
-  }
-  while (of.operands[static_cast<size_t>(kernel->row_input)].place != loop::Place::row) ++kernel->row_input;
-  kernel->own_launch = {.launch = LoopKernel::run};
-  kernel->name = of.name;
-  kernel->kind = of.items_of_row() > 1 ? ops::OpKind::elementwise : ops::OpKind::reduction;
-  kernel->input_names = kernel->input_views;
-  kernel->row_wise = true;
-  kernel->infer = LoopKernel::infer_outputs;
-  kernel->generated = &kernel->own_launch;
-  return kernel;
 }
 
 }  // namespace
@@ -127,7 +84,8 @@ std::string_view LoopCompiler::level() const {
 // generated code is mostly faster than the kernels written by hand, since it knows the columns and rounds without looking
 // for NaN. Where it is not, a trial finds that.
 bool LoopCompiler::accepts(const graph::Graph& graph, const graph::FusionGroup& group) const {
-  return level_ != Isa::scalar && group_columns(graph, group) > 0;
+  return level_ != Isa::scalar &&
+         (group_columns(graph, group) > 0 || attention_of(graph, group, level_).sets > 0);
 }
 
 std::string LoopCompiler::why_not(const graph::Graph& graph, const graph::FusionGroup& group) const {
@@ -135,45 +93,45 @@ std::string LoopCompiler::why_not(const graph::Graph& graph, const graph::Fusion
 }
 
 const ops::OpSchema& LoopCompiler::compile(const graph::Graph& graph, const graph::FusionGroup& group) {
-  loop::Program program = program_of(graph, group);
-  const std::string text = loop::print(program);
+  const std::string text = program_text(graph, group, level_);
   auto found = kernels_.find(text);
   if (found == kernels_.end()) {
-    found = kernels_.emplace(text, make_kernel(graph, group, std::move(program))).first;
-    LoopKernel& kernel = *found->second;
-    kernel.key = key_of(kernel.code.program, text, level_, "for any CPU");
-    kernel.cache_key = key_of(kernel.code.program, text, level_, timed_on());
-    kernel.variant = untimed_variant(kernel.code.program);
+    found = kernels_.emplace(text, std::make_unique<CompiledKernel>()).first;
+    CompiledKernel& kernel = *found->second;
+    kernel.op = make_kernel(graph, group, level_);
+    kernel.key = key_of(*kernel.op, level_, "for any CPU");
+    kernel.cache_key = key_of(*kernel.op, level_, timed_on());
+    kernel.variant = kernel.op->untimed_variant();
     const std::vector<Isa>& here = cpu::available_isas();
     if (options_.makes_code && options_.trials && std::ranges::find(here, level_) != here.end())
-      kernel.trial.emplace(graph, group);
+      kernel.trial.emplace(graph, group, level_);
     start(kernel);
   }
   if (!found->second->in_parts.empty()) throw graph::SlowerThanParts("{}", found->second->in_parts);
-  return *found->second;
+  return *found->second->op;
 }
 
 // Looks for the kernel's code, and has the worker make and time what is not there.
-void LoopCompiler::start(LoopKernel& kernel) {
+void LoopCompiler::start(CompiledKernel& kernel) {
   const bool loaded = load(kernel, built_with_);
   std::unique_lock lock(mutex_);
   ++report_.kernels;
   if (options_.makes_code && (!loaded || can_time(kernel))) {
     (loaded ? to_time_ : to_compile_).push_back(&kernel);
-    if (!loaded) ++missing_;
+    if (!loaded && kernel.op->needs_code()) ++missing_;
     if (!worker_.joinable()) worker_ = std::thread([this] { work(); });
     changed_.notify_all();
     if (options_.before_ready) changed_.wait(lock, [&] { return kernel.done; });
   }
   const bool slower = kernel.verdict && kernel.verdict->stays_in_parts();
   if (slower)
-    kernel.in_parts = fmt::format("{} stays in parts: {} ({})", kernel.code.program.name,
+    kernel.in_parts = fmt::format("{} stays in parts: {} ({})", kernel.op->program_name(),
                                   kernel.verdict->summary(), kernel.verdict->times());
   if (loaded && options_.makes_code)
     ++(slower ? report_.not_compiled[std::string(graph::kSlower)] : report_.from_cache);
 }
 
-bool LoopCompiler::load(LoopKernel& kernel, std::string_view made_by) {
+bool LoopCompiler::load(CompiledKernel& kernel, std::string_view made_by) {
   const KernelPair* const pair = artefact_ ? artefact_->find(kernel.key) : nullptr;
   if (pair != nullptr && take(kernel, {pair->payload.begin(), pair->payload.end()}, made_by, pair->note)) {
     kernel.trial.reset();  // whoever made the artefact has chosen
@@ -185,7 +143,7 @@ bool LoopCompiler::load(LoopKernel& kernel, std::string_view made_by) {
 }
 
 // From the cache or the artefact.
-bool LoopCompiler::take(LoopKernel& kernel, std::vector<std::byte> object, std::string_view made_by,
+bool LoopCompiler::take(CompiledKernel& kernel, std::vector<std::byte> object, std::string_view made_by,
                         std::string_view note) {
   try {
     std::optional<Verdict> verdict;
@@ -202,14 +160,14 @@ bool LoopCompiler::take(LoopKernel& kernel, std::vector<std::byte> object, std::
   }
 }
 
-void LoopCompiler::run(LoopKernel& kernel, ObjectCode object) const {
+void LoopCompiler::run(CompiledKernel& kernel, ObjectCode object) const {
   const auto function = reinterpret_cast<KernelFunction>(object.function("kernel"));
   if (options_.debug) {
-    object.note_for_perf(kernel.code.program.name);
-    object.note_for_gdb(kernel.code.program.name);
+    object.note_for_perf(kernel.op->program_name());
+    object.note_for_gdb(kernel.op->program_name());
   }
   kernel.loaded.push_back(std::move(object));
-  kernel.code.generated.store(function, std::memory_order_release);
+  kernel.op->generated().store(function, std::memory_order_release);
 }
 
 KernelCache& LoopCompiler::cache() {
@@ -220,14 +178,14 @@ KernelCache& LoopCompiler::cache() {
   return *cache_;
 }
 
-CompileRequest LoopCompiler::request_of(const LoopKernel& kernel, std::string_view variant) const {
-  return {.level = level_, .options = with_fault(variant), .program = loop::print(kernel.code.program)};
+CompileRequest LoopCompiler::request_of(const CompiledKernel& kernel, std::string_view variant) const {
+  return {.level = level_, .options = with_fault(variant), .program = kernel.op->program()};
 }
 
 std::vector<LoopCompiler::Kernel> LoopCompiler::kernels() const {
   std::vector<Kernel> kernels;
   for (const auto& [text, kernel] : kernels_)
-    kernels.push_back({.name = kernel->code.program.name,
+    kernels.push_back({.name = kernel->op->program_name(),
                        .key = kernel->key,
                        .request = request_of(*kernel, kernel->variant),
                        .verdict = kernel->verdict,
@@ -238,16 +196,16 @@ std::vector<LoopCompiler::Kernel> LoopCompiler::kernels() const {
 }
 
 std::string LoopCompiler::facts(const graph::Graph& graph, const graph::FusionGroup& group) const {
-  const auto found = kernels_.find(loop::print(program_of(graph, group)));
+  const auto found = kernels_.find(program_text(graph, group, level_));
   if (found == kernels_.end()) return {};
-  const LoopKernel& kernel = *found->second;
+  const CompiledKernel& kernel = *found->second;
   const std::lock_guard lock(mutex_);
   if (kernel.verdict) return kernel.verdict->summary() + '\n' + print(*kernel.verdict);
   return kernel.object.empty() ? "not compiled yet\n" : fmt::format("{}, not timed yet\n", kernel.variant);
 }
 
 // The worker's: what was not timed and can be.
-bool LoopCompiler::can_time(const LoopKernel& kernel) {
+bool LoopCompiler::can_time(const CompiledKernel& kernel) {
   return kernel.trial && !kernel.verdict;
 }
 
@@ -268,8 +226,8 @@ void LoopCompiler::work() {
     changed_.wait(lock, [&] { return ending_ || !to_compile_.empty() || !to_time_.empty(); });
     if (ending_) return;
     const bool compiles = !to_compile_.empty();
-    std::deque<LoopKernel*>& queue = compiles ? to_compile_ : to_time_;
-    LoopKernel& kernel = *queue.front();
+    std::deque<CompiledKernel*>& queue = compiles ? to_compile_ : to_time_;
+    CompiledKernel& kernel = *queue.front();
     queue.pop_front();
     busy_ = true;
     lock.unlock();
@@ -291,7 +249,7 @@ void LoopCompiler::work() {
 }
 
 // Null: there is no code, which is counted already.
-LoopCompiler::Counter LoopCompiler::make(LoopKernel& kernel) {
+LoopCompiler::Counter LoopCompiler::make(CompiledKernel& kernel) {
   try {
     const std::string& compiler = process_.name();
     if (!built_with_.empty() && compiler != built_with_ && load(kernel, compiler))
@@ -317,13 +275,13 @@ LoopCompiler::Counter LoopCompiler::make(LoopKernel& kernel) {
 }
 
 // Variants that can't be compiled are left out. Where nothing can be timed, the code that is there serves.
-void LoopCompiler::time(LoopKernel& kernel) {
+void LoopCompiler::time(CompiledKernel& kernel) {
   try {
     const std::string& compiler = process_.name();
     std::vector<std::vector<std::byte>> bytes;
     std::vector<ObjectCode> objects;
     std::vector<Trial::Variant> variants;
-    for (const std::string& variant : variants_of(kernel.code.program)) {
+    for (const std::string& variant : kernel.op->variants()) {
       if (ending_) return;
       try {
         if (variant == kernel.variant && kernel.made_by == compiler) {
@@ -342,7 +300,7 @@ void LoopCompiler::time(LoopKernel& kernel) {
     }
     if (variants.empty()) return;
     const auto begin = std::chrono::steady_clock::now();
-    std::optional<Verdict> verdict = kernel.trial->run(level_, kernel.code.program, variants, ending_);
+    std::optional<Verdict> verdict = kernel.trial->run(variants, ending_);
     add_ms(&graph::CompilerReport::trials_ms, std::chrono::steady_clock::now() - begin);
     if (!verdict) return;
     const auto best = static_cast<size_t>(&verdict->best() - verdict->variants.data());
@@ -364,13 +322,13 @@ void LoopCompiler::add_ms(double graph::CompilerReport::*to, std::chrono::nanose
   report_.*to += std::chrono::duration<double, std::milli>(took).count();
 }
 
-void LoopCompiler::give_up(LoopKernel& kernel, std::string_view code, std::string_view reason) {
+void LoopCompiler::give_up(CompiledKernel& kernel, std::string_view code, std::string_view reason) {
   kernel.failure = reason;
   const std::lock_guard lock(mutex_);
   ++report_.not_compiled[std::string(code)];
   if (report_.failure.empty())
-    report_.failure = fmt::format("kernel {} is interpreted, because it could not be compiled: {}",
-                                  kernel.code.program.name, reason);
+    report_.failure = fmt::format("kernel {} {}, because it could not be compiled: {}",
+                                  kernel.op->program_name(), kernel.op->without_code(), reason);
 }
 
 bool LoopCompiler::can_compile() const {
@@ -405,9 +363,9 @@ void LoopCompiler::settle() {
 }
 
 void LoopCompiler::run_code(size_t number, bool code) {
-  LoopKernel& kernel = *std::next(kernels_.begin(), static_cast<std::ptrdiff_t>(number))->second;
+  CompiledKernel& kernel = *std::next(kernels_.begin(), static_cast<std::ptrdiff_t>(number))->second;
   if (kernel.loaded.empty()) return;
-  kernel.code.generated.store(
+  kernel.op->generated().store(
       code ? reinterpret_cast<KernelFunction>(kernel.loaded.back().function("kernel")) : nullptr,
       std::memory_order_release);
 }

@@ -1,5 +1,5 @@
 // The compiler of level 2 on the CPU: groups of ops become loop programs, which are interpreted until their machine
-// code is there. Code comes from the cache, or from LLVM in a process of its own, asked by one thread of low priority.
+// code is there; attention becomes code of its shape, until when the op's own kernel runs. Code comes from the cache, or from LLVM in a process of its own, asked by one thread of low priority.
 // All run a program to the same bits, so code takes its place at any moment, unseen.
 //
 // When nothing is left to compile, that thread times each kernel in its variants and beside its group's ops one by one
@@ -31,7 +31,7 @@
 namespace reprise::codegen {
 
 class ObjectCode;
-struct LoopKernel;
+struct CompiledKernel;
 
 class LoopCompiler final : public graph::KernelCompiler {
  public:
@@ -73,31 +73,32 @@ class LoopCompiler final : public graph::KernelCompiler {
  private:
   using Counter = int64_t graph::CompilerReport::*;
 
-  void start(LoopKernel& kernel);
-  bool load(LoopKernel& kernel, std::string_view made_by);
-  bool take(LoopKernel& kernel, std::vector<std::byte> object, std::string_view made_by,
+  void start(CompiledKernel& kernel);
+  bool load(CompiledKernel& kernel, std::string_view made_by);
+  bool take(CompiledKernel& kernel, std::vector<std::byte> object, std::string_view made_by,
             std::string_view note);
-  void run(LoopKernel& kernel, ObjectCode object) const;
+  void run(CompiledKernel& kernel, ObjectCode object) const;
   KernelCache& cache();
-  CompileRequest request_of(const LoopKernel& kernel, std::string_view variant) const;
-  static bool can_time(const LoopKernel& kernel);
+  CompileRequest request_of(const CompiledKernel& kernel, std::string_view variant) const;
+  static bool can_time(const CompiledKernel& kernel);
   void work();
-  Counter make(LoopKernel& kernel);
-  void time(LoopKernel& kernel);
+  Counter make(CompiledKernel& kernel);
+  void time(CompiledKernel& kernel);
   void add_ms(double graph::CompilerReport::*to, std::chrono::nanoseconds took);
-  void give_up(LoopKernel& kernel, std::string_view code, std::string_view reason);
+  void give_up(CompiledKernel& kernel, std::string_view code, std::string_view reason);
 
   const Isa level_;
   const graph::CompilerOptions options_;
   const std::optional<Artefact> artefact_;
   const std::string built_with_;
-  std::map<std::string, std::unique_ptr<LoopKernel>, std::less<>> kernels_;  // by the text of their programs
+  std::map<std::string, std::unique_ptr<CompiledKernel>, std::less<>>
+      kernels_;  // by the text of their programs
 
   // Shared with the worker.
   mutable std::mutex mutex_;
   std::unique_ptr<KernelCache> cache_;  // null until something is looked for in it
   std::condition_variable changed_;
-  std::deque<LoopKernel*> to_compile_, to_time_;
+  std::deque<CompiledKernel*> to_compile_, to_time_;
   int64_t missing_ = 0;  // kernels that were asked for because there was no code of them
   bool busy_ = false;
   bool started_ = false;  // the compiler process answered, or failed to

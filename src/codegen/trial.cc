@@ -22,8 +22,6 @@
 #include "device/cpu/cpu_device.h"
 #include "graph/executor.h"
 #include "graph/memory_plan.h"
-#include "kernels/cpu/loop.h"
-#include "ops/cpu/loop.h"
 
 namespace reprise::codegen {
 namespace {
@@ -31,9 +29,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr int kChunks[] = {1, 2, 4, 8};
-constexpr int kUntimedChunks = 4;
-constexpr int64_t kLanes = 16;
 constexpr size_t kMostBytes = size_t{32} << 20;  // of inputs, intermediates and outputs
 
 // A slice is long beside the clock's resolution and short beside the system's time slices.
@@ -43,10 +38,6 @@ constexpr double kMostRound = 25'000;  // us; steps are smaller where one of 512
 constexpr int64_t kLeastOfLargest = 2 * Trial::kTokens[1];
 constexpr int kLeastRounds = 2, kMostRounds = 25;
 constexpr Clock::duration kBudgets[] = {2ms, 4ms, 15ms};  // by kTokens, for the rounds beyond the least
-
-std::string name_of_chunks(int chunks) {
-  return fmt::format("chunks {}", chunks);
-}
 
 StepSizes step_of(int64_t tokens) {
   return {.tokens = tokens, .seqs = tokens, .rows = tokens};
@@ -71,34 +62,22 @@ StepSizes largest_step(const graph::Graph& graph) {
   return sizes;
 }
 
-// Numbers from -2 to 2, which no op takes a shortcut for.
-void fill(const Tensor& tensor, int64_t elements) {
-  uint32_t state = 1;
-  for (int64_t i = 0; i < elements; ++i) {
-    state = state * 1664525u + 1013904223u;
-    const float number = static_cast<float>(static_cast<int32_t>(state)) * 0x1p-30f;
-    if (tensor.dtype == DType::f32)
-      tensor.as<float>()[i] = number;
-    else if (tensor.dtype == DType::bf16)
-      tensor.as<uint16_t>()[i] = static_cast<uint16_t>(std::bit_cast<uint32_t>(number) >> 16);
-  }
-}
-
 // The group and its kernel as replays, with inputs, on a team and in memory of their own.
-class Stage {
+class Stage : public ops::WorkspaceAllocator {
  public:
-  Stage(graph::Graph graph, Isa level, const loop::Program& program)
+  Stage(graph::Graph graph, Isa level, GeneratedKernel& kernel)
       : device_(team_, level),
         stream_(device_),
         largest_(largest_step(graph)),
-        inputs_(BufferKind::input, device_.memory()) {
-    code_.program = program;
+        inputs_(BufferKind::input, device_.memory()),
+        of_group_(kernel) {
+    size_t input = 0;
     for (graph::Value& value : graph.values) {
       if (!is_input(value)) continue;
       const int64_t elements = value.shape.elements().eval(largest_);
       value.tensor = inputs_.allocate(value.dtype, Shape{elements});
       value.tensor.shape = value.shape;
-      fill(value.tensor, elements);
+      of_group_.fill_trial_input(input++, value.tensor, elements);
     }
     graph::MemoryPlan plan =
         graph::plan_memory(graph, largest_, graph::measure_workspaces(graph, largest_, stream_));
@@ -112,7 +91,7 @@ class Stage {
   const StepSizes& largest() const { return largest_; }
   // Microseconds of one of `runs` runs; `code` null: of the parts.
   double time(KernelFunction code, const StepSizes& step, int64_t runs) {
-    code_.generated.store(code, std::memory_order_relaxed);
+    of_group_.generated().store(code, std::memory_order_relaxed);
     capture::Executable& replay = code != nullptr ? *kernel_ : *parts_;
     const Clock::time_point begin = Clock::now();
     for (int64_t i = 0; i < runs; ++i) replay.run(step);
@@ -137,7 +116,10 @@ class Stage {
     for (const graph::Value& value : graph.values)
       if (is_input(value)) inputs.push_back(&value.tensor);
     for (const graph::GraphOutput& output : graph.outputs) outputs.push_back(executor_->tensor(output.value));
-    ops::cpu::launch_code(code_, code_.program.name, stream_, inputs, outputs);
+    of_group_.run(ops::OpCall(of_group_, inputs, {}), stream_, outputs, *this);
+  }
+  Tensor workspace(DType, const Shape&) override {
+    throw InternalError("a kernel takes workspace on one worker");
   }
 
   ThreadTeam team_{1};
@@ -146,7 +128,7 @@ class Stage {
   StepSizes largest_;
   HeapStore inputs_;
   MemoryRange arena_;
-  kernels::cpu::LoopCode code_;
+  GeneratedKernel& of_group_;
   std::optional<graph::Executor> executor_;
   std::unique_ptr<capture::Executable> parts_, kernel_;
 };
@@ -164,23 +146,8 @@ struct Contender {
 
 }  // namespace
 
-std::vector<std::string> variants_of(const loop::Program& program) {
-  std::vector<std::string> names;
-  const int64_t most = std::max<int64_t>(1, program.columns / kLanes);
-  for (const int chunks : kChunks) {
-    names.push_back(name_of_chunks(chunks));
-    if (chunks >= most) break;
-  }
-  return names;
-}
-
-std::string untimed_variant(const loop::Program& program) {
-  const std::vector<std::string> all = variants_of(program);
-  const std::string usual = name_of_chunks(kUntimedChunks);
-  return std::ranges::find(all, usual) != all.end() ? usual : all.back();
-}
-
-Trial::Trial(const graph::Graph& graph, const graph::FusionGroup& group) {
+Trial::Trial(const graph::Graph& graph, const graph::FusionGroup& group, Isa level)
+    : level_(level), kernel_(make_kernel(graph, group, level)) {
   std::vector<graph::ValueId> here(graph.values.size(), graph::kNone);
   const auto add = [&](graph::ValueId id, graph::Value value) {
     const graph::Value& from = graph.value(id);
@@ -189,7 +156,11 @@ Trial::Trial(const graph::Graph& graph, const graph::FusionGroup& group) {
     value.shape = from.shape;
     here[static_cast<size_t>(id)] = graph::add_value(graph_, std::move(value));
   };
-  for (const graph::ValueId id : group.inputs) add(id, {.kind = graph::ValueKind::input});
+  for (size_t i = 0; i < group.inputs.size(); ++i) {
+    add(group.inputs[i], {.kind = graph::ValueKind::input});
+    graph::Value& value = graph_.values.back();
+    value.shape = kernel_->trial_shape(i, value.shape);
+  }
   for (const graph::NodeId id : group.nodes) {
     const graph::Node& from = graph.node(id);
     graph::Node node{.schema = from.schema, .attrs = from.attrs};
@@ -208,9 +179,8 @@ Trial::Trial(const graph::Graph& graph, const graph::FusionGroup& group) {
   }
 }
 
-std::optional<Verdict> Trial::run(Isa level, const loop::Program& program, std::span<const Variant> variants,
-                                  const std::atomic<bool>& stop) const {
-  Stage stage(graph_, level, program);
+std::optional<Verdict> Trial::run(std::span<const Variant> variants, const std::atomic<bool>& stop) const {
+  Stage stage(graph_, level_, *kernel_);
   std::vector<Contender> contenders;
   for (const Variant& variant : variants) contenders.push_back({variant.run});
   contenders.push_back({nullptr});

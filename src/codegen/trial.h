@@ -3,26 +3,21 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "codegen/generated_kernel.h"
 #include "codegen/verdict.h"
 #include "core/isa.h"
 #include "core/launch.h"
 #include "graph/graph.h"
 #include "graph/kernel_compiler.h"
-#include "loop/program.h"
 
 namespace reprise::codegen {
-
-// The variants of a program, as options of the emitter: how many vectors of 16 lanes are computed in turn, so that the
-// processor can overlap them. Those that would be the same code for so few columns are left out.
-std::vector<std::string> variants_of(const loop::Program& program);
-// What is taken untimed: as fast as any for a chain of 11 ops at every level, hot and cold.
-std::string untimed_variant(const loop::Program& program);
 
 class Trial {
  public:
@@ -31,21 +26,22 @@ class Trial {
 
   struct Variant {
     std::string name;
-    KernelFunction run = nullptr;  // the code of `program`, of a level that this CPU has
+    KernelFunction run = nullptr;  // code of the group, of a level that this CPU has
   };
 
   // Copies what it needs of the graph.
-  Trial(const graph::Graph& graph, const graph::FusionGroup& group);
+  Trial(const graph::Graph& graph, const graph::FusionGroup& group, Isa level);
 
   // On made-up inputs, on the calling thread alone, with memory of its own. Each is replayed as level 1 replays: one
   // fork for all launches, so that a launch costs what it costs there. All take turns and the least time of each counts,
   // so that a busy machine harms none more than another. Takes 10 to 100 ms, in which `stop` ends it (nullopt).
   // Throws Error where memory runs out.
-  std::optional<Verdict> run(Isa level, const loop::Program& program, std::span<const Variant> variants,
-                             const std::atomic<bool>& stop) const;
+  std::optional<Verdict> run(std::span<const Variant> variants, const std::atomic<bool>& stop) const;
 
  private:
-  graph::Graph graph_;  // the group alone
+  Isa level_;
+  std::unique_ptr<GeneratedKernel> kernel_;  // of its own, since it runs all variants
+  graph::Graph graph_;                       // the group alone
 };
 
 // One line of what times depend on beside level and program: the CPU's family, model and L2 cache, and the sources of the

@@ -50,6 +50,9 @@ enum class Fault : uint8_t {
   emit_misses_tail,         // the last columns of a row, fewer than 16, are 0: one too few; 1: one too many
   emit_reorders_sum,        // 0: the tree adds neighbours first; 1: lanes of a turn are added last to first
   emit_keeps_stale_offset,  // 0: columns of all chunks of a turn, in [columns]; 1: of all blocks of a row
+  // the same in attention (codegen/llvm/emit_attention.cc)
+  emit_attention_misses_key,     // 0: the last one of a tile; 1: keys behind the token's own are seen
+  emit_attention_forgets_scale,  // sums of earlier tiles keep their scale: 0: of the weights; 1: of the values
 };
 
 namespace fault_state {

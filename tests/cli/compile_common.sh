@@ -1,5 +1,5 @@
 # What the tests of the cache behind a served model share: REPRISE SOURCE COMPILER are the arguments of each. REPRISE knows
-# the family ChainLlama (family.cc), which has five kernels. Source it first.
+# the family ChainLlama (family.cc), which has six kernels. Source it first.
 . "$(dirname "$0")/common.sh"
 unset REPRISE_COMPILE_CACHE XDG_CACHE_HOME REPRISE_COMPILE_BEFORE_READY
 export REPRISE_COMPILE_TRIALS=0 # counts do not depend on times
@@ -28,7 +28,7 @@ serve() {
   shift 5
   run "${generate[@]}" "${two[@]}" "$@"
   [ "$rc" = 0 ] && [ "$(answer "$work/out")" = "$expected" ] || fail "$what: exit code $rc, $(cat "$work/out" "$work/err")"
-  grep -q "^graph: 21 groups of ops run as 5 kernels: $compiled compiled in .*, $from_cache from the cache$" "$work/err" ||
+  grep -q "^graph: 26 groups of ops run as 6 kernels: $compiled compiled in .*, $from_cache from the cache$" "$work/err" ||
     fail "$what: $(grep kernels "$work/err")"
   found=$(sed -n 's/^graph: \([0-9]*\) damaged entries of the cache .*/\1/p' "$work/err")
   [ "${found:-0}" = "$rejected" ] || fail "$what: ${found:-0} entries were rejected, expected $rejected"

@@ -56,8 +56,8 @@ TEST(Variants, AreThoseWithCodeOfTheirOwn) {
 class TrialTest : public testing::Test {
  protected:
   std::optional<Verdict> run(std::vector<Trial::Variant> variants) {
-    const Trial trial(graph_, group_);
-    return trial.run(Isa::scalar, program_of(graph_, group_), variants, stop_);
+    const Trial trial(graph_, group_, Isa::scalar);
+    return trial.run(variants, stop_);
   }
 
   graph::Graph graph_ =

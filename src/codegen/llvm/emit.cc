@@ -1,8 +1,5 @@
 #include "codegen/llvm/emit.h"
 
-#include <llvm/IR/IRBuilder.h>
-#include <llvm/IR/IntrinsicsX86.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -11,39 +8,26 @@
 #include <limits>
 #include <vector>
 
+#include "codegen/llvm/emit_attention.h"
+#include "codegen/llvm/lane_code.h"
 #include "core/error.h"
 #include "core/fault.h"
 #include "core/launch.h"
+#include "loop/attention.h"
 #include "loop/functions.h"
 #include "loop/text.h"
 
 namespace reprise::codegen {
 namespace {
 
-constexpr int kLanes = 16;
 constexpr int kMostChunks = 8;
 
-using Ir = llvm::IRBuilder<>;
-
-class Emitter;
-
-// f32 lanes or one f32, with the operations that loop/functions.h is written in.
-struct Lanes {
-  Emitter* emitter = nullptr;
-  llvm::Value* value = nullptr;
-};
-
-// Emits one program. Forms of LLVM's instructions are chosen so that code generation keeps every bit; which
-// ones don't is said in machine_code.h.
-class Emitter {
+// Emits one program.
+class Emitter : public LaneCode {
  public:
   Emitter(const loop::Program& program, const EmitOptions& options, llvm::LLVMContext& context)
-      : program_(program),
-        level_(options.level),
-        ir_(context),
-        module_(std::make_unique<llvm::Module>(program.name, context)),
-        f32_(ir_.getFloatTy()),
-        lanes_(llvm::FixedVectorType::get(f32_, kLanes)),
+      : LaneCode(program.name, options.level, context),
+        program_(program),
         chunks_(chunks_of(options.text)),
         values_(program.instructions.size()),
         rounds_(std::any_of(program.operands.begin(), program.operands.end(),
@@ -52,100 +36,10 @@ class Emitter {
                             [](const loop::Instruction& one) { return one.code == loop::Code::round; })) {}
 
   std::unique_ptr<llvm::Module> run() {
-    auto* const type =
-        llvm::FunctionType::get(ir_.getVoidTy(), {ir_.getPtrTy(), ir_.getInt64Ty(), ir_.getInt64Ty()}, false);
-    function_ = llvm::Function::Create(type, llvm::Function::ExternalLinkage, "kernel", *module_);
-    begin_constants();
-    ir_.SetInsertPoint(llvm::BasicBlock::Create(ir_.getContext(), "entry", function_));
     read_context();
     item_loop();
     ir_.CreateRetVoid();
-    return std::move(module_);
-  }
-
-  // ---- what Lanes are made of
-  Ir& ir() { return ir_; }
-  bool is_vector(llvm::Value* value) const { return value->getType()->isVectorTy(); }
-  // A number of the constants' table, of the type of `like`.
-  llvm::Value* constant(uint32_t bits, llvm::Value* like) {
-    llvm::Value* const place = ir_.CreateConstInBoundsGEP1_64(f32_, table_, index_of(bits));
-    llvm::LoadInst* const number = ir_.CreateAlignedLoad(f32_, place, llvm::Align(4));
-    number->setMetadata(llvm::LLVMContext::MD_invariant_load, llvm::MDNode::get(ir_.getContext(), {}));
-    return like != nullptr && is_vector(like) ? ir_.CreateVectorSplat(kLanes, number) : number;
-  }
-  llvm::Type* integers(llvm::Value* like) {
-    llvm::Type* const word = ir_.getInt32Ty();
-    return is_vector(like) ? llvm::FixedVectorType::get(word, kLanes) : word;
-  }
-  llvm::Value* bits(llvm::Value* value) { return ir_.CreateBitCast(value, integers(value)); }
-  llvm::Value* mask(uint32_t bits_of_it, llvm::Value* like) { return bits(constant(bits_of_it, like)); }
-  llvm::Value* floats(llvm::Value* value) {
-    return ir_.CreateBitCast(value, value->getType()->isVectorTy() ? static_cast<llvm::Type*>(lanes_) : f32_);
-  }
-  Lanes of(llvm::Value* value) { return {this, value}; }
-  llvm::Value* intrinsic(llvm::Intrinsic::ID id, std::initializer_list<llvm::Value*> args) {
-    return ir_.CreateIntrinsic((*args.begin())->getType(), id, args);
-  }
-  // Bits of a bf16 in the upper half, anything in the lower: to nearest even. NaN stays NaN without being looked
-  // for, because the lower half of each NaN is 0 here: that of a widened bf16 is, so is that of a NaN which the
-  // processor makes, arithmetic hands on what it got, and what is read as f32 is made such a one (load()).
-  // `computed`: by arithmetic, so that it is no denormal.
-  llvm::Value* rounded_bits(llvm::Value* value, bool computed) {
-    if (level_ == Isa::avx512_bf16 && !is_vector(value) && !computed)
-      return ir_.CreateExtractElement(rounded_bits(ir_.CreateVectorSplat(kLanes, value), computed),
-                                      uint64_t{0});
-    llvm::Value* const raw = bits(value);
-    if (level_ == Isa::avx512_bf16 && !computed) {
-      // As the level's own kernels do it: the instruction makes denormals 0. For others it is slower.
-      auto* const words = llvm::FixedVectorType::get(ir_.getInt16Ty(), kLanes);
-      llvm::Value* const halves =
-          ir_.CreateIntrinsic(llvm::FixedVectorType::get(ir_.getBFloatTy(), kLanes),
-                              llvm::Intrinsic::x86_avx512bf16_cvtneps2bf16_512, {value});
-      return ir_.CreateShl(ir_.CreateZExt(ir_.CreateBitCast(halves, words), raw->getType()),
-                           llvm::ConstantInt::get(raw->getType(), 16));
-    }
-    const auto number = [&](uint32_t n) { return llvm::ConstantInt::get(raw->getType(), n); };
-    llvm::Value* const odd = ir_.CreateAnd(ir_.CreateLShr(raw, number(16)), number(1));
-    return ir_.CreateAdd(ir_.CreateAdd(raw, number(0x7fff)), odd);
-  }
-  // minps and maxps, by name: a compare and a select become a itself where code generation sees that a and b are
-  // equal, and then a denormal does not become 0.
-  llvm::Value* least_or_largest(bool largest, llvm::Value* a, llvm::Value* b) {
-    namespace id = llvm::Intrinsic;
-    auto* const four = llvm::FixedVectorType::get(f32_, 4);
-    if (!is_vector(a)) {
-      const auto wide = [&](llvm::Value* value) {
-        return ir_.CreateInsertElement(llvm::PoisonValue::get(four), value, uint64_t{0});
-      };
-      llvm::Value* const found =
-          ir_.CreateIntrinsic(four, largest ? id::x86_sse_max_ss : id::x86_sse_min_ss, {wide(a), wide(b)});
-      return ir_.CreateExtractElement(found, uint64_t{0});
-    }
-    const auto lanes = static_cast<int>(llvm::cast<llvm::FixedVectorType>(a->getType())->getNumElements());
-    if (lanes == kLanes && level_ != Isa::avx2)
-      return ir_.CreateIntrinsic(a->getType(),
-                                 largest ? id::x86_avx512_max_ps_512 : id::x86_avx512_min_ps_512,
-                                 {a, b, ir_.getInt32(4)});  // rounding: of no meaning here
-    if (lanes == kLanes) {
-      const auto half = [&](bool of_high) {
-        return least_or_largest(largest, lanes_of(a, of_high ? 8 : 0, 8), lanes_of(b, of_high ? 8 : 0, 8));
-      };
-      llvm::Value* const low = half(false);
-      return ir_.CreateShuffleVector(low, half(true), consecutive(0, kLanes, kLanes));
-    }
-    if (lanes < 4) return lanes_of(least_or_largest(largest, lanes_of(a, 0, 4), lanes_of(b, 0, 4)), 0, lanes);
-    if (lanes == 4)
-      return ir_.CreateIntrinsic(four, largest ? id::x86_sse_max_ps : id::x86_sse_min_ps, {a, b});
-    return ir_.CreateIntrinsic(a->getType(), largest ? id::x86_avx_max_ps_256 : id::x86_avx_min_ps_256,
-                               {a, b});
-  }
-  llvm::Value* with_plain_nan(llvm::Value* value) {
-    llvm::Value* const nan = mask(0x7fc00000u, value);
-    return floats(ir_.CreateSelect(ir_.CreateFCmpUNO(value, value), nan, bits(value)));
-  }
-  llvm::Value* rounded(llvm::Value* value, bool computed) {
-    llvm::Value* const raw = rounded_bits(value, computed);
-    return floats(ir_.CreateAnd(raw, llvm::ConstantInt::get(raw->getType(), 0xffff0000u)));
+    return finish();
   }
 
  private:
@@ -153,18 +47,6 @@ class Emitter {
     llvm::Value* column;  // i64, the first of its lanes
     int lanes;            // kLanes, or fewer in the last one of a row
   };
-
-  // Lanes `first` to `first` + `count` - 1, those beyond the vector undefined.
-  llvm::Value* lanes_of(llvm::Value* value, int first, int count) {
-    const auto lanes =
-        static_cast<int>(llvm::cast<llvm::FixedVectorType>(value->getType())->getNumElements());
-    return ir_.CreateShuffleVector(value, consecutive(first, count, lanes));
-  }
-  static std::vector<int> consecutive(int first, int count, int end) {
-    std::vector<int> lanes;
-    for (int lane = first; lane < first + count; ++lane) lanes.push_back(lane < end ? lane : -1);
-    return lanes;
-  }
 
   static int chunks_of(std::string_view options) {
     int chunks = 4;
@@ -181,78 +63,18 @@ class Emitter {
     return chunks;
   }
 
-  // All numbers stand in one table, out of the sight of whoever would fold them. It is known when the code is
-  // written; until then another variable stands in its place.
-  llvm::GlobalVariable* add_table(llvm::Constant* numbers, llvm::Type* type) {
-    auto* const table =
-        new llvm::GlobalVariable(*module_, type, true, llvm::GlobalValue::PrivateLinkage, numbers, "numbers");
-    table->setAlignment(llvm::Align(64));
-    return table;
-  }
-  void begin_constants() { table_ = add_table(nullptr, f32_); }
-  void finish_constants() {
-    std::vector<llvm::Constant*> numbers = {llvm::ConstantFP::get(f32_, 0.0)};  // never empty
-    for (const uint32_t one : numbers_)
-      numbers.push_back(
-          llvm::ConstantFP::get(f32_, llvm::APFloat(llvm::APFloat::IEEEsingle(), llvm::APInt(32, one))));
-    auto* const type = llvm::ArrayType::get(f32_, numbers.size());
-    llvm::GlobalVariable* const table = add_table(llvm::ConstantArray::get(type, numbers), type);
-    table_->replaceAllUsesWith(table);
-    table_->eraseFromParent();
-  }
-  size_t index_of(uint32_t bits_of_it) {
-    for (size_t i = 0; i < numbers_.size(); ++i)
-      if (numbers_[i] == bits_of_it) return i + 1;
-    numbers_.push_back(bits_of_it);
-    return numbers_.size();
-  }
-
-  llvm::Value* field(size_t offset) {
-    llvm::Value* const place = ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), function_->getArg(0), offset);
-    return ir_.CreateAlignedLoad(ir_.getPtrTy(), place, llvm::Align(8));
-  }
   void read_context() {
     llvm::Value* const buffers = field(offsetof(KernelContext, buffers));
     llvm::Value* const scratch = field(offsetof(KernelContext, scratch));
     for (size_t i = 0; i < program_.operands.size(); ++i) {
       const auto buffer_count = static_cast<size_t>(program_.buffers());
       if (i < buffer_count) {
-        llvm::Value* const place = ir_.CreateConstInBoundsGEP1_64(ir_.getPtrTy(), buffers, i);
-        bases_.push_back(ir_.CreateAlignedLoad(ir_.getPtrTy(), place, llvm::Align(8)));
+        bases_.push_back(buffer(buffers, i));
       } else {
         bases_.push_back(ir_.CreateConstInBoundsGEP1_64(
             f32_, scratch, (i - buffer_count) * static_cast<uint64_t>(program_.columns)));
       }
     }
-  }
-
-  // Calls body(i) for i from `begin` in steps of `step` while i < end; `carried` go from turn to turn.
-  template <typename Body>
-  std::vector<llvm::Value*> loop(llvm::Value* begin, llvm::Value* end, int64_t step,
-                                 const std::vector<llvm::Value*>& carried, Body body) {
-    llvm::BasicBlock* const before = ir_.GetInsertBlock();
-    auto* const head = llvm::BasicBlock::Create(ir_.getContext(), "head", function_);
-    auto* const inside = llvm::BasicBlock::Create(ir_.getContext(), "body", function_);
-    auto* const after = llvm::BasicBlock::Create(ir_.getContext(), "after", function_);
-    ir_.CreateBr(head);
-    ir_.SetInsertPoint(head);
-    llvm::PHINode* const i = ir_.CreatePHI(ir_.getInt64Ty(), 2);
-    std::vector<llvm::PHINode*> phis;
-    for (llvm::Value* value : carried) phis.push_back(ir_.CreatePHI(value->getType(), 2));
-    ir_.CreateCondBr(ir_.CreateICmpSLT(i, end), inside, after);
-    ir_.SetInsertPoint(inside);
-    const std::vector<llvm::Value*> next = body(i, std::vector<llvm::Value*>(phis.begin(), phis.end()));
-    llvm::Value* const following = ir_.CreateNSWAdd(i, ir_.getInt64(static_cast<uint64_t>(step)));
-    llvm::BasicBlock* const last = ir_.GetInsertBlock();
-    ir_.CreateBr(head);
-    i->addIncoming(begin, before);
-    i->addIncoming(following, last);
-    for (size_t p = 0; p < phis.size(); ++p) {
-      phis[p]->addIncoming(carried[p], before);
-      phis[p]->addIncoming(next[p], last);
-    }
-    ir_.SetInsertPoint(after);
-    return {phis.begin(), phis.end()};
   }
 
   void item_loop() {
@@ -274,7 +96,6 @@ class Emitter {
       }
       return std::vector<llvm::Value*>{};
     });
-    finish_constants();
   }
 
   void run_sections(llvm::Value* first, llvm::Value* last, llvm::Value* is_last) {
@@ -286,8 +107,6 @@ class Emitter {
         for (int32_t i = section.begin; i < section.end; ++i) emit_number(i);
     }
   }
-
-  llvm::Value* number(int64_t value) { return ir_.getInt64(static_cast<uint64_t>(value)); }
 
   // ---- a section of lanes
   void run_lanes(const loop::Section& section, llvm::Value* first, llvm::Value* last, llvm::Value* is_last) {
@@ -448,11 +267,6 @@ class Emitter {
   bool is_bf16(const loop::Instruction& instruction) const {
     return program_.operands[static_cast<size_t>(instruction.operand)].dtype == DType::bf16;
   }
-  llvm::Value* first_lanes(int count) {
-    std::vector<llvm::Constant*> lanes;
-    for (int lane = 0; lane < kLanes; ++lane) lanes.push_back(ir_.getInt1(lane < count));
-    return llvm::ConstantVector::get(lanes);
-  }
   llvm::Value* load(const loop::Instruction& instruction, const Chunk& chunk) {
     llvm::Type* const element = is_bf16(instruction) ? static_cast<llvm::Type*>(ir_.getInt16Ty()) : f32_;
     auto* const type = llvm::FixedVectorType::get(element, kLanes);
@@ -466,8 +280,7 @@ class Emitter {
       const loop::Operand& operand = program_.operands[static_cast<size_t>(instruction.operand)];
       return rounds_ && operand.place != loop::Place::local ? with_plain_nan(read) : read;
     }
-    auto* const words = llvm::FixedVectorType::get(ir_.getInt32Ty(), kLanes);
-    return floats(ir_.CreateShl(ir_.CreateZExt(read, words), llvm::ConstantInt::get(words, 16)));
+    return widened(read);
   }
   // Whether the result is of arithmetic, which leaves no denormal; others hand on what they got.
   bool is_computed(int32_t id) const {
@@ -511,77 +324,14 @@ class Emitter {
   Lanes contracted(const loop::Instruction& instruction, size_t c, bool vector, Lanes exact, Lanes last);
 
   const loop::Program& program_;
-  Isa level_;
-  Ir ir_;
-  std::unique_ptr<llvm::Module> module_;
-  llvm::Type* f32_;
-  llvm::FixedVectorType* lanes_;
   int chunks_;
   std::vector<std::vector<llvm::Value*>> values_;  // by instruction: one a chunk, or a number
   bool rounds_;                                    // to bf16, somewhere
-  llvm::Function* function_ = nullptr;
-  llvm::GlobalVariable* table_ = nullptr;
-  std::vector<uint32_t> numbers_;
-  std::vector<llvm::Value*> bases_;  // by operand
+  std::vector<llvm::Value*> bases_;                // by operand
   llvm::Value* row_ = nullptr;
   llvm::Value* block_column_ = nullptr;  // the first of the item
   llvm::Value* turn_column_ = nullptr;   // the first of the turn
 };
-
-Lanes operator+(Lanes a, Lanes b) {
-  return a.emitter->of(a.emitter->ir().CreateFAdd(a.value, b.value));
-}
-Lanes operator-(Lanes a, Lanes b) {
-  return a.emitter->of(a.emitter->ir().CreateFSub(a.value, b.value));
-}
-Lanes operator*(Lanes a, Lanes b) {
-  return a.emitter->of(a.emitter->ir().CreateFMul(a.value, b.value));
-}
-Lanes operator/(Lanes a, Lanes b) {
-  return a.emitter->of(a.emitter->ir().CreateFDiv(a.value, b.value));
-}
-Lanes fma(Lanes a, Lanes b, Lanes c) {
-  return a.emitter->of(a.emitter->intrinsic(llvm::Intrinsic::fma, {a.value, b.value, c.value}));
-}
-Lanes min(Lanes a, Lanes b) {
-  return a.emitter->of(a.emitter->least_or_largest(false, a.value, b.value));
-}
-Lanes max(Lanes a, Lanes b) {
-  return a.emitter->of(a.emitter->least_or_largest(true, a.value, b.value));
-}
-Lanes sqrt(Lanes a) {
-  return a.emitter->of(a.emitter->intrinsic(llvm::Intrinsic::sqrt, {a.value}));
-}
-Lanes negate(Lanes a) {
-  Emitter& e = *a.emitter;
-  return e.of(e.floats(e.ir().CreateXor(e.bits(a.value), e.mask(0x80000000u, a.value))));
-}
-Lanes abs(Lanes a) {
-  Emitter& e = *a.emitter;
-  return e.of(e.floats(e.ir().CreateAnd(e.bits(a.value), e.mask(0x7fffffffu, a.value))));
-}
-Lanes copysign(Lanes size, Lanes sign) {
-  Emitter& e = *size.emitter;
-  llvm::Value* const magnitude = e.ir().CreateAnd(e.bits(size.value), e.mask(0x7fffffffu, size.value));
-  llvm::Value* const bit = e.ir().CreateAnd(e.bits(sign.value), e.mask(0x80000000u, size.value));
-  return e.of(e.floats(e.ir().CreateOr(magnitude, bit)));
-}
-Lanes select_less(Lanes a, Lanes b, Lanes c, Lanes d) {
-  Emitter& e = *a.emitter;
-  // Between integers: as floats it might become a minps.
-  return e.of(e.floats(
-      e.ir().CreateSelect(e.ir().CreateFCmpOLT(a.value, b.value), e.bits(c.value), e.bits(d.value))));
-}
-// 2^n from the bits of t = n + 1.5 * 2^23.
-Lanes pow2_of_shifted(Lanes t) {
-  Emitter& e = *t.emitter;
-  llvm::Value* const raw = e.bits(t.value);
-  llvm::Value* const biased = e.ir().CreateAdd(raw, llvm::ConstantInt::get(raw->getType(), 127));
-  return e.of(e.floats(e.ir().CreateShl(biased, llvm::ConstantInt::get(raw->getType(), 23))));
-}
-Lanes like(Lanes of, float number) {
-  return of.emitter->of(of.emitter->constant(std::bit_cast<uint32_t>(number), of.value));
-}
 
 // `exact`, a sum or a difference; where the fault is on and its first operand is a product, one fma of it and `last`.
 Lanes Emitter::contracted(const loop::Instruction& instruction, size_t c, bool vector, Lanes exact,
@@ -648,6 +398,7 @@ llvm::Value* Emitter::compute(const loop::Instruction& instruction, size_t c, bo
 
 std::unique_ptr<llvm::Module> emit(std::string_view program, const EmitOptions& options,
                                    llvm::LLVMContext& context) {
+  if (loop::is_attention(program)) return emit_attention(program, options, context);
   const loop::Program parsed = loop::parse(program);
   return Emitter(parsed, options, context).run();
 }

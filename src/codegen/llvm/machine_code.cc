@@ -87,7 +87,8 @@ bool is_arithmetic(const llvm::Instruction& instruction) {
   }
   const auto* call = llvm::dyn_cast<llvm::IntrinsicInst>(&instruction);
   return call &&
-         (call->getIntrinsicID() == llvm::Intrinsic::fma || call->getIntrinsicID() == llvm::Intrinsic::sqrt);
+         (call->getIntrinsicID() == llvm::Intrinsic::fma || call->getIntrinsicID() == llvm::Intrinsic::sqrt ||
+          call->getIntrinsicID() == llvm::Intrinsic::x86_avx512bf16_dpbf16ps_512);
 }
 
 // The value whose bits this one has, behind bitcasts.
@@ -125,8 +126,19 @@ bool is_rounding(const llvm::Value* value) {
   return call && call->getIntrinsicID() == llvm::Intrinsic::x86_avx512bf16_cvtneps2bf16_512;
 }
 
+// The level's own product of pairs of bf16, and the pairs themselves, made of words for it alone.
+bool is_product_of_pairs(const llvm::Value* value) {
+  const auto* call = llvm::dyn_cast<llvm::IntrinsicInst>(value);
+  return call && call->getIntrinsicID() == llvm::Intrinsic::x86_avx512bf16_dpbf16ps_512;
+}
+bool are_pairs(const llvm::Instruction& instruction) {
+  const auto* cast = llvm::dyn_cast<llvm::BitCastInst>(&instruction);
+  return cast && cast->getOperand(0)->getType()->getScalarType()->isFloatTy() &&
+         std::ranges::all_of(cast->users(), is_product_of_pairs);
+}
+
 void check_type(const llvm::Instruction& instruction, const llvm::Type* type) {
-  if (is_rounding(&instruction)) return;
+  if (is_rounding(&instruction) || is_product_of_pairs(&instruction) || are_pairs(instruction)) return;
   if (const auto* cast = llvm::dyn_cast<llvm::BitCastInst>(&instruction);
       cast && cast->getType()->isIntOrIntVectorTy() && is_rounding(cast->getOperand(0)))
     return;
@@ -163,7 +175,8 @@ void check_call(const llvm::CallBase& call) {
                                  id::x86_avx_max_ps_256,
                                  id::x86_avx512_min_ps_512,
                                  id::x86_avx512_max_ps_512,
-                                 id::x86_avx512bf16_cvtneps2bf16_512};
+                                 id::x86_avx512bf16_cvtneps2bf16_512,
+                                 id::x86_avx512bf16_dpbf16ps_512};
   if (std::find(std::begin(kAllowed), std::end(kAllowed), callee->getIntrinsicID()) == std::end(kAllowed))
     refuse(call, "an intrinsic that is not allowed");
 }

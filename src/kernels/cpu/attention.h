@@ -19,6 +19,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 
 #include "core/dtype.h"
 #include "core/isa.h"
@@ -31,6 +32,16 @@ inline constexpr int64_t kAttentionMaxHeadDim = 256;
 // Steps of up to so many tokens may spread their partitions over the workers by way of the workspace. In longer
 // ones a worker takes a token's partitions one after the other, to the same bits.
 inline constexpr int64_t kAttentionMostSplitTokens = 16;
+
+// Code that was generated for one shape (loop/attention.h), of a level. It computes whole items of its own, which are
+// `sets` kv heads of a token, numbered token by token, in steps with as many tokens as sequences that are not split: the
+// bits of the kernel here. All else, and all until the code is there, `by_hand` does. Lives as long as the recordings
+// that name it.
+struct AttentionCode {
+  int64_t sets = 1;
+  KernelFunction by_hand = nullptr;  // paged_attention_kernel() of the level
+  std::atomic<KernelFunction> generated{nullptr};
+};
 
 struct AttentionScalars {
   int64_t heads = 0;  // a multiple of kv_heads
@@ -46,6 +57,7 @@ struct AttentionScalars {
   int64_t out_stride = 0;
   float scale = 1;
   Unused<4> unused{};
+  const AttentionCode* code = nullptr;  // of coded_attention(); the pairs of such steps go token by token
 };
 
 // Items: T * kv_heads, times partitions where steps may be split. A token with seq_of_token < 0 (a padding row) gets zeros.
@@ -53,6 +65,9 @@ struct AttentionScalars {
 //   i32 [T] 5 positions i32 [T]   6 out [T, heads, head_dim], not q   7 workspace, absent where no step
 //   is split
 const Kernel& paged_attention_kernel(Isa isa, DType dtype);
+
+// The same launch with scalars.code, which must not be null; at most 96 heads share a kv head.
+void coded_attention(const KernelContext& context, int64_t begin, int64_t end);
 
 // Second launch, needed where steps may be split: merges what the first left in the workspace. Items: T * heads.
 //   0 workspace   1 seq_of_token   2 positions   3 out
@@ -74,7 +89,10 @@ inline int64_t attention_split_tokens(const AttentionScalars& scalars, int worke
 }
 
 inline LaunchDims attention_dims(const AttentionScalars& scalars) {
-  return {.items = kTokens * (scalars.kv_heads * attention_parts(scalars)), .grain = 1};
+  // Steps that are split have few items: they are cut anywhere.
+  const bool whole_items = scalars.code != nullptr && scalars.split_tokens == 0;
+  return {.items = kTokens * (scalars.kv_heads * attention_parts(scalars)),
+          .grain = whole_items ? scalars.code->sets : 1};
 }
 inline LaunchDims attention_merge_dims(const AttentionScalars& scalars) {
   return {.items = kTokens * scalars.heads, .grain = 1};

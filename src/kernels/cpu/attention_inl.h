@@ -172,7 +172,7 @@ void paged_attention(const KernelContext& context, int64_t begin, int64_t end) {
   begin = (begin + parts - 1) / parts;
   end = (end + parts - 1) / parts;
   const int most_sets = rows.most_sets();
-  if (most_sets > 1 && tokens == context.sizes.seqs)
+  if ((most_sets > 1 || s.code != nullptr) && tokens == context.sizes.seqs)
     attend_by_token(context, rows, begin, end, most_sets);
   else
     attend_by_head(context, rows, begin, end);

@@ -1,4 +1,5 @@
-#include "kernels/cpu/attention.h"
+#include "ops/cpu/attention.h"
+
 #include "core/thread_team.h"
 #include "device/cpu/cpu_device.h"
 #include "kernels/cpu/kv_write.h"
@@ -47,14 +48,23 @@ AttentionScalars scalars_of(const OpCall& call, int workers) {
 
 void launch_attention(const OpCall& call, Stream& stream, std::span<const Tensor> outputs,
                       WorkspaceAllocator& allocator) {
+  launch_coded_attention(nullptr, call, stream, outputs, allocator);
+}
+
+}  // namespace
+
+void launch_coded_attention(const kernels::cpu::AttentionCode* code, const OpCall& call, Stream& stream,
+                            std::span<const Tensor> outputs, WorkspaceAllocator& allocator) {
   const Tensor& q = call.input(0);
-  const AttentionScalars scalars = scalars_of(call, cpu_of(stream).team().size());
+  AttentionScalars scalars = scalars_of(call, cpu_of(stream).team().size());
+  scalars.code = code;
+  Kernel kernel = kernels::cpu::paged_attention_kernel(cpu_of(stream).isa(), q.dtype);
+  if (code != nullptr) kernel = {kPagedAttention.name, kernels::cpu::coded_attention};
   Tensor workspace;
   if (scalars.split_tokens > 0)
     workspace = allocator.workspace(DType::i8, Shape{kernels::cpu::attention_workspace_bytes(scalars)});
   stream.launch(
-      kernels::cpu::paged_attention_kernel(cpu_of(stream).isa(), q.dtype),
-      kernels::cpu::attention_dims(scalars),
+      kernel, kernels::cpu::attention_dims(scalars),
       {reads(q), reads(call.input(1)), reads(call.input(2)), reads(call.input(3)), reads(call.input(4)),
        reads(call.input(5)), writes(outputs[0]), workspace ? writes(workspace) : BufferArg{}},
       scalars);
@@ -64,8 +74,6 @@ void launch_attention(const OpCall& call, Stream& stream, std::span<const Tensor
                   {reads(workspace), reads(call.input(4)), reads(call.input(5)), updates(outputs[0])},
                   scalars);
 }
-
-}  // namespace
 
 std::span<const LaunchEntry> attention_launches() {
   static constexpr LaunchEntry kEntries[] = {{&kKvWrite, {launch_write}},
