@@ -97,6 +97,7 @@ TEST_F(TrialTest, TakesAnyGroup) {
   for (uint64_t seed = 2; seed < 32; ++seed) {
     loop::Choices choices(seed);
     RandomGroup random = random_group(choices);
+    if (random.group.outputs.size() > ops::Outputs::kMax) continue;  // the pass makes none
     graph_ = std::move(random.graph);
     group_ = std::move(random.group);
     const Clock::time_point begin = Clock::now();
