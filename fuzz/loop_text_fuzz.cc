@@ -1,17 +1,24 @@
-// Any text as a loop program: an Error, or a program whose printed form is read back as itself.
+// Any text as a loop program: an Error, or a program whose printed form is read back as itself. Or as a matmul with
+// programs around it, which is taken as it is printed alone.
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
 #include "core/error.h"
+#include "loop/matmul.h"
 #include "loop/text.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace reprise::loop;
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
   std::string printed;
   try {
-    printed = print(parse({reinterpret_cast<const char*>(data), size}));
+    if (is_matmul(text)) {
+      parse_matmul(text);
+      return 0;
+    }
+    printed = print(parse(text));
   } catch (const reprise::Error&) {
     return 0;
   }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "codegen/group_program.h"
+#include "codegen/matmul_program.h"
 #include "core/error.h"
 #include "loop/text.h"
 #include "ops/cpu/loop.h"
@@ -29,8 +30,7 @@ class LoopKernel final : public GeneratedKernel {
     code_.program = std::move(program);
     const loop::Program& of = code_.program;
     const auto inputs = static_cast<int>(group.inputs.size());
-    for (int i = 0; i < inputs; ++i) own_input_names_.push_back(of.operands[static_cast<size_t>(i)].name);
-    input_views_.assign(own_input_names_.begin(), own_input_names_.end());
+    name_inputs(inputs);
     for (size_t i = 0; i < group.outputs.size(); ++i) {
       outputs_.push_back(graph.value(group.outputs[i]).dtype);
       for (int in = 0; in < inputs; ++in)
@@ -38,7 +38,6 @@ class LoopKernel final : public GeneratedKernel {
     }
     while (of.operands[static_cast<size_t>(row_input_)].place != loop::Place::row) ++row_input_;
     kind = of.items_of_row() > 1 ? ops::OpKind::elementwise : ops::OpKind::reduction;
-    input_names = input_views_;
     row_wise = true;
     infer = infer_outputs;
   }
@@ -63,8 +62,6 @@ class LoopKernel final : public GeneratedKernel {
   }
 
   kernels::cpu::LoopCode code_;
-  std::vector<std::string> own_input_names_;
-  std::vector<std::string_view> input_views_;
   std::vector<DType> outputs_;
   int row_input_ = 0;  // whose shape the outputs have
 };
@@ -75,6 +72,12 @@ GeneratedKernel::GeneratedKernel(std::string name, std::string program)
     : OpSchema{}, program_(std::move(program)), program_name_(std::move(name)), launch_{launch_kernel} {
   OpSchema::name = program_name_;
   OpSchema::generated = &launch_;
+}
+
+void GeneratedKernel::name_inputs(int count) {
+  for (int i = 0; i < count; ++i) own_input_names_.push_back("in" + std::to_string(i));
+  input_views_.assign(own_input_names_.begin(), own_input_names_.end());
+  input_names = input_views_;
 }
 
 std::string name_of_chunks(int64_t chunks) {
@@ -109,14 +112,25 @@ void fill_with_numbers(const Tensor& tensor, int64_t elements) {
   }
 }
 
+size_t weight_bytes(const graph::Graph& graph) {
+  size_t bytes = 0;
+  for (const graph::Value& value : graph.values)
+    if (value.packing.is_packed() && value.kind != graph::ValueKind::result)
+      bytes += packed_size(value.packing, value.shape).bytes();
+  return bytes;
+}
+
 std::string program_text(const graph::Graph& graph, const graph::FusionGroup& group, Isa level) {
   const loop::Attention attention = attention_of(graph, group, level);
-  return attention.sets > 0 ? loop::print(attention) : loop::print(program_of(graph, group));
+  if (attention.sets > 0) return loop::print(attention);
+  if (has_matmul(graph, group)) return loop::print(matmul_of(graph, group));
+  return loop::print(program_of(graph, group));
 }
 
 std::unique_ptr<GeneratedKernel> make_kernel(const graph::Graph& graph, const graph::FusionGroup& group,
                                              Isa level) {
   if (attention_of(graph, group, level).sets > 0) return make_attention_kernel(graph, group, level);
+  if (has_matmul(graph, group)) return make_matmul_kernel(graph, group, level);
   return std::make_unique<LoopKernel>(graph, group, program_of(graph, group));
 }
 

@@ -1,4 +1,5 @@
-// A kernel of the compiler as an op, of either kind: a group of ops that becomes a loop program, or attention.
+// A kernel of the compiler as an op, of any kind: a group of ops that becomes a loop program, or stands around a matmul,
+// or attention.
 #pragma once
 
 #include <atomic>
@@ -51,11 +52,14 @@ class GeneratedKernel : public ops::OpSchema {
     variants_ = std::move(variants);
     untimed_variant_ = std::move(untimed);
   }
+  void name_inputs(int count);  // "in0" and so on
 
  private:
   std::string program_, program_name_;
   std::vector<std::string> variants_;
   std::string untimed_variant_;
+  std::vector<std::string> own_input_names_;
+  std::vector<std::string_view> input_views_;
   ops::OpLaunch launch_;
 };
 
@@ -69,6 +73,9 @@ std::string untimed_variant(const loop::Program& program);
 // Numbers from -2 to 2, which no op takes a shortcut for, into f32 or bf16.
 void fill_with_numbers(const Tensor& tensor, int64_t elements);
 
+// Of all packed weights of a graph, with their padding.
+size_t weight_bytes(const graph::Graph& graph);
+
 // The attention that a group is, as code of this level has it; sets 0: it is none, or none that there is code for.
 loop::Attention attention_of(const graph::Graph& graph, const graph::FusionGroup& group, Isa level);
 
@@ -78,5 +85,7 @@ std::unique_ptr<GeneratedKernel> make_kernel(const graph::Graph& graph, const gr
                                              Isa level);
 std::unique_ptr<GeneratedKernel> make_attention_kernel(const graph::Graph& graph,
                                                        const graph::FusionGroup& group, Isa level);
+std::unique_ptr<GeneratedKernel> make_matmul_kernel(const graph::Graph& graph,
+                                                    const graph::FusionGroup& group, Isa level);
 
 }  // namespace reprise::codegen

@@ -32,19 +32,6 @@ Rows rows_of(const graph::Graph& graph, const graph::Node& node) {
   return rows;
 }
 
-std::string name_of_group(const graph::Graph& graph, const graph::FusionGroup& group) {
-  constexpr size_t kMostCharacters = 48;
-  std::string name;
-  for (const graph::NodeId id : group.nodes) {
-    for (const char c : graph.node(id).schema->name)
-      name += (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ? c : '_';
-    if (name.size() >= kMostCharacters) break;
-    name += '.';
-  }
-  name.resize(std::min(name.size() - (name.ends_with('.') ? 1 : 0), kMostCharacters));
-  return name;
-}
-
 // Columns of the group's rows, or why there are none.
 struct GroupRows {
   int64_t columns = 0;
@@ -77,6 +64,19 @@ GroupRows rows_of_group(const graph::Graph& graph, const graph::FusionGroup& gro
 }
 
 }  // namespace
+
+std::string name_of_group(const graph::Graph& graph, const graph::FusionGroup& group) {
+  constexpr size_t kMostCharacters = 48;
+  std::string name;
+  for (const graph::NodeId id : group.nodes) {
+    for (const char c : graph.node(id).schema->name)
+      name += (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ? c : '_';
+    if (name.size() >= kMostCharacters) break;
+    name += '.';
+  }
+  name.resize(std::min(name.size() - (name.ends_with('.') ? 1 : 0), kMostCharacters));
+  return name;
+}
 
 int64_t group_columns(const graph::Graph& graph, const graph::FusionGroup& group) {
   return rows_of_group(graph, group).columns;

@@ -17,6 +17,7 @@
 #include "codegen/compiler_protocol.h"
 #include "codegen/generated_kernel.h"
 #include "codegen/group_program.h"
+#include "codegen/matmul_program.h"
 #include "codegen/object_code.h"
 #include "codegen/trial.h"
 #include "core/error.h"
@@ -84,12 +85,20 @@ std::string_view LoopCompiler::level() const {
 // generated code is mostly faster than the kernels written by hand, since it knows the columns and rounds without looking
 // for NaN. Where it is not, a trial finds that.
 bool LoopCompiler::accepts(const graph::Graph& graph, const graph::FusionGroup& group) const {
-  return level_ != Isa::scalar &&
-         (group_columns(graph, group) > 0 || attention_of(graph, group, level_).sets > 0);
+  if (level_ == Isa::scalar) return false;
+  if (has_matmul(graph, group)) return why_not_matmul(graph, group).empty();
+  return group_columns(graph, group) > 0 || attention_of(graph, group, level_).sets > 0;
+}
+
+bool LoopCompiler::gains(const graph::Graph& graph, const graph::FusionGroup& group) const {
+  // A matmul alone is the op's own kernel, unless there is code for its products.
+  return group.nodes.size() > 1 || !has_matmul(graph, group) ||
+         loop::has_products(matmul_of(graph, group), level_);
 }
 
 std::string LoopCompiler::why_not(const graph::Graph& graph, const graph::FusionGroup& group) const {
-  return level_ == Isa::scalar ? "no code is made for the level scalar" : why_not_rows(graph, group);
+  if (level_ == Isa::scalar) return "no code is made for the level scalar";
+  return has_matmul(graph, group) ? why_not_matmul(graph, group) : why_not_rows(graph, group);
 }
 
 const ops::OpSchema& LoopCompiler::compile(const graph::Graph& graph, const graph::FusionGroup& group) {
@@ -100,7 +109,7 @@ const ops::OpSchema& LoopCompiler::compile(const graph::Graph& graph, const grap
     CompiledKernel& kernel = *found->second;
     kernel.op = make_kernel(graph, group, level_);
     kernel.key = key_of(*kernel.op, level_, "for any CPU");
-    kernel.cache_key = key_of(*kernel.op, level_, timed_on());
+    kernel.cache_key = key_of(*kernel.op, level_, timed_on(graph, group));
     kernel.variant = kernel.op->untimed_variant();
     const std::vector<Isa>& here = cpu::available_isas();
     if (options_.makes_code && options_.trials && std::ranges::find(here, level_) != here.end())

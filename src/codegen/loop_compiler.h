@@ -1,5 +1,6 @@
 // The compiler of level 2 on the CPU: groups of ops become loop programs, which are interpreted until their machine
-// code is there; attention becomes code of its shape, until when the op's own kernel runs. Code comes from the cache, or from LLVM in a process of its own, asked by one thread of low priority.
+// code is there; around a matmul, whose product is the kernel's by hand, they are computed in its launch; attention
+// becomes code of its shape, until when the op's own kernel runs. Code comes from the cache, or from LLVM in a process of its own, asked by one thread of low priority.
 // All run a program to the same bits, so code takes its place at any moment, unseen.
 //
 // When nothing is left to compile, that thread times each kernel in its variants and beside its group's ops one by one
@@ -46,6 +47,7 @@ class LoopCompiler final : public graph::KernelCompiler {
   DeviceKind device() const override { return DeviceKind::cpu; }
   std::string_view level() const override;
   bool accepts(const graph::Graph& graph, const graph::FusionGroup& group) const override;
+  bool gains(const graph::Graph& graph, const graph::FusionGroup& group) const override;
   std::string why_not(const graph::Graph& graph, const graph::FusionGroup& group) const override;
   const ops::OpSchema& compile(const graph::Graph& graph, const graph::FusionGroup& group) override;
   bool can_compile() const override;

@@ -39,6 +39,10 @@ constexpr int64_t kLeastOfLargest = 2 * Trial::kTokens[1];
 constexpr int kLeastRounds = 2, kMostRounds = 25;
 constexpr Clock::duration kBudgets[] = {2ms, 4ms, 15ms};  // by kTokens, for the rounds beyond the least
 
+constexpr size_t kMostColdBytes = size_t{32} << 20;  // of weights that are read in turn
+constexpr size_t kMostCopies = 256;
+constexpr int64_t kMostColdTokens = Trial::kTokens[1];  // more read weights so often that they are in a cache
+
 StepSizes step_of(int64_t tokens) {
   return {.tokens = tokens, .seqs = tokens, .rows = tokens};
 }
@@ -47,8 +51,19 @@ bool is_input(const graph::Value& value) {
   return value.kind == graph::ValueKind::input;
 }
 
+// Of a packed weight with its padding.
 size_t bytes_of(const graph::Value& value, const StepSizes& sizes) {
+  if (value.packing.is_packed()) return packed_size(value.packing, value.shape).bytes();
   return static_cast<size_t>(value.shape.elements().eval(sizes)) * size_of(value.dtype);
+}
+
+// The nearest power of two, so that models of about the same size share what was found.
+size_t cold_bytes_of(const graph::Graph& graph) {
+  return std::min(std::bit_ceil(weight_bytes(graph) * 5 / 7), kMostColdBytes);
+}
+bool reads_weights(const graph::Graph& graph, const graph::FusionGroup& group) {
+  return std::ranges::any_of(group.inputs,
+                             [&](graph::ValueId id) { return graph.value(id).packing.is_packed(); });
 }
 
 StepSizes largest_step(const graph::Graph& graph) {
@@ -62,39 +77,52 @@ StepSizes largest_step(const graph::Graph& graph) {
   return sizes;
 }
 
-// The group and its kernel as replays, with inputs, on a team and in memory of their own.
+// The group and its kernel as replays, with inputs, on a team and in memory of their own. Of weights there are copies, which
+// are read in turn: in a model all others are read before the same again.
 class Stage : public ops::WorkspaceAllocator {
  public:
-  Stage(graph::Graph graph, Isa level, GeneratedKernel& kernel)
+  Stage(const graph::Graph& of, Isa level, GeneratedKernel& kernel, size_t cold_bytes)
       : device_(team_, level),
         stream_(device_),
-        largest_(largest_step(graph)),
+        largest_(largest_step(of)),
         inputs_(BufferKind::input, device_.memory()),
         of_group_(kernel) {
+    graph::Graph graph = of;
     size_t input = 0;
     for (graph::Value& value : graph.values) {
       if (!is_input(value)) continue;
-      const int64_t elements = value.shape.elements().eval(largest_);
+      const auto elements = static_cast<int64_t>(bytes_of(value, largest_) / size_of(value.dtype));
       value.tensor = inputs_.allocate(value.dtype, Shape{elements});
+      value.tensor.packing = value.packing;
       value.tensor.shape = value.shape;
       of_group_.fill_trial_input(input++, value.tensor, elements);
     }
     graph::MemoryPlan plan =
         graph::plan_memory(graph, largest_, graph::measure_workspaces(graph, largest_, stream_));
     arena_ = MemoryRange(device_.memory(), plan.bytes);
-    executor_.emplace(std::move(graph), std::move(plan), arena_.data(), stream_);
     stream_.set_sizes(largest_);
-    parts_ = record([&] { executor_->run(); });
-    kernel_ = record([&] { launch_kernel(); });
+    const size_t bytes = weight_bytes(graph);
+    const size_t copies = bytes == 0 ? 1 : std::clamp<size_t>(cold_bytes / bytes, 1, kMostCopies);
+    for (size_t i = 0; i < copies; ++i) {
+      if (i > 0) copy_weights(graph);
+      Copy& copy = copies_.emplace_back();
+      copy.executor = std::make_unique<graph::Executor>(graph, plan, arena_.data(), stream_);
+      copy.parts = record([&] { copy.executor->run(); });
+      copy.kernel = record([&] { launch_kernel(*copy.executor); });
+    }
   }
 
   const StepSizes& largest() const { return largest_; }
   // Microseconds of one of `runs` runs; `code` null: of the parts.
   double time(KernelFunction code, const StepSizes& step, int64_t runs) {
     of_group_.generated().store(code, std::memory_order_relaxed);
-    capture::Executable& replay = code != nullptr ? *kernel_ : *parts_;
+    if (step.tokens > kMostColdTokens) next_ = 0;
     const Clock::time_point begin = Clock::now();
-    for (int64_t i = 0; i < runs; ++i) replay.run(step);
+    for (int64_t i = 0; i < runs; ++i) {
+      const Copy& copy = copies_[next_];
+      (code != nullptr ? *copy.kernel : *copy.parts).run(step);
+      if (step.tokens <= kMostColdTokens) next_ = (next_ + 1) % copies_.size();
+    }
     return std::chrono::duration<double, std::micro>(Clock::now() - begin).count() /
            static_cast<double>(runs);
   }
@@ -109,13 +137,24 @@ class Stage : public ops::WorkspaceAllocator {
     }
     return stream_.on_device().instantiate(std::move(recorder.recording), largest_);
   }
-  void launch_kernel() {
-    const graph::Graph& graph = executor_->graph();
+  void copy_weights(graph::Graph& graph) {
+    for (graph::Value& value : graph.values) {
+      if (!is_input(value) || !value.packing.is_packed()) continue;
+      const Tensor from = value.tensor;
+      const auto elements = static_cast<int64_t>(bytes_of(value, {}) / size_of(value.dtype));
+      value.tensor = inputs_.allocate(value.dtype, Shape{elements});
+      value.tensor.packing = from.packing;
+      value.tensor.shape = from.shape;
+      std::memcpy(value.tensor.data(), from.data(), bytes_of(value, {}));
+    }
+  }
+  void launch_kernel(const graph::Executor& executor) {
+    const graph::Graph& graph = executor.graph();
     std::vector<const Tensor*> inputs;
     std::vector<Tensor> outputs;
     for (const graph::Value& value : graph.values)
       if (is_input(value)) inputs.push_back(&value.tensor);
-    for (const graph::GraphOutput& output : graph.outputs) outputs.push_back(executor_->tensor(output.value));
+    for (const graph::GraphOutput& output : graph.outputs) outputs.push_back(executor.tensor(output.value));
     of_group_.run(ops::OpCall(of_group_, inputs, {}), stream_, outputs, *this);
   }
   Tensor workspace(DType, const Shape&) override {
@@ -129,8 +168,12 @@ class Stage : public ops::WorkspaceAllocator {
   HeapStore inputs_;
   MemoryRange arena_;
   GeneratedKernel& of_group_;
-  std::optional<graph::Executor> executor_;
-  std::unique_ptr<capture::Executable> parts_, kernel_;
+  struct Copy {
+    std::unique_ptr<graph::Executor> executor;
+    std::unique_ptr<capture::Executable> parts, kernel;
+  };
+  std::vector<Copy> copies_;
+  size_t next_ = 0;
 };
 
 // One of those that are timed, in steps of one size.
@@ -147,7 +190,7 @@ struct Contender {
 }  // namespace
 
 Trial::Trial(const graph::Graph& graph, const graph::FusionGroup& group, Isa level)
-    : level_(level), kernel_(make_kernel(graph, group, level)) {
+    : level_(level), kernel_(make_kernel(graph, group, level)), cold_bytes_(cold_bytes_of(graph)) {
   std::vector<graph::ValueId> here(graph.values.size(), graph::kNone);
   const auto add = [&](graph::ValueId id, graph::Value value) {
     const graph::Value& from = graph.value(id);
@@ -180,7 +223,7 @@ Trial::Trial(const graph::Graph& graph, const graph::FusionGroup& group, Isa lev
 }
 
 std::optional<Verdict> Trial::run(std::span<const Variant> variants, const std::atomic<bool>& stop) const {
-  Stage stage(graph_, level_, *kernel_);
+  Stage stage(graph_, level_, *kernel_, cold_bytes_);
   std::vector<Contender> contenders;
   for (const Variant& variant : variants) contenders.push_back({variant.run});
   contenders.push_back({nullptr});
@@ -213,7 +256,7 @@ std::optional<Verdict> Trial::run(std::span<const Variant> variants, const std::
   return verdict;
 }
 
-std::string_view timed_on() {
+std::string timed_on(const graph::Graph& graph, const graph::FusionGroup& group) {
   static const std::string line = [] {
     std::array<uint32_t, 4> vendor{}, model{};
     __get_cpuid(0, &vendor[0], &vendor[1], &vendor[3], &vendor[2]);
@@ -225,7 +268,7 @@ std::string_view timed_on() {
     return fmt::format("timed on {} {}-{}, L2 {}, beside kernels {}", name, family, number,
                        sysconf(_SC_LEVEL2_CACHE_SIZE), kernels_id());
   }();
-  return line;
+  return reads_weights(graph, group) ? fmt::format("{}, weights of {}", line, cold_bytes_of(graph)) : line;
 }
 
 }  // namespace reprise::codegen

@@ -33,7 +33,8 @@ class Trial {
   Trial(const graph::Graph& graph, const graph::FusionGroup& group, Isa level);
 
   // On made-up inputs, on the calling thread alone, with memory of its own. Each is replayed as level 1 replays: one
-  // fork for all launches, so that a launch costs what it costs there. All take turns and the least time of each counts,
+  // fork for all launches, so that a launch costs what it costs there. Weights are read from as far away as in the model:
+  // from copies in turn, as many bytes as the model's weights have, at most 32 MiB. All take turns and the least time of each counts,
   // so that a busy machine harms none more than another. Takes 10 to 100 ms, in which `stop` ends it (nullopt).
   // Throws Error where memory runs out.
   std::optional<Verdict> run(std::span<const Variant> variants, const std::atomic<bool>& stop) const;
@@ -42,10 +43,12 @@ class Trial {
   Isa level_;
   std::unique_ptr<GeneratedKernel> kernel_;  // of its own, since it runs all variants
   graph::Graph graph_;                       // the group alone
+  size_t cold_bytes_;                        // of weights, about as many as the whole graph has
 };
 
 // One line of what times depend on beside level and program: the CPU's family, model and L2 cache, and the sources of the
-// kernels that the ops run. Threads do not count: one is timed.
-std::string_view timed_on();
+// kernels that the ops run; of groups that read weights also how many bytes of them the graph has, about. Threads do not
+// count: one is timed.
+std::string timed_on(const graph::Graph& graph, const graph::FusionGroup& group);
 
 }  // namespace reprise::codegen

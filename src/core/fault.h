@@ -53,6 +53,8 @@ enum class Fault : uint8_t {
   // the same in attention (codegen/llvm/emit_attention.cc)
   emit_attention_misses_key,     // 0: the last one of a tile; 1: keys behind the token's own are seen
   emit_attention_forgets_scale,  // sums of earlier tiles keep their scale: 0: of the weights; 1: of the values
+  // and in products (codegen/llvm/product_code.cc)
+  emit_product_misses_last,  // 0: link of a chain; 1: column of a row
 };
 
 namespace fault_state {

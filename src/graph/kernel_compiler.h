@@ -70,6 +70,8 @@ class KernelCompiler {
 
   // Whether the group can become one op. Asked for groups of one node and for every larger one on the way.
   virtual bool accepts(const Graph& graph, const FusionGroup& group) const = 0;
+  // Whether a group that it accepts, and that grows no further, is worth compiling: what groups may begin at need not be.
+  virtual bool gains(const Graph&, const FusionGroup&) const { return true; }
   // Why it does not accept the group, in a few words, for reports; empty: it does, or does not say.
   virtual std::string why_not(const Graph&, const FusionGroup&) const { return {}; }
   // An op with the group's inputs and outputs, in their order, no attributes, and a launch of its own

@@ -3,16 +3,20 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "codegen/matmul_program.h"
 #include "core/thread_team.h"
 #include "device/cpu/cpu_device.h"
+#include "kernels/cpu/pack.h"
 #include "loop/builder.h"
 #include "loop/functions.h"
 #include "ops/cpu/loop.h"
 #include "ops/elementwise.h"
 #include "ops/launch_table.h"
+#include "ops/matmul.h"
 #include "ops/norm.h"
 
 namespace reprise::codegen {
@@ -106,11 +110,62 @@ class GroupWriter {
     for (uint32_t i = 0; i < inputs; ++i) rows_.push_back(add_rows());
     const uint32_t count = 1 + choices_.below(8);
     for (uint32_t i = 0; i < count; ++i) add_node();
-    find_outputs();
+    find_outputs(static_cast<size_t>(loop::kMaxBuffers));
+    return std::move(made_);
+  }
+
+  // Nothing where the choices give more than a launch has.
+  std::optional<RandomGroup> around_matmul() {
+    constexpr int64_t kColumns[] = {1, 16, 17, 31, 64, 100, 172, 257, 300};
+    constexpr int64_t kTokens[] = {1, 2, 5, 16, 33, 70};
+    made_.tokens = choices_.one_of(kTokens);
+    columns_ = choices_.one_of(kColumns);
+    made_.width = columns_ * (1 + choices_.below(2));
+    dtype_ = choices_.one_in(2) ? DType::bf16 : DType::f32;
+    rows_ = {add_rows()};
+    if (choices_.one_in(2)) rows_.push_back(add_rows());
+    const uint32_t before = choices_.below(4);
+    for (uint32_t i = 0; i < before; ++i) add_node(false);
+    const uint32_t after = choices_.below(5);
+    add_matmul(rows_.back(), after > 0);
+    if (after > 0 && choices_.one_in(2)) rows_.insert(rows_.begin(), add_rows());
+    for (uint32_t i = 0; i < after; ++i) add_node(true);
+    find_outputs(ops::Outputs::kMax + made_.group.inputs.size());
+    const size_t inputs = made_.group.inputs.size(), outputs = made_.group.outputs.size();
+    if (inputs > ops::OpCall::kMaxInputs || inputs + outputs > static_cast<size_t>(loop::kMaxBuffers) ||
+        !complete_)
+      return std::nullopt;
     return std::move(made_);
   }
 
  private:
+  // Rows and numbers of each column are of its results from here on.
+  void add_matmul(graph::ValueId x, bool same_columns) {
+    constexpr int64_t kColumns[] = {16, 1, 12, 31, 32, 33, 64, 172, 200};
+    graph::Node node{.schema = choices_.one_in(4) ? &ops::kMatmul : &ops::kMatmulGroup};
+    read(node, x);
+    const uint32_t segments = node.schema == &ops::kMatmul ? 1 : 1 + choices_.below(4);
+    int64_t n = choices_.one_of(kColumns);
+    for (uint32_t i = 0; i < segments; ++i) {
+      if (!same_columns) n = choices_.one_of(kColumns);
+      read(node, graph::add_value(made_.graph, {.kind = graph::ValueKind::weight,
+                                                .dtype = dtype_,
+                                                .packing = kernels::cpu::packing_of(dtype_),
+                                                .shape = Shape{n, made_.width}}));
+      if (choices_.one_in(3))
+        read(node, graph::add_value(made_.graph, {.kind = graph::ValueKind::weight, .shape = Shape{n}}));
+      else
+        node.inputs.push_back(graph::kNone);
+    }
+    node.inputs.resize(node.schema->input_names.size(), graph::kNone);
+    if (choices_.one_in(3)) dtype_ = DType::f32;
+    node.attrs = {dtype_};
+    columns_ = made_.width = n;
+    rows_.clear();
+    weights_.clear();
+    add(std::move(node));
+  }
+
   graph::ValueId add_rows() {
     return graph::add_value(
         made_.graph,
@@ -128,8 +183,10 @@ class GroupWriter {
     return rows_[count - 1 - choices_.below(choices_.one_in(3) ? count : std::min(count, 2u))];
   }
 
-  void add_node() {
-    const Op& op = kOps[choices_.below(static_cast<uint32_t>(std::size(kOps)))];
+  void add_node(bool elementwise = false) {
+    const Op* any = &kOps[choices_.below(static_cast<uint32_t>(std::size(kOps)))];
+    if (elementwise && any->schema->kind != ops::OpKind::elementwise) any = &kOps[0];
+    const Op& op = *any;
     graph::Node node{.schema = op.schema};
     for (int i = 0; i < op.rows; ++i) read(node, any_rows());
     for (int i = 0; i < op.per_column; ++i) {
@@ -140,6 +197,9 @@ class GroupWriter {
         read(node, per_column());
     }
     if (op.has_eps) node.attrs = {choices_.one_in(2) ? 1e-5 : 0.25};
+    add(std::move(node));
+  }
+  void add(graph::Node node) {
     const ops::OutputSpecs specs = graph::infer(made_.graph, node);
     const auto id = static_cast<graph::NodeId>(made_.graph.nodes.size());
     for (int i = 0; i < specs.count; ++i) {
@@ -161,13 +221,15 @@ class GroupWriter {
   }
 
   // What nobody in the group uses, and some that somebody does.
-  void find_outputs() {
+  void find_outputs(size_t most_buffers) {
     for (const graph::Node& node : made_.graph.nodes)
       for (const graph::ValueId value : node.outputs) {
         const bool inner = std::find(used_.begin(), used_.end(), value) != used_.end();
         const size_t buffers = made_.group.inputs.size() + made_.group.outputs.size();
-        if ((!inner || choices_.one_in(5)) && buffers < static_cast<size_t>(loop::kMaxBuffers))
+        if ((!inner || choices_.one_in(5)) && buffers < most_buffers)
           made_.group.outputs.push_back(value);
+        else if (!inner)
+          complete_ = false;
       }
   }
 
@@ -176,6 +238,7 @@ class GroupWriter {
   int64_t columns_ = 0;
   DType dtype_ = DType::f32;
   std::vector<graph::ValueId> rows_, weights_, used_;
+  bool complete_ = true;  // all that nobody uses is an output
 };
 
 CpuDevice& device_of(Isa level) {
@@ -188,12 +251,25 @@ CpuDevice& device_of(Isa level) {
 
 }  // namespace
 
+size_t bytes_of(const graph::Value& value, const StepSizes& sizes) {
+  if (value.packing.is_packed()) return packed_size(value.packing, value.shape).bytes();
+  return static_cast<size_t>(value.shape.elements().eval(sizes)) * size_of(value.dtype);
+}
+
 RandomGroup random_group(loop::Choices& choices) {
   register_expression_ops();
   return GroupWriter(choices).run();
 }
 
-void run_one_by_one(const RandomGroup& group, loop::Buffers& buffers, Isa level) {
+RandomGroup random_matmul_group(loop::Choices& choices) {
+  register_expression_ops();
+  for (;;)
+    if (std::optional<RandomGroup> group = GroupWriter(choices).around_matmul();
+        group && why_not_matmul(group->graph, group->group).empty())
+      return std::move(*group);
+}
+
+void run_one_by_one(const RandomGroup& group, std::span<std::byte* const> buffers, Isa level) {
   const StepSizes sizes{.tokens = group.tokens, .seqs = 1, .rows = group.tokens};
   StepArena arena(host_memory(), size_t{16} << 20);
   arena.set_sizing(sizes);
@@ -201,15 +277,15 @@ void run_one_by_one(const RandomGroup& group, loop::Buffers& buffers, Isa level)
   stream.set_sizes(sizes);
   ops::EagerDispatcher eager(stream, arena);
   std::vector<Tensor> tensors(group.graph.values.size());
-  const auto bytes_of = [&](const graph::Value& value) {
-    return static_cast<size_t>(value.shape.elements().eval(sizes)) * size_of(value.dtype);
-  };
   for (size_t i = 0; i < group.group.inputs.size(); ++i) {
     const graph::ValueId id = group.group.inputs[i];
     const graph::Value& value = group.graph.value(id);
     Tensor& tensor = tensors[static_cast<size_t>(id)];
-    tensor = arena.allocate(value.dtype, value.shape);
-    std::memcpy(tensor.data(), buffers.pointers()[i], bytes_of(value));
+    tensor = arena.allocate(value.dtype,
+                            Shape{static_cast<int64_t>(bytes_of(value, sizes) / size_of(value.dtype))});
+    tensor.packing = value.packing;
+    tensor.shape = value.shape;
+    std::memcpy(tensor.data(), buffers[i], bytes_of(value, sizes));
   }
   for (const graph::NodeId id : group.group.nodes) {
     const graph::Node& node = group.graph.node(id);
@@ -219,8 +295,8 @@ void run_one_by_one(const RandomGroup& group, loop::Buffers& buffers, Isa level)
   }
   for (size_t i = 0; i < group.group.outputs.size(); ++i) {
     const graph::ValueId id = group.group.outputs[i];
-    std::memcpy(buffers.pointers()[group.group.inputs.size() + i], tensors[static_cast<size_t>(id)].data(),
-                bytes_of(group.graph.value(id)));
+    std::memcpy(buffers[group.group.inputs.size() + i], tensors[static_cast<size_t>(id)].data(),
+                bytes_of(group.graph.value(id), sizes));
   }
 }
 

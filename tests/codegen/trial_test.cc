@@ -6,10 +6,13 @@
 
 #include <atomic>
 #include <chrono>
+#include <set>
 
 #include "codegen/group_program.h"
+#include "device/cpu/isa_select.h"
 #include "graph/text.h"
 #include "loop/builder.h"
+#include "loop/matmul.h"
 #include "tests/codegen/random_group.h"
 
 namespace reprise::codegen {
@@ -90,6 +93,37 @@ TEST_F(TrialTest, FindsThatThePartsAreFaster) {
 TEST_F(TrialTest, EndsWhenItIsTold) {
   stop_ = true;
   EXPECT_FALSE(run({{"fast", fast}}));
+}
+
+// Weights that the group reads are other ones from run to run, as many as the whole graph has; all other inputs stay.
+std::atomic<int64_t> calls{0};
+std::set<const void*> weights_seen, rows_seen;
+void notes_weights(const KernelContext& context, int64_t, int64_t) {
+  const loop::MatmulTask& task = context.get_scalars<loop::MatmulTask>();
+  if (task.part != loop::MatmulTask::kProduct) return;
+  ++calls;
+  if (task.rows > 16) return;
+  rows_seen.insert(context.buffer<float>(0));
+  weights_seen.insert(context.buffer<float>(1));
+}
+
+TEST_F(TrialTest, ReadsWeightsFromAsFarAwayAsInTheModel) {
+  if (cpu::available_isas().back() == Isa::scalar) GTEST_SKIP() << "no level that code is made for";
+  graph_ = graph::parse(
+      "graph g {\n  input %x : f32[T, 64]\n  weight %w : f32 panels[64, 64]\n  weight %v : f32 panels[64, 448]\n"
+      "  %y = matmul(%x, %w, _) {out = f32} : f32[T, 64]\n  %z = matmul(%x, %w, _) {out = f32} : f32[T, 64]\n"
+      "  return y = %y\n  return z = %z\n}\n");
+  const auto node = [&](size_t i) { return graph_.nodes[i]; };
+  group_ = {.nodes = {0}, .inputs = {node(0).inputs[0], node(0).inputs[1]}, .outputs = node(0).outputs};
+  weights_seen.clear();
+  rows_seen.clear();
+  calls = 0;
+  const Trial trial(graph_, group_, Isa::avx2);
+  const std::vector<Trial::Variant> variants = {{"notes", notes_weights}};
+  ASSERT_TRUE(trial.run(variants, stop_));
+  EXPECT_GT(calls.load(), 100);
+  EXPECT_EQ(rows_seen.size(), 1u);
+  EXPECT_EQ(weights_seen.size(), 8u);  // 16 KiB of about 128 KiB
 }
 
 // Every random group can be timed, in bounded time.

@@ -673,12 +673,6 @@ class AttentionEmitter : public LaneCode {
     }
     return vectors[0];
   }
-  llvm::Value* smaller(llvm::Value* a, llvm::Value* b) {
-    return ir_.CreateSelect(ir_.CreateICmpSLT(a, b), a, b);
-  }
-  llvm::Value* larger(llvm::Value* a, llvm::Value* b) {
-    return ir_.CreateSelect(ir_.CreateICmpSGT(a, b), a, b);
-  }
 
   static constexpr uint32_t kLeast = std::bit_cast<uint32_t>(-std::numeric_limits<float>::infinity());
 

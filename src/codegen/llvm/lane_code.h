@@ -52,6 +52,13 @@ class LaneCode {
 
  protected:
   llvm::Value* number(int64_t value) { return ir_.getInt64(static_cast<uint64_t>(value)); }
+  // Of two i64.
+  llvm::Value* smaller(llvm::Value* a, llvm::Value* b) {
+    return ir_.CreateSelect(ir_.CreateICmpSLT(a, b), a, b);
+  }
+  llvm::Value* larger(llvm::Value* a, llvm::Value* b) {
+    return ir_.CreateSelect(ir_.CreateICmpSGT(a, b), a, b);
+  }
   llvm::Type* integers(llvm::Value* like);
   llvm::FixedVectorType* lanes_of_f32(int lanes) const { return llvm::FixedVectorType::get(f32_, lanes); }
 

@@ -25,25 +25,38 @@ class Grouping {
         context_(context),
         rewrite_(graph),
         returned_(graph.values.size()),
-        in_parts_(graph.nodes.size()) {
+        in_parts_(graph.nodes.size()),
+        only_begins_(graph.nodes.size()) {
     for (const GraphOutput& output : graph.outputs) returned_[static_cast<size_t>(output.value)] = true;
   }
 
   bool run() {
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const auto first = static_cast<NodeId>(i);
-      if (!rewrite_.alive(first) || has_effects(graph_.node(first)) || in_parts_[i]) continue;
-      FusionGroup group = group_of({first});
-      if (!fits(group)) continue;
-      while (grow(group)) {
+      while (may_begin(first) && begin_at(first) == Outcome::taken_apart) {
       }
-      // What was compiled before is a node of its own; alone in a group there is nothing more to gain.
-      if (graph_.node(group.nodes.front()).schema->generated == nullptr) compile(group);
     }
     return rewrite_.finish();
   }
 
  private:
+  enum class Outcome { done, taken_apart };
+
+  // What was compiled before is a node of its own; alone in a group there is nothing more to gain.
+  bool may_begin(NodeId first) const {
+    const Node& node = graph_.node(first);
+    return rewrite_.alive(first) && !has_effects(node) && node.schema->generated == nullptr &&
+           !in_parts_[static_cast<size_t>(first)];
+  }
+
+  Outcome begin_at(NodeId first) {
+    FusionGroup group = group_of({first});
+    if (!fits(group)) return Outcome::done;
+    while (grow(group)) {
+    }
+    return context_.compiler->gains(graph_, group) ? compile(group) : Outcome::done;
+  }
+
   FusionGroup group_of(std::vector<NodeId> nodes) const {
     FusionGroup group{.nodes = std::move(nodes), .inputs = {}, .outputs = {}};
     std::vector<ValueId> inside;
@@ -75,7 +88,7 @@ class Grouping {
       for (const NodeId user : rewrite_.users(value))
         if (rewrite_.alive(user) && user > group.nodes.back() && !contains(readers, user) &&
             !has_effects(graph_.node(user)) && graph_.node(user).schema->generated == nullptr &&
-            !in_parts_[static_cast<size_t>(user)])
+            !in_parts_[static_cast<size_t>(user)] && !only_begins_[static_cast<size_t>(user)])
           readers.push_back(user);
     std::sort(readers.begin(), readers.end());
     for (const NodeId reader : readers) {
@@ -89,7 +102,8 @@ class Grouping {
     return false;
   }
 
-  void compile(const FusionGroup& group) {
+  Outcome compile(const FusionGroup& group) {
+    Outcome outcome = Outcome::done;
     GroupRun run{.layer = graph_.node(group.nodes.back()).layer, .ops = {}, .kernel = {}, .failure = {}};
     for (const NodeId node : group.nodes) run.ops.emplace_back(graph_.node(node).schema->name);
     if (context_.explain) explain(group, run);
@@ -98,8 +112,7 @@ class Grouping {
       schema = &context_.compiler->compile(graph_, group);
       run.kernel = schema->name;
     } catch (const SlowerThanParts& measured) {
-      // A part of the group could still be faster; whether it is would be found at a later start, and so on.
-      for (const NodeId node : group.nodes) in_parts_[static_cast<size_t>(node)] = true;
+      outcome = stays_in_parts(group);
       run.in_parts = measured.what();
     } catch (const std::exception& error) {
       run.failure = error.what();
@@ -109,6 +122,20 @@ class Grouping {
       rewrite_.replace(group.nodes.back(), group.nodes,
                        {.schema = schema, .inputs = group.inputs, .outputs = group.outputs});
     if (context_.groups != nullptr) context_.groups->push_back(std::move(run));
+    return outcome;
+  }
+
+  // A matmul without what comes before it may be faster, and what stands around it as groups of their own. Of other
+  // groups a part could be faster, too; whether it is would be found at a later start, and so on.
+  Outcome stays_in_parts(const FusionGroup& group) {
+    const auto matmul = std::ranges::find_if(
+        group.nodes, [&](NodeId node) { return graph_.node(node).schema->kind == ops::OpKind::matmul; });
+    if (matmul == group.nodes.end() || group.nodes.size() == 1) {
+      for (const NodeId node : group.nodes) in_parts_[static_cast<size_t>(node)] = true;
+      return Outcome::done;
+    }
+    (matmul == group.nodes.begin() ? in_parts_ : only_begins_)[static_cast<size_t>(*matmul)] = true;
+    return Outcome::taken_apart;
   }
 
   void explain(const FusionGroup& group, GroupRun& run) const {
@@ -152,6 +179,8 @@ class Grouping {
     if (has_effects(node)) return "it writes to a state";
     if (node.schema->generated != nullptr) return "it is in a group of its own";
     if (in_parts_[static_cast<size_t>(neighbour)]) return "it is in a group that stays in parts";
+    if (only_begins_[static_cast<size_t>(neighbour)] && neighbour > group.nodes.front())
+      return "as one kernel they are no faster";
     std::vector<NodeId> nodes = group.nodes;
     nodes.insert(std::upper_bound(nodes.begin(), nodes.end(), neighbour), neighbour);
     const FusionGroup larger = group_of(std::move(nodes));
@@ -169,7 +198,8 @@ class Grouping {
   PassContext& context_;
   Rewrite rewrite_;
   std::vector<bool> returned_;
-  std::vector<bool> in_parts_;  // by node: of groups that stay in parts
+  // By node: of groups that stay in parts; no group grows into it, since the one that did stays in parts.
+  std::vector<bool> in_parts_, only_begins_;
 };
 
 }  // namespace

@@ -21,6 +21,10 @@ struct LoopCode {
 // Work items: items_of_row() for each row, row by row. Buffers: the program's operands without its locals.
 struct LoopScalars {
   const LoopCode* code = nullptr;
+  // Of a call that is no launch of its own: 0, or so many columns of each row are computed, by a program whose columns
+  // don't need one another. Items are rows then, and those of the first `tiles` operands have these columns alone.
+  int64_t columns = 0;
+  int64_t tiles = 0;
 };
 
 inline LaunchDims loop_dims(const loop::Program& program, Dim rows) {

@@ -12,19 +12,28 @@ namespace reprise::kernels::cpu::REPRISE_VEC_NAMESPACE {
 
 class LoopInterpreter {
  public:
-  LoopInterpreter(const loop::Program& program, const KernelContext& context)
-      : program_(program),
+  LoopInterpreter(const LoopScalars& scalars, const KernelContext& context)
+      : program_(scalars.code->program),
+        scalars_(scalars),
         context_(context),
         slots_(reinterpret_cast<float*>(context.scratch)),
         locals_(slots_ + int64_t{loop::kMaxSlots} * kBlock) {}
 
   void run_item(int64_t item) {
+    if (scalars_.columns > 0) return run_columns(item, 0, scalars_.columns);
     const int64_t items = program_.items_of_row();
-    row_ = item / items;
     const int64_t first = item % items * loop::Program::kItemColumns;
-    const int64_t last = items == 1 || first + loop::Program::kItemColumns > program_.columns
-                             ? program_.columns
-                             : first + loop::Program::kItemColumns;
+    run_columns(item / items, first,
+                items == 1 || first + loop::Program::kItemColumns > program_.columns
+                    ? program_.columns
+                    : first + loop::Program::kItemColumns);
+  }
+
+ private:
+  static constexpr int64_t kBlock = 256;  // columns; a multiple of kLanes
+
+  void run_columns(int64_t row, int64_t first, int64_t last) {
+    row_ = row;
     for (const loop::Section& section : program_.sections) {
       if (!section.lanes) {
         for (int32_t i = section.begin; i < section.end; ++i) run(i, kLanes);
@@ -38,9 +47,6 @@ class LoopInterpreter {
       end_sums(section);
     }
   }
-
- private:
-  static constexpr int64_t kBlock = 256;  // columns; a multiple of kLanes
 
   // Values of 16 lanes one behind the other; a number stands in the first 16 alone.
   struct From {
@@ -103,7 +109,8 @@ class LoopInterpreter {
       return reinterpret_cast<E*>(locals_ + (instruction.operand - program_.buffers()) * program_.columns) +
              column_;
     E* const base = context_.buffer<E>(instruction.operand) + column_;
-    return place == loop::Place::row ? base + row_ * program_.columns : base;
+    if (place != loop::Place::row) return base;
+    return base + row_ * (instruction.operand < scalars_.tiles ? scalars_.columns : program_.columns);
   }
   template <typename E>
   void load_block(int32_t id, int64_t n) {
@@ -177,6 +184,7 @@ class LoopInterpreter {
   }
 
   const loop::Program& program_;
+  const LoopScalars& scalars_;
   const KernelContext& context_;
   float* slots_;
   float* locals_;
@@ -184,12 +192,12 @@ class LoopInterpreter {
 };
 
 static void loop_program(const KernelContext& context, int64_t begin, int64_t end) {
-  const LoopCode& code = *context.get_scalars<LoopScalars>().code;
-  if (const KernelFunction generated = code.generated.load(std::memory_order_acquire)) {
+  const auto& scalars = context.get_scalars<LoopScalars>();
+  if (const KernelFunction generated = scalars.code->generated.load(std::memory_order_acquire)) {
     generated(context, begin, end);
     return;
   }
-  LoopInterpreter interpreter(code.program, context);
+  LoopInterpreter interpreter(scalars, context);
   for (int64_t item = begin; item < end; ++item) interpreter.run_item(item);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "kernels/cpu/matmul_blocks.h"
 #include "kernels/cpu/matmul_call.h"
 
 namespace reprise::kernels::cpu {
@@ -18,10 +19,6 @@ constexpr int64_t kLeastRows = 32;
 // than widening.
 constexpr int64_t kWidenedRows = 128;
 constexpr int64_t kMostWidenedK = 4096;
-
-constexpr int64_t divide_up(int64_t value, int64_t by) {
-  return (value + by - 1) / by;
-}
 
 int64_t panels_of(const MatmulScalars& scalars) {
   int64_t panels = 0;
@@ -56,30 +53,30 @@ void run(const KernelContext& context, int64_t begin, int64_t end) {
   const auto& scalars = context.get_scalars<MatmulScalars>();
   const int64_t rows = scalars.rows.eval(context.sizes);
   if (rows == 0) return;
-  const int64_t blocks = scalars.rows_per_block == 0 ? 1 : divide_up(rows, scalars.rows_per_block);
-  const int64_t panels = panels_of(scalars);
-  while (begin < end) {
-    const int64_t block = begin / panels;
-    const int64_t first = block * panels;
-    const int64_t stop = std::min(end, first + panels);
-    kFunction(call_of(context, block * rows / blocks, (block + 1) * rows / blocks, kXSize), begin - first,
-              stop - first);
-    begin = stop;
-  }
+  for_blocks_of_rows(rows, scalars.rows_per_block, panels_of(scalars), begin, end,
+                     [&](int64_t row0, int64_t row1, int64_t first, int64_t stop) {
+                       kFunction(call_of(context, row0, row1, kXSize), first, stop);
+                     });
 }
 
-constexpr Kernel kF32Scalar{"matmul_f32_scalar", run<matmul_f32_scalar, 4>};
-constexpr Kernel kF32Avx2{"matmul_f32_avx2", run<matmul_f32_avx2, 4>};
-constexpr Kernel kF32Avx512{"matmul_f32_avx512", run<matmul_f32_avx512, 4>};
-constexpr Kernel kBf16Scalar{"matmul_bf16_scalar", run<matmul_bf16_scalar, 2>};
-constexpr Kernel kBf16Avx2{"matmul_bf16_avx2", run<matmul_bf16_avx2, 2>};
-constexpr Kernel kBf16Avx512{"matmul_bf16_avx512", run<matmul_bf16_avx512, 2>};
-constexpr Kernel kBf16Dot{"matmul_bf16_avx512_bf16", run<matmul_bf16_avx512_bf16, 2>};
-constexpr Kernel kBf16Tiles{"matmul_bf16_amx", run<matmul_bf16_amx, 2>};
+struct Kind {
+  Kernel kernel;
+  MatmulFunction function;
+};
+template <MatmulFunction kFunction, int kXSize>
+constexpr Kind kind(std::string_view name) {
+  return {{name, run<kFunction, kXSize>}, kFunction};
+}
+constexpr Kind kF32Scalar = kind<matmul_f32_scalar, 4>("matmul_f32_scalar");
+constexpr Kind kF32Avx2 = kind<matmul_f32_avx2, 4>("matmul_f32_avx2");
+constexpr Kind kF32Avx512 = kind<matmul_f32_avx512, 4>("matmul_f32_avx512");
+constexpr Kind kBf16Scalar = kind<matmul_bf16_scalar, 2>("matmul_bf16_scalar");
+constexpr Kind kBf16Avx2 = kind<matmul_bf16_avx2, 2>("matmul_bf16_avx2");
+constexpr Kind kBf16Avx512 = kind<matmul_bf16_avx512, 2>("matmul_bf16_avx512");
+constexpr Kind kBf16Dot = kind<matmul_bf16_avx512_bf16, 2>("matmul_bf16_avx512_bf16");
+constexpr Kind kBf16Tiles = kind<matmul_bf16_amx, 2>("matmul_bf16_amx");
 
-}  // namespace
-
-const Kernel& matmul_kernel(Isa isa, DType dtype) {
+const Kind& kind_of(Isa isa, DType dtype) {
   REPRISE_CHECK(dtype == DType::f32 || dtype == DType::bf16, "matmul of {}", name_of(dtype));
   const bool f32 = dtype == DType::f32;
   switch (isa) {
@@ -98,21 +95,34 @@ const Kernel& matmul_kernel(Isa isa, DType dtype) {
   return kF32Scalar;
 }
 
+}  // namespace
+
+const Kernel& matmul_kernel(Isa isa, DType dtype) {
+  return kind_of(isa, dtype).kernel;
+}
+
+MatmulFunction matmul_function(Isa isa, DType dtype) {
+  return kind_of(isa, dtype).function;
+}
+
 int64_t matmul_panels(int64_t n) {
   return (n + kPanel - 1) / kPanel;
 }
 
-LaunchDims cut_matmul(MatmulScalars& scalars, Isa isa, DType dtype, int workers) {
-  const int64_t panels = panels_of(scalars);
+LaunchDims cut_matmul(int64_t panels, int64_t k, Dim rows, Isa isa, DType dtype, int workers) {
   LaunchDims dims{.items = panels, .grain = std::clamp<int64_t>(panels / (64 * workers), 1, 4)};
   const int64_t blocks = divide_up(kItemsPerWorker * workers, panels);  // of a chunk
-  const bool widens =
-      dtype == DType::bf16 && (isa == Isa::avx2 || isa == Isa::avx512) && scalars.k <= kMostWidenedK;
+  const bool widens = dtype == DType::bf16 && (isa == Isa::avx2 || isa == Isa::avx512) && k <= kMostWidenedK;
   if (workers == 1 || (blocks == 1 && !widens)) return dims;
-  scalars.rows_per_block = std::max(kLeastRows, kChunkRows / blocks / kLeastRows * kLeastRows);
-  if (widens) scalars.rows_per_block = std::min(scalars.rows_per_block, kWidenedRows);
-  dims.rows = scalars.rows;
-  dims.rows_per_block = scalars.rows_per_block;
+  dims.rows = rows;
+  dims.rows_per_block = std::max(kLeastRows, kChunkRows / blocks / kLeastRows * kLeastRows);
+  if (widens) dims.rows_per_block = std::min(dims.rows_per_block, kWidenedRows);
+  return dims;
+}
+
+LaunchDims cut_matmul(MatmulScalars& scalars, Isa isa, DType dtype, int workers) {
+  const LaunchDims dims = cut_matmul(panels_of(scalars), scalars.k, scalars.rows, isa, dtype, workers);
+  scalars.rows_per_block = rows_per_block_of(dims);
   return dims;
 }
 

@@ -22,6 +22,8 @@
 
 namespace reprise::kernels::cpu {
 
+struct MatmulCall;
+
 // Up to this many weights share x and run in one launch (q, k, v; gate, up).
 inline constexpr int kMaxSegments = 4;
 
@@ -41,14 +43,18 @@ struct MatmulScalars {
 // The kernel for activations and weights of `dtype` (f32 or bf16; another is a broken invariant). f32 has no
 // kernel of its own above avx512. The caller must check that the CPU has the level (isa_select.h).
 const Kernel& matmul_kernel(Isa isa, DType dtype);
+// What it calls for the panels of some rows (matmul_call.h).
+void (*matmul_function(Isa isa, DType dtype))(const MatmulCall& call, int64_t begin, int64_t end);
 
 // Work items of a segment with n outputs.
 int64_t matmul_panels(int64_t n);
 
-// Cuts a matmul into work items for a team of `workers`: sets rows_per_block and returns the dims. Rows are
-// cut where the panels alone are too few, into blocks whose size never depends on M, so a
-// recording serves every M. The last claims are small, so that the workers finish together. A kernel that
-// widens x does so for each claim: there rows are cut as well, so that a small claim widens few of them.
+// Cuts `rows` by `panels` work items for a team of `workers`. Rows are cut where the panels alone are too few, into
+// blocks whose size never depends on the rows, so a recording serves every number of them. The last claims are small, so
+// that the workers finish together. A kernel that widens x does so for each claim: there rows are cut as well, so that a
+// small claim widens few of them.
+LaunchDims cut_matmul(int64_t panels, int64_t k, Dim rows, Isa isa, DType dtype, int workers);
+// The same for a launch; sets rows_per_block.
 LaunchDims cut_matmul(MatmulScalars& scalars, Isa isa, DType dtype, int workers);
 
 }  // namespace reprise::kernels::cpu

@@ -1,7 +1,9 @@
-#include "kernels/cpu/matmul.h"
+#include "ops/cpu/matmul.h"
+
 #include "core/error.h"
 #include "core/thread_team.h"
 #include "device/cpu/cpu_device.h"
+#include "kernels/cpu/matmul.h"
 #include "kernels/cpu/pack.h"
 #include "ops/cpu/launches.h"
 #include "ops/matmul.h"
@@ -40,6 +42,19 @@ void launch_matmul(const OpCall& call, Stream& stream, std::span<const Tensor> o
 }
 
 }  // namespace
+
+void launch_coded_matmul(const kernels::cpu::MatmulCode& code, std::string_view name, Stream& stream,
+                         std::span<const Tensor* const> inputs, std::span<const Tensor> outputs) {
+  std::array<BufferArg, Launch::kMaxBuffers> buffers;
+  size_t count = 0;
+  for (const Tensor* input : inputs) buffers[count++] = reads(*input);
+  for (const Tensor& output : outputs) buffers[count++] = writes(output);
+  kernels::cpu::CodedMatmulScalars scalars{.code = &code, .rows = outputs[0].shape[0]};
+  const LaunchDims dims =
+      kernels::cpu::cut_coded_matmul(scalars, cpu_of(stream).isa(), cpu_of(stream).team().size());
+  stream.launch(Kernel{name, kernels::cpu::coded_matmul}, dims,
+                std::span<const BufferArg>(buffers.data(), count), scalars);
+}
 
 std::span<const LaunchEntry> matmul_launches() {
   static constexpr LaunchEntry kEntries[] = {{&kMatmul, {launch_matmul}}, {&kMatmulGroup, {launch_matmul}}};

@@ -110,7 +110,7 @@ std::string difference_of_group(uint64_t seed, loop::Scratch& scratch) {
   const int64_t rows = group.tokens * group.width / code.program.columns;
   for (const bool special : {false, true}) {
     Buffers expected(code.program, rows, choices, special), result(expected);
-    run_one_by_one(group, expected, level);
+    run_one_by_one(group, expected.pointers(), level);
     run_program(generated, code, result.pointers(), rows, scratch, &choices);
     if (const std::string difference = result.difference(code.program, expected, rows); !difference.empty())
       return fmt::format("{}, seed {}, {}, {} tokens\n{}{}", difference, seed, name_of(level), group.tokens,
