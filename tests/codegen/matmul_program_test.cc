@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "device/cpu/isa_select.h"
 #include "graph/text.h"
@@ -52,6 +54,56 @@ TEST(MatmulText, ParsesWhatItPrintsAndNothingElse) {
     }
   }
   EXPECT_GT(parsed, 10);  // other names and numbers
+}
+
+// What a group around a matmul must not have, and that asking for it does not throw.
+TEST(MatmulGroups, SayWhyTheyAreNone) {
+  const auto why = [](const std::string& nodes, std::vector<graph::NodeId> of) {
+    const graph::Graph graph = graph::parse(
+        "graph g {\n  input %x : f32[T, 64]\n  input %r : f32[T, 96]\n  weight %n : f32[64]\n  weight %m : f32[96]\n"
+        "  weight %w : f32 panels[96, 64]\n  weight %v : f32 panels[64, 96]\n  weight %u : f32 panels[96, 64]\n"
+        "  weight %large : f32 panels[20000, 64]\n" +
+        nodes + "}\n");
+    graph::FusionGroup group{.nodes = std::move(of), .inputs = {}, .outputs = {}};
+    std::vector<graph::ValueId> made;
+    for (const graph::NodeId id : group.nodes) {
+      for (const graph::ValueId input : graph.node(id).inputs)
+        if (input != graph::kNone && std::ranges::find(made, input) == made.end() &&
+            std::ranges::find(group.inputs, input) == group.inputs.end())
+          group.inputs.push_back(input);
+      for (const graph::ValueId output : graph.node(id).outputs) made.push_back(output);
+    }
+    for (const graph::GraphOutput& output : graph.outputs)
+      if (std::ranges::find(made, output.value) != made.end()) group.outputs.push_back(output.value);
+    EXPECT_TRUE(has_matmul(graph, group));
+    return why_not_matmul(graph, group);
+  };
+  const std::string norm = "  %a = rms_norm(%x, %n) {eps = 0.1} : f32[T, 64]\n";
+  const std::string product = "  %b = matmul(%a, %w, _) {out = f32} : f32[T, 96]\n";
+  EXPECT_EQ(why(norm + product + "  return b = %b\n", {0, 1}), "");
+  EXPECT_EQ(why(norm + product + "  %c = add(%b, %r) : f32[T, 96]\n  return c = %c\n", {0, 1, 2}), "");
+  EXPECT_EQ(
+      why(norm + product + "  %c = silu(%r) : f32[T, 96]\n  %d = mul(%c, %b) : f32[T, 96]\n  return d = %d\n",
+          {0, 1, 2, 3}),
+      "");
+  EXPECT_EQ(
+      why(norm + product + "  %c = matmul(%b, %v, _) {out = f32} : f32[T, 64]\n  return c = %c\n", {0, 1, 2}),
+      "two matmuls");
+  EXPECT_EQ(
+      why(norm + product + "  %c = rms_norm(%b, %m) {eps = 0.1} : f32[T, 96]\n  return c = %c\n", {0, 1, 2}),
+      "rms_norm needs whole rows, of which each worker has a part");
+  EXPECT_EQ(why("  %a = silu(%x) : f32[T, 64]\n" + product + "  return b = %b\n", {0, 1}),
+            "it takes long beside the product, and each worker would compute it");
+  EXPECT_EQ(why(norm + "  %s = silu(%x) : f32[T, 64]\n  %b = matmul(%x, %w, _) {out = f32} : f32[T, 96]\n"
+                       "  return a = %a\n  return b = %b\n",
+                {0, 2}),
+            "the matmul reads other rows");
+  EXPECT_EQ(why("  %b = matmul(%x, %large, _) {out = f32} : f32[T, 20000]\n  return b = %b\n", {0}),
+            "weights of 4.9 MiB, whose way from memory sets the pace");
+  EXPECT_EQ(why("  %b, %c = matmul_group(%x, %w, _, %u, _, _, _, _, _) {out = f32} : f32[T, 96], f32[T, 96]\n"
+                "  %d = silu_mul(%b, %c) : f32[T, 96]\n  return d = %d\n",
+                {0, 1}),
+            "");
 }
 
 std::string refusal(const std::string& text) {
