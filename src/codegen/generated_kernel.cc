@@ -43,16 +43,10 @@ class LoopKernel final : public GeneratedKernel {
   }
 
   std::atomic<KernelFunction>& generated() override { return code_.generated; }
-  std::string_view without_code() const override { return "is interpreted"; }
-  bool needs_code() const override { return true; }
   void run(const ops::OpCall& call, Stream& stream, std::span<const Tensor> outputs,
            ops::WorkspaceAllocator&) const override {
     ops::cpu::launch_code(code_, name, stream, {call.inputs.data(), static_cast<size_t>(call.input_count)},
                           outputs);
-  }
-  Shape trial_shape(size_t, const Shape& shape) const override { return shape; }
-  void fill_trial_input(size_t, const Tensor& tensor, int64_t elements) const override {
-    fill_with_numbers(tensor, elements);
   }
 
  private:
@@ -78,6 +72,14 @@ void GeneratedKernel::name_inputs(int count) {
   for (int i = 0; i < count; ++i) own_input_names_.push_back("in" + std::to_string(i));
   input_views_.assign(own_input_names_.begin(), own_input_names_.end());
   input_names = input_views_;
+}
+
+Shape GeneratedKernel::trial_shape(size_t, const Shape& shape) const {
+  return shape;
+}
+
+void GeneratedKernel::fill_trial_input(size_t, const Tensor& tensor, int64_t elements) const {
+  fill_with_numbers(tensor, elements);
 }
 
 std::string name_of_chunks(int64_t chunks) {

@@ -36,15 +36,16 @@ class GeneratedKernel : public ops::OpSchema {
   // Its code, null while there is none: then something else runs, to the same bits. Any thread, at any moment.
   virtual std::atomic<KernelFunction>& generated() = 0;
   // What that is, for reports: "is interpreted", "runs as the op itself".
-  virtual std::string_view without_code() const = 0;
+  virtual std::string_view without_code() const { return "is interpreted"; }
   // Whether serving is slower than at level 1 as long as there is no code.
-  virtual bool needs_code() const = 0;
+  virtual bool needs_code() const { return true; }
   virtual void run(const ops::OpCall& call, Stream& stream, std::span<const Tensor> outputs,
                    ops::WorkspaceAllocator& workspace) const = 0;
 
   // For trials: the shape of input `i` of the group on the way to it, and what is in it (`elements` of them).
-  virtual Shape trial_shape(size_t i, const Shape& shape) const = 0;
-  virtual void fill_trial_input(size_t i, const Tensor& tensor, int64_t elements) const = 0;
+  // As it is, and any numbers, unless a kernel needs other ones.
+  virtual Shape trial_shape(size_t i, const Shape& shape) const;
+  virtual void fill_trial_input(size_t i, const Tensor& tensor, int64_t elements) const;
 
  protected:
   GeneratedKernel(std::string name, std::string program);

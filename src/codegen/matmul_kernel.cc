@@ -40,16 +40,10 @@ class MatmulKernel final : public GeneratedKernel {
   }
 
   std::atomic<KernelFunction>& generated() override { return code_.generated; }
-  std::string_view without_code() const override { return "is interpreted"; }
-  bool needs_code() const override { return true; }
   void run(const ops::OpCall& call, Stream& stream, std::span<const Tensor> outputs,
            ops::WorkspaceAllocator&) const override {
     ops::cpu::launch_coded_matmul(code_, name, stream,
                                   {call.inputs.data(), static_cast<size_t>(call.input_count)}, outputs);
-  }
-  Shape trial_shape(size_t, const Shape& shape) const override { return shape; }
-  void fill_trial_input(size_t, const Tensor& tensor, int64_t elements) const override {
-    fill_with_numbers(tensor, elements);
   }
 
  private:

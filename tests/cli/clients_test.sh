@@ -104,13 +104,18 @@ one_error 2 "neither model nor server"
 "$reprise" complete "${remote[@]}" --prompt "It was" --max-tokens 400 --ignore-eos | head -c 1 >/dev/null
 [ "${PIPESTATUS[0]}" = 1 ] || fail "complete into a closed pipe: exit code ${PIPESTATUS[0]}"
 
+requests_so_far() {
+  local metrics
+  metrics=$(curl -sS -H 'Authorization: Bearer secret' "$url/metrics")
+  sed -n 's/^reprise:requests_number \([0-9]*\).*/\1/p' <<<"$metrics"
+}
+before=$(requests_so_far)
 "${bench[@]}" --request-rate 4 --duration 60 --warmup 0 >"$work/out" 2>"$work/err" &
 client=$!
 for _ in $(seq 300); do
-  curl -sS -H 'Authorization: Bearer secret' "$url/metrics" | grep -qE '^reprise:requests_number [0-9]{3}' && break
+  [ "$(requests_so_far)" -lt $((before + 3)) ] || break
   sleep 0.1
 done
-sleep 1
 kill -TERM $client
 wait $client
 rc=$?
