@@ -54,8 +54,8 @@ class AsyncModel {
   ~AsyncModel();  // closes
 
   // Throws Exception (context_too_long, queue_full at max_open_requests, closed, invalid), and std::bad_alloc. What the
-  // engine finds wrong later, and a failure while it runs, is
-  // Result::error. A callback that throws aborts its request, none of whose callbacks is called again.
+  // engine finds wrong later, and a failure while it runs, is Result::error. A callback that throws aborts its request,
+  // none of whose callbacks is called again.
   RequestNumber submit(const Prompt& prompt, AsyncCallbacks callbacks);
   // The same for who waits for the result.
   std::future<Result> submit(const Prompt& prompt);

@@ -5,9 +5,8 @@
 //   r.outputs[0].text;
 //
 // Errors: every function may throw reprise::Exception, whose message says what was found, what was expected and
-// what to do, and whose code says it to programs (error.h; std::bad_alloc and others as there). A prompt that
-// can't run throws nothing: its
-// Result carries the error, and the other prompts finish.
+// what to do, and whose code says it to programs (error.h; std::bad_alloc and others as there). A prompt that can't run
+// throws nothing: its Result carries the error, and the other prompts finish.
 //
 // Callbacks may throw anything, at any time. generate() then leaves by that exception: every request of that
 // call is dropped, no callback is called again, and the model is ready for the next call, whose results are

@@ -33,10 +33,10 @@ class Trial {
   Trial(const graph::Graph& graph, const graph::FusionGroup& group, Isa level);
 
   // On made-up inputs, on the calling thread alone, with memory of its own. Each is replayed as level 1 replays: one
-  // fork for all launches, so that a launch costs what it costs there. Weights are read from as far away as in the model:
-  // from copies in turn, as many bytes as the model's weights have, at most 32 MiB. All take turns and the least time of each counts,
-  // so that a busy machine harms none more than another. Takes 10 to 100 ms, in which `stop` ends it (nullopt).
-  // Throws Error where memory runs out.
+  // fork for all launches, so that a launch costs what it costs there. Weights are read from as far away as in the
+  // model: from copies in turn, as many bytes as the model's weights have, at most 32 MiB. All take turns and the least
+  // time of each counts, so that a busy machine harms none more than another. Takes 10 to 100 ms, in which `stop` ends
+  // it (nullopt). Throws Error where memory runs out.
   std::optional<Verdict> run(std::span<const Variant> variants, const std::atomic<bool>& stop) const;
 
  private:
