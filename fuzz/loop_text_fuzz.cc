@@ -1,11 +1,12 @@
 // Any text as a loop program: an Error, or a program whose printed form is read back as itself. Or as a matmul with
-// programs around it, which is taken as it is printed alone.
+// programs around it, or attention, which are taken as they are printed alone.
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
 #include "core/error.h"
+#include "loop/attention.h"
 #include "loop/matmul.h"
 #include "loop/text.h"
 
@@ -16,6 +17,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     if (is_matmul(text)) {
       parse_matmul(text);
+      return 0;
+    }
+    if (is_attention(text)) {
+      parse_attention(text);
       return 0;
     }
     printed = print(parse(text));
