@@ -2,6 +2,7 @@
 // of the size of a 28-layer model.
 #include <benchmark/benchmark.h>
 
+#include <cstdlib>
 #include <cstring>
 
 #include "core/arena.h"
@@ -42,10 +43,11 @@ void empty_kernels(benchmark::State& state, Topology topology) {
   const Tensor rows = store.allocate(DType::f32, {state.range(0), 16});
   const StepSizes one{.tokens = 1, .seqs = 1};
   cpu::TeamReplay replay(record(stream, rows, state.range(0), topology), one, cpu_stream(stream));
-  // 0: as many as the device takes, by measurement.
+  // 0: shared as the device measures; -2: two workers with fixed shares.
+  const auto workers = static_cast<int>(state.range(1));
   for (auto _ : state) {
-    if (state.range(1) > 0)
-      replay.run_on(one, static_cast<int>(state.range(1)));
+    if (workers != 0)
+      replay.run_on(one, cpu::Sharing(std::abs(workers), workers < 0));
     else
       replay.run(one);
   }
@@ -56,7 +58,7 @@ void empty_kernels(benchmark::State& state, Topology topology) {
 
 void sizes(benchmark::internal::Benchmark* bench) {
   for (const int64_t nodes : {1, 50, 300})
-    for (const int64_t workers : {0, 1, 2}) bench->Args({nodes, workers});
+    for (const int64_t workers : {0, 1, 2, -2}) bench->Args({nodes, workers});
   bench->ArgNames({"nodes", "workers"})->UseRealTime();
 }
 BENCHMARK_CAPTURE(empty_kernels, chain, chain)->Apply(sizes);

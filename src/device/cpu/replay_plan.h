@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "capture/recording.h"
+#include "core/fault.h"
+#include "core/launch.h"
 
 namespace reprise::cpu {
 
@@ -29,6 +31,21 @@ class ReplayPlan {
   std::span<const int32_t> waits_of(const ReplayNode& node) const {
     return std::span(waits_).subspan(node.first_wait, node.wait_count);
   }
+  // Runs a node as a whole, and of one that is cut into shares some items.
+  void run_whole(size_t node, KernelContext& context) const {
+    if (const int64_t items = items_of(node, context.sizes); items > 0) run_items(node, context, 0, items);
+  }
+  void run_items(size_t node, KernelContext& context, int64_t begin, int64_t end) const {
+    const ReplayNode& of = nodes_[node];
+    context.buffers = of.buffers;
+    context.scalars = of.scalars;
+    of.run(context, begin, end);
+  }
+  int64_t items_of(size_t node, StepSizes sizes) const {
+    const int64_t items = nodes_[node].dims.work_items(sizes);
+    return fault_is_on(Fault::replay_loses_last_item, static_cast<int64_t>(node)) ? items - 1 : items;
+  }
+
   std::span<const int32_t> last_nodes() const { return last_nodes_; }  // for which nobody waits
   size_t bytes() const;
 

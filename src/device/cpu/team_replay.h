@@ -1,9 +1,7 @@
 // Replays a recording on the thread team, with one fork-join for the whole step. A node is one recorded
-// launch. All workers go through the list of nodes in order and claim chunks of each from an atomic word that
-// the node has; in a large team each takes a first share before, in a cache line of its own. Who would have to
-// wait for the first share of a worker that the system has suspended runs it instead, so that nobody is
-// delayed. A node starts when the nodes that it depends on are done (dependencies.h); there is no barrier
-// between nodes. Kernels read T (tokens) and S (sequences) of the step that is replayed, so one recording
+// launch. All workers go through the list of nodes in order and share each, by claims (claimed_walk.h) or each with its
+// fixed part (fixed_walk.h). A node starts when the nodes that it depends on are done (dependencies.h); there is no
+// barrier between nodes. Kernels read T (tokens) and S (sequences) of the step that is replayed, so one recording
 // serves every size up to the largest.
 #pragma once
 
@@ -13,6 +11,7 @@
 #include <span>
 
 #include "capture/executable.h"
+#include "device/cpu/worker_choice.h"
 
 namespace reprise {
 class CpuStream;
@@ -30,11 +29,11 @@ class TeamReplay final : public capture::Executable {
   TeamReplay(const TeamReplay&) = delete;
   TeamReplay& operator=(const TeamReplay&) = delete;
 
-  // On as many workers as have proved fastest for these sizes (worker_choice.h).
+  // Shared as has proved fastest for these sizes (worker_choice.h).
   void run(StepSizes sizes, Profiler* profiler = nullptr) override;
-  // On `workers` of the team (1: on the caller alone, with no atomics; 0: all). Results don't depend on it.
-  // Complete when it returns. `traced`: each worker also notes when it worked on which node, for tell().
-  void run_on(StepSizes sizes, int workers = 0, bool traced = false);
+  // Shared so (0 workers: by all; 1: on the caller alone, with no atomics). Results don't depend on it. Complete when it
+  // returns. `traced`: each worker also notes when it worked on which node, for tell().
+  void run_on(StepSizes sizes, Sharing sharing = {}, bool traced = false);
   // Adds the last replay, which was traced and of these sizes, to `profiler`: a launch with its shares for
   // each node that had work items.
   void tell(StepSizes sizes, Profiler& profiler) const;

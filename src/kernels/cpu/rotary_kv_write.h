@@ -29,7 +29,7 @@ struct RotaryKvWriteScalars {
 const Kernel& rotary_kv_write_kernel(Isa isa, DType dtype);
 
 inline LaunchDims rotary_kv_write_dims(const RotaryKvWriteScalars& scalars) {
-  return {.items = kTokens * (scalars.heads + scalars.kv_heads), .grain = 8};
+  return {.items = kTokens * (scalars.heads + scalars.kv_heads), .grain = 16};
 }
 
 }  // namespace reprise::kernels::cpu

@@ -25,16 +25,17 @@ TEST(Allocation, AReplayAllocatesNothing) {
   const std::vector<const Tensor*> now{&ids};
   const int64_t before = allocations();
   for (int64_t tokens = 1; tokens <= 8; ++tokens)
-    for (const int workers : {0, 1}) {
+    for (const Sharing sharing : {Sharing(0), Sharing(1), Sharing(0, true)}) {
       const StepSizes sizes{.tokens = tokens, .seqs = 1};
       binding.check(sizes, now);
-      replay.run_on(sizes, workers);
+      replay.run_on(sizes, sharing);
     }
   EXPECT_EQ(allocations(), before);
   // A traced one allocates its notes once.
   replay.run_on(largest, 0, true);
   const int64_t traced = allocations();
-  for (const int workers : {0, 1, 2}) replay.run_on(largest, workers, true);
+  for (const int workers : {0, 1, 2})
+    for (const bool fixed : {false, true}) replay.run_on(largest, Sharing(workers, fixed), true);
   EXPECT_EQ(allocations(), traced);
 }
 

@@ -77,7 +77,7 @@ TEST(RandomSteps, ReplaysEqualTheEagerOrder) {
         run_all();
         const auto expected = step.block.contents();
         step.block.fill(seed);
-        replay.run_on(sizes, repeat % 4 == 3 ? 1 : 0);
+        replay.run_on(sizes, Sharing(repeat % 4 == 3 ? 1 : 0, repeat % 4 == 1));
         ASSERT_EQ(step.block.contents(), expected) << threads << " threads, seed " << seed;
       }
     }

@@ -169,7 +169,7 @@ TEST(RealKernels, ReplayedOnThreeAndEightThreadsAreTheEagerBits) {
         replayed->fill(step, batch);
         const int size = replayed->team.size();
         const int workers = step % 4 == 3 ? 2 + static_cast<int>(step) % (size - 1) : size;
-        replayed->replay->run_on({batch, batch}, workers, step % 8 == 0);
+        replayed->replay->run_on({batch, batch}, Sharing(workers, step % 3 == 1), step % 8 == 0);
         if (step % 8 == 0) replayed->replay->tell({batch, batch}, profiler);
         ASSERT_EQ(replayed->state(), expected) << name_of(dtype) << ", " << size << " threads, step " << step;
       }

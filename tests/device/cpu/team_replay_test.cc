@@ -21,6 +21,7 @@ namespace {
 using namespace capture;
 
 constexpr StepSizes kLargest{.tokens = 8, .seqs = 4};
+constexpr Sharing kFixed(0, true);  // by all workers
 
 // Three ways through the same memory: a is written, read twice, and written again.
 void hazards(Step& step, int64_t nap_us) {
@@ -46,11 +47,11 @@ TEST(Replay, EqualsTheEagerOrderAtEverySize) {
     TeamReplay replay(step.record([&] { hazards(step, 0); }), kLargest, cpu_stream(step.stream));
     for (int repeat = 0; repeat < 50; ++repeat)
       for (int64_t tokens = 0; tokens <= 8; ++tokens)
-        for (const int workers : {0, 1, 2}) {
+        for (const Sharing sharing : {Sharing(0), Sharing(1), Sharing(2), kFixed, Sharing(2, true)}) {
           const StepSizes sizes{.tokens = tokens, .seqs = tokens / 2};
           const auto expected = eager(step, sizes);
           step.block.fill(1);
-          replay.run_on(sizes, workers);
+          replay.run_on(sizes, sharing);
           ASSERT_EQ(step.block.contents(), expected) << threads << " threads, T=" << tokens;
         }
   }
@@ -60,9 +61,9 @@ TEST(Replay, WaitsHoldWhileKernelsAreSlow) {
   Step step(3);
   TeamReplay replay(step.record([&] { hazards(step, 200); }), kLargest, cpu_stream(step.stream));
   const auto expected = eager(step, kLargest);
-  for (int repeat = 0; repeat < 20; ++repeat) {
+  for (int repeat = 0; repeat < 40; ++repeat) {
     step.block.fill(1);
-    replay.run_on(kLargest);
+    replay.run_on(kLargest, Sharing(0, repeat % 2 == 1));
     ASSERT_EQ(step.block.contents(), expected);
   }
 }
@@ -85,13 +86,15 @@ TEST(Replay, SeededFaultsAreCaught) {
     const auto expected = eager(step, kLargest);
     const FaultScope fault(seed.fault, seed.site, seed.detail);
     TeamReplay replay(step.record([&] { hazards(step, 500); }), kLargest, cpu_stream(step.stream));
-    bool caught = false;
-    for (int repeat = 0; repeat < 20 && !caught; ++repeat) {
-      step.block.fill(1);
-      replay.run_on(kLargest);
-      caught = step.block.contents() != expected;
+    for (const bool fixed : {false, true}) {
+      bool caught = false;
+      for (int repeat = 0; repeat < 20 && !caught; ++repeat) {
+        step.block.fill(1);
+        replay.run_on(kLargest, Sharing(0, fixed));
+        caught = step.block.contents() != expected;
+      }
+      EXPECT_TRUE(caught) << static_cast<int>(seed.fault) << (fixed ? " with fixed shares" : "");
     }
-    EXPECT_TRUE(caught) << static_cast<int>(seed.fault);
   }
 }
 
@@ -110,9 +113,9 @@ TEST(Replay, ANodeWithoutItemsKeepsTheOrder) {
   const auto expected = step.block.contents();
   TeamReplay replay(step.record(body), kLargest, cpu_stream(step.stream));
   EXPECT_THAT(replay.waits_of(2), testing::ElementsAre(1));
-  for (int repeat = 0; repeat < 20; ++repeat) {
+  for (int repeat = 0; repeat < 40; ++repeat) {
     step.block.fill(1);
-    replay.run_on(sizes);
+    replay.run_on(sizes, Sharing(0, repeat % 2 == 1));
     ASSERT_EQ(step.block.contents(), expected);
   }
 }
@@ -121,6 +124,7 @@ TEST(Replay, AnEmptyRecordingIsAStepThatDoesNothing) {
   Step step(2);
   TeamReplay replay(Recording{}, kLargest, cpu_stream(step.stream));
   replay.run_on(kLargest);
+  replay.run_on(kLargest, kFixed);
   replay.run_on(kLargest, 1);
 }
 
@@ -131,7 +135,9 @@ struct Hold {
 
 // Workers that the system has suspended take part in nothing, and nothing waits for them.
 TEST(Replay, WorkersThatAreAwayHoldNobodyUp) {
-  for (const int workers : {2, Cut::kFirstShareWorkers}) {
+  for (const Sharing sharing :
+       {Sharing(2), Sharing(Cut::kFirstShareWorkers), Sharing(2, true), Sharing(8, true)}) {
+    const int workers = sharing.workers;
     Step step(workers);
     TeamReplay replay(step.record([&] { hazards(step, 0); }), kLargest, cpu_stream(step.stream));
     const auto expected = eager(step, kLargest);
@@ -146,7 +152,7 @@ TEST(Replay, WorkersThatAreAwayHoldNobodyUp) {
     step.team.fork(job, workers);
     for (int repeat = 0; repeat < 100; ++repeat) {
       step.block.fill(1);
-      replay.run_on(kLargest);
+      replay.run_on(kLargest, sharing);
       ASSERT_EQ(step.block.contents(), expected);
       ASSERT_EQ(eager(step, kLargest), expected);  // eager launches go on as well
     }
@@ -162,7 +168,7 @@ TEST(Replay, OutlivesItsStragglers) {
   for (int repeat = 0; repeat < 500; ++repeat) {
     TeamReplay replay(step.record([&] { hazards(step, 0); }), kLargest, cpu_stream(step.stream));
     step.block.fill(1);
-    replay.run_on(kLargest);
+    replay.run_on(kLargest, Sharing(0, repeat % 2 == 1));
     ASSERT_EQ(step.block.contents(), expected);
   }
 }
@@ -176,7 +182,9 @@ TEST(Replay, TakesTurnsWithOthers) {
   const auto expected = eager(step, kLargest);
   for (int repeat = 0; repeat < 1000; ++repeat) {
     step.block.fill(1);
-    repeat % 3 == 0 ? one.run_on(kLargest) : other.run_on(kLargest, 2 + repeat % 3);
+    const bool fixed = repeat % 5 > 2;
+    repeat % 3 == 0 ? one.run_on(kLargest, Sharing(0, fixed))
+                    : other.run_on(kLargest, Sharing(2 + repeat % 3, fixed));
     ASSERT_EQ(step.block.contents(), expected);
     if (repeat % 7 == 0) {
       ASSERT_EQ(eager(step, kLargest), expected);
@@ -204,7 +212,8 @@ Json trace_of(const Profiler& profiler) {
 
 // A traced replay runs as an untraced one does: on the same workers, shared nodes side by side.
 TEST(Replay, ATraceSaysWhichWorkerDidWhat) {
-  for (const int workers : {1, 3}) {
+  for (const Sharing sharing : {Sharing(1), Sharing(3), Sharing(3, true)}) {
+    const int workers = sharing.workers;
     Step step(3);
     TeamReplay replay(step.record([&] {
       const LayerScope layer("layers.1");
@@ -217,7 +226,7 @@ TEST(Replay, ATraceSaysWhichWorkerDidWhat) {
       step.block.fill(1);
       Profiler profiler;
       const auto before = Profiler::Clock::now();
-      replay.run_on(kLargest, workers, true);
+      replay.run_on(kLargest, sharing, true);
       const auto after = Profiler::Clock::now();
       replay.tell(kLargest, profiler);
       EXPECT_EQ(step.block.contents(), expected);
@@ -259,7 +268,7 @@ TEST(Replay, TracesTakeTurnsWithOtherReplays) {
   Profiler profiler;
   for (int repeat = 0; repeat < 500; ++repeat) {
     step.block.fill(1);
-    replay.run_on(kLargest, 1 + repeat % 8, repeat % 3 == 0);
+    replay.run_on(kLargest, Sharing(1 + repeat % 8, repeat % 5 > 2), repeat % 3 == 0);
     if (repeat % 3 == 0) replay.tell(kLargest, profiler);
     ASSERT_EQ(step.block.contents(), expected);
   }

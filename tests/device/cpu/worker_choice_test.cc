@@ -12,18 +12,21 @@ namespace {
 constexpr int kSettled = 64;  // replays after which no trial is under way
 
 struct Served {
-  int workers = 0;             // of the last replay
+  int workers = 0;  // of the last replay
+  bool fixed = false;
   std::map<int, int> replays;  // by workers
 };
 
-// `replays` of T tokens, each of which takes us(workers, index).
-Served serve(WorkerChoice& choice, int64_t tokens, int replays, const std::function<double(int, int)>& us) {
+// `replays` of T tokens, each of which takes us(workers, index), with fixed shares `fixed_factor` of it.
+Served serve(WorkerChoice& choice, int64_t tokens, int replays, const std::function<double(int, int)>& us,
+             double fixed_factor = 1.1) {
   Served served;
   for (int i = 0; i < replays; ++i) {
-    const auto [workers, timed] = choice.next(tokens);
-    ++served.replays[workers];
-    served.workers = workers;
-    if (timed) choice.took(us(workers, i));
+    const auto [sharing, timed] = choice.next(tokens);
+    ++served.replays[sharing.workers];
+    served.workers = sharing.workers;
+    served.fixed = sharing.fixed;
+    if (timed) choice.took(sharing.fixed ? fixed_factor * us(sharing.workers, i) : us(sharing.workers, i));
   }
   return served;
 }
@@ -34,11 +37,27 @@ TEST(WorkerChoice, TakesTheFastest) {
   EXPECT_EQ(serve(choice, 1, kSettled, [&](int workers, int) { return small.at(workers); }).workers, 2);
 }
 
+TEST(WorkerChoice, TakesFixedSharesWhereTheyAreFaster) {
+  const std::map<int, double> small{{16, 90}, {8, 40}, {4, 30}, {2, 25}, {1, 20}};
+  const auto us = [&](int workers, int) { return small.at(workers); };
+  WorkerChoice choice(16, 100);
+  Served served = serve(choice, 1, WorkerChoice::most_trials(16) + 1, us, 0.7);
+  EXPECT_EQ(served.workers, 2);
+  EXPECT_TRUE(served.fixed);
+  served = serve(choice, 4, kSettled, us, 1.0);
+  EXPECT_EQ(served.workers, 1);
+  EXPECT_FALSE(served.fixed);
+}
+
 TEST(WorkerChoice, DoesNotTryFewerWhereSharingSurelyPays) {
-  WorkerChoice choice(2, 10);
-  const Served served = serve(choice, 1, 3 * WorkerChoice::kReplaysUntil, [](int, int) { return 1000; });
-  EXPECT_EQ(served.replays.size(), 1u);
-  EXPECT_TRUE(served.replays.contains(2));
+  for (const double us : {100, 1000}) {
+    WorkerChoice choice(2, 10);
+    const Served served = serve(
+        choice, 1, 3 * WorkerChoice::kReplaysUntil, [&](int, int) { return us; }, 0.5);
+    EXPECT_EQ(served.replays.size(), 1u);
+    EXPECT_TRUE(served.replays.contains(2));
+    EXPECT_EQ(served.fixed, us == 100);  // with long nodes that is not tried
+  }
 }
 
 TEST(WorkerChoice, StopsGoingDownWhereFewerAreClearlySlower) {
@@ -68,7 +87,7 @@ TEST(WorkerChoice, KnowsSizesApartAndForgets) {
 TEST(WorkerChoice, OneWorkerIsNeverTimed) {
   WorkerChoice choice(1, 100);
   const WorkerChoice::Turn turn = choice.next(1);
-  EXPECT_EQ(turn.workers, 1);
+  EXPECT_EQ(turn.sharing.workers, 1);
   EXPECT_FALSE(turn.timed);
 }
 
