@@ -14,13 +14,26 @@ std::vector<SequenceShape> within(std::vector<SequenceShape> shapes, const MadeU
   return shapes;
 }
 
+// Attention takes keys in tiles of 64: what one tile hands on to the next is seen from the third on.
+constexpr int64_t kLongHistory = 2 * 64 + 9;
+
+// Sequences that decode, each in one block.
+std::vector<SequenceShape> short_rows(int64_t count, const MadeUpLimits& limits) {
+  std::vector<SequenceShape> rows;
+  for (int64_t i = 0; i < count; ++i)
+    rows.push_back({.history = 1 + i % std::min<int64_t>(13, limits.block_size - 1), .step_tokens = 1});
+  return within(std::move(rows), limits);
+}
+
 }  // namespace
 
 std::vector<std::vector<SequenceShape>> decode_shapes(int64_t tokens, const MadeUpLimits& limits) {
-  std::vector<SequenceShape> rows;
-  for (int64_t i = 0; i < tokens; ++i)
-    rows.push_back({.history = 1 + i % std::min<int64_t>(13, limits.block_size - 1), .step_tokens = 1});
-  return {within(std::move(rows), limits)};
+  std::vector<SequenceShape> rows = short_rows(tokens, limits), longer = rows;
+  const int64_t spare = std::max<int64_t>(0, limits.blocks - tokens);  // blocks that nobody else needs
+  longer[0].history = std::min(kLongHistory, (1 + spare) * limits.block_size - 1);
+  longer = within(std::move(longer), limits);
+  if (tokens > 1 || longer == rows) return {std::move(longer)};
+  return {std::move(rows), std::move(longer)};
 }
 
 std::vector<std::vector<SequenceShape>> prefill_shapes(int64_t tokens, bool mixed,
@@ -43,7 +56,7 @@ std::vector<std::vector<SequenceShape>> prefill_shapes(int64_t tokens, bool mixe
   }
   if (const int64_t ones = std::min(limits.sequences - 1, tokens / 2);
       mixed && ones >= 1 && tokens - ones >= 2) {
-    std::vector<SequenceShape>& beside = steps.emplace_back(decode_shapes(ones, limits)[0]);
+    std::vector<SequenceShape>& beside = steps.emplace_back(short_rows(ones, limits));
     beside.insert(beside.begin() + ones / 2, {.history = some, .step_tokens = tokens - ones});
   }
   std::vector<std::vector<SequenceShape>> different;

@@ -25,7 +25,8 @@ struct MadeUpLimits {
   int64_t blocks;      // there are, ids from 1 on
 };
 
-// Decode steps of `tokens` sequences.
+// Decode steps of `tokens` sequences, the first of them long where the limits allow it; of one sequence both, a short and
+// a long one, unless they are the same.
 std::vector<std::vector<SequenceShape>> decode_shapes(int64_t tokens, const MadeUpLimits& limits);
 // Prefill steps of `tokens` tokens in all (fewer where the limits don't allow as many), no two alike.
 // `mixed`: one with sequences that decode is among them; without, every sequence computes at least two tokens

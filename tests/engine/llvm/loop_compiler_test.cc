@@ -382,8 +382,7 @@ TEST(Level2Trials, WhatIsSlowerStaysInParts) {
 }
 
 // Seeded faults of the emitter go to the compiler's process; --graph-verify startup says where. A store that cuts is
-// not among them: what an op gives is rounded before it is stored, so it changes nothing here. Nor are
-// attention's forgotten scales: the made-up sequences are no longer than a tile of keys.
+// not among them: what an op gives is rounded before it is stored, so it changes nothing here.
 TEST(Level2Faults, AreFoundAtStartByOpAndLayer) {
   if (!has_code_levels()) GTEST_SKIP() << "no level that code is made for";
   register_model();
@@ -414,6 +413,8 @@ TEST(Level2Faults, AreFoundAtStartByOpAndLayer) {
                            {Fault::emit_keeps_stale_offset, 1, DType::bf16},
                            {Fault::emit_attention_misses_key, 0, DType::f32},
                            {Fault::emit_attention_misses_key, 1, DType::bf16},
+                           {Fault::emit_attention_forgets_scale, 0, DType::f32},
+                           {Fault::emit_attention_forgets_scale, 1, DType::f32},
                            {Fault::emit_product_misses_last, 0, DType::f32},
                            {Fault::emit_product_misses_last, 1, DType::f32}}) {
     const FaultScope scope(seed.fault, seed.site);

@@ -120,6 +120,25 @@ TEST(GraphVerify, TriesPrefillsOfOneTwoAndManySequences) {
   wrong_sequences = 0;
 }
 
+TEST(MadeUpSteps, DecodeBehindShortAndLongHistories) {
+  const auto longest = [](const std::vector<SequenceShape>& step) {
+    return std::ranges::max(step, {}, &SequenceShape::history).history;
+  };
+  for (const int64_t tokens : {1, 2, 8, 64}) {
+    const auto steps = decode_shapes(tokens, {64, 512, 4096, 16, 512});
+    EXPECT_EQ(steps.size(), tokens == 1 ? 2u : 1u);
+    for (const std::vector<SequenceShape>& step : steps) EXPECT_EQ(step.size(), static_cast<size_t>(tokens));
+    EXPECT_GT(longest(steps.back()), 128);
+    EXPECT_EQ(steps.front().back().history, 1 + (tokens - 1) % 13);
+  }
+  // What the limits leave: no more than a step's tokens, a sequence's length, and the blocks that are there.
+  EXPECT_EQ(longest(decode_shapes(2, {8, 100, 4096, 16, 512}).back()), 100);
+  EXPECT_EQ(longest(decode_shapes(2, {8, 512, 64, 16, 512}).back()), 63);
+  EXPECT_EQ(longest(decode_shapes(2, {8, 512, 4096, 16, 4}).back()), 47);  // in three of four blocks
+  EXPECT_EQ(make_up(decode_shapes(2, {8, 512, 4096, 16, 4})[0], 101, {8, 512, 4096, 16, 4}).size(), 2u);
+  EXPECT_EQ(decode_shapes(1, {8, 512, 2, 16, 512}).size(), 1u);
+}
+
 TEST(MadeUpSteps, AreUnevenChunkedAndWithinTheLimits) {
   for (const MadeUpLimits& limits : {MadeUpLimits{8, 256, 256, 16, 64}, MadeUpLimits{16, 16, 20, 16, 3},
                                      MadeUpLimits{1, 512, 64, 32, 64}, MadeUpLimits{64, 2048, 4096, 16, 512}})
