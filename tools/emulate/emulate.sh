@@ -60,6 +60,14 @@ pack() {
     cp "$program" "$guest/programs/"
     for library in $(ldd "$program" | grep -o '/[^ ]*'); do install -D "$library" "$guest$library"; done
   done
+  # LLVM would take hours in there; and so it is seen that code can be made for a level that this CPU lacks. Untimed,
+  # so that no group stays in parts.
+  if [ -x "$build/reprise-compiler" ]; then
+    for kernels in avx512-float32 avx512-bfloat16 avx512_bf16-bfloat16 amx-bfloat16; do
+      REPRISE_COMPILE_TRIALS=0 "$build/reprise" compile --model "$root/models/tiny" --isa "${kernels%-*}" --dtype "${kernels#*-}" \
+        -o "$guest/programs/$kernels.kernels" >/dev/null
+    done
+  fi
   cp -r --parents "$root/models" "$root/tests" "${files[@]}" "$guest"
   ln -s "$root" "$guest/programs/source"
   (cd "$guest" && find . | cpio -o -H newc --quiet | gzip -1) >"$cache/image/initrd.gz"
