@@ -75,31 +75,73 @@ class Grouping {
     return group;
   }
 
-  bool fits(const FusionGroup& group) const {
-    return group.inputs.size() <= ops::OpCall::kMaxInputs && group.outputs.size() <= ops::Outputs::kMax &&
-           !group.outputs.empty() && rewrite_.may_run_at(group.nodes.back(), group.nodes) &&
+  bool has_places(const FusionGroup& group) const {
+    return group.inputs.size() <= ops::OpCall::kMaxInputs && group.outputs.size() <= ops::Outputs::kMax;
+  }
+  bool may_be_one(const FusionGroup& group) const {
+    return !group.outputs.empty() && rewrite_.may_run_at(group.nodes.back(), group.nodes) &&
            context_.compiler->accepts(graph_, group);
   }
+  bool fits(const FusionGroup& group) const { return has_places(group) && may_be_one(group); }
 
-  // Takes in one node that reads what the group computes, the nearest that fits.
+  // Takes in a node that reads what the group computes, the nearest that fits. On the way to a tree's end more values
+  // may be open than an op has outputs, so several nodes are taken at once where one alone would be too many.
   bool grow(FusionGroup& group) const {
-    std::vector<NodeId> readers;
-    for (const ValueId value : group.outputs)
-      for (const NodeId user : rewrite_.users(value))
-        if (rewrite_.alive(user) && user > group.nodes.back() && !contains(readers, user) &&
-            !has_effects(graph_.node(user)) && graph_.node(user).schema->generated == nullptr &&
-            !in_parts_[static_cast<size_t>(user)] && !only_begins_[static_cast<size_t>(user)])
-          readers.push_back(user);
-    std::sort(readers.begin(), readers.end());
-    for (const NodeId reader : readers) {
-      std::vector<NodeId> nodes = group.nodes;
-      nodes.push_back(reader);
-      FusionGroup larger = group_of(std::move(nodes));
-      if (!fits(larger)) continue;
-      group = std::move(larger);
+    bool lacks_places = false;
+    for (FusionGroup& larger : larger_by_one(group)) {
+      if (!may_be_one(larger)) continue;
+      if (has_places(larger)) {
+        group = std::move(larger);
+        return true;
+      }
+      lacks_places = true;
+    }
+    constexpr int kMostAtOnce = 12;
+    FusionGroup open = group;
+    for (int i = 0; lacks_places && i < kMostAtOnce; ++i) {
+      std::vector<FusionGroup> larger = larger_by_one(open);
+      const auto next = std::ranges::find_if(larger, [&](const FusionGroup& of) { return may_be_one(of); });
+      if (next == larger.end()) return false;
+      open = std::move(*next);
+      if (!has_places(open)) continue;
+      group = std::move(open);
       return true;
     }
     return false;
+  }
+
+  bool may_join(NodeId node) const {
+    return node != kNone && rewrite_.alive(node) && !has_effects(graph_.node(node)) &&
+           graph_.node(node).schema->generated == nullptr && !in_parts_[static_cast<size_t>(node)] &&
+           !only_begins_[static_cast<size_t>(node)];
+  }
+
+  // The group with one of the nodes behind it that read its results, nearest first; each with what else, after the
+  // group's first node, makes what that node reads, and without.
+  std::vector<FusionGroup> larger_by_one(const FusionGroup& group) const {
+    std::vector<NodeId> readers;
+    for (const ValueId value : group.outputs)
+      for (const NodeId user : rewrite_.users(value))
+        if (may_join(user) && user > group.nodes.back() && !contains(readers, user)) readers.push_back(user);
+    std::sort(readers.begin(), readers.end());
+    std::vector<FusionGroup> larger;
+    for (const NodeId reader : readers) {
+      std::vector<NodeId> nodes = group.nodes;
+      nodes.push_back(reader);
+      std::vector<NodeId> with_siblings = nodes;
+      for (size_t i = nodes.size() - 1; i < with_siblings.size(); ++i)
+        for (const ValueId input : graph_.node(with_siblings[i]).inputs)
+          if (const NodeId maker = input == kNone ? kNone : graph_.value(input).producer;
+              may_join(maker) && maker > group.nodes.front() && !contains(with_siblings, maker) &&
+              context_.compiler->accepts(graph_, group_of({maker})))
+            with_siblings.push_back(maker);
+      if (with_siblings.size() > nodes.size()) {
+        std::sort(with_siblings.begin(), with_siblings.end());
+        larger.push_back(group_of(std::move(with_siblings)));
+      }
+      larger.push_back(group_of(std::move(nodes)));
+    }
+    return larger;
   }
 
   Outcome compile(const FusionGroup& group) {
