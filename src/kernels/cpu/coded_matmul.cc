@@ -14,12 +14,12 @@ namespace {
 
 using loop::Matmul;
 
-// A worker's memory: what programs and products need while they run; behind it rows that are multiplied, beside what
-// another worker writes of them; behind those results.
-constexpr int64_t kWorkBytes = int64_t{3} << 20;
+// A worker's memory: rows that are multiplied, beside what another worker writes of them; results; behind them what
+// programs and products need while they run. So a small step touches the first huge page alone.
 constexpr int64_t kRowsBytes = int64_t{768} << 10;
 constexpr int64_t kResultsBytes = int64_t{256} << 10;
-static_assert(kWorkBytes + kRowsBytes + kResultsBytes <= static_cast<int64_t>(KernelContext::kScratchBytes));
+constexpr int64_t kWorkBytes =
+    static_cast<int64_t>(KernelContext::kScratchBytes) - kRowsBytes - kResultsBytes;
 constexpr int64_t kAlignment = 64;  // of each of its pieces
 static_assert(Matmul::kMostWritten * (Matmul::kMostK * 4 + kAlignment) <= kRowsBytes);
 
@@ -56,11 +56,14 @@ class Rows {
  public:
   Rows(const KernelContext& context, const MatmulCode& code, int64_t row0, int64_t rows)
       : context_(context),
+        rows_memory_(context.scratch),
         code_(code),
         m_(code.matmul),
         generated_(code.generated.load(std::memory_order_acquire)),
         row0_(row0),
-        rows_(rows) {}
+        rows_(rows) {
+    context_.scratch += kRowsBytes + kResultsBytes;
+  }
 
   // Items [first, stop).
   void run(int64_t first, int64_t stop) {
@@ -79,7 +82,7 @@ class Rows {
  private:
   // One worker writes what the launch gives of it; for the others it goes to memory of their own.
   void run_before(bool writes) {
-    std::byte* memory = context_.scratch + kWorkBytes;
+    std::byte* memory = rows_memory_;
     const auto take = [&](int64_t bytes) {
       return std::exchange(memory, memory + round_up(bytes, kAlignment));
     };
@@ -114,7 +117,7 @@ class Rows {
   void run_panels(int64_t first, int64_t stop) {
     const int64_t column = first * kPanel, size = size_in_bytes(m_.out);
     const int64_t columns = std::min(m_.segments[0].n, stop * kPanel) - column;
-    std::byte* const results = context_.scratch + kWorkBytes + kRowsBytes;
+    std::byte* const results = rows_memory_ + kRowsBytes;
     const int64_t bytes = rows_ * columns * size;  // of a segment
     MatmulCall call = call_of();
     for (size_t i = 0; i < m_.segments.size(); ++i) {
@@ -202,7 +205,8 @@ class Rows {
     code_.interpreter(inner, 0, items);
   }
 
-  const KernelContext& context_;
+  KernelContext context_;  // its scratch is what programs and products use
+  std::byte* const rows_memory_;
   const MatmulCode& code_;
   const Matmul& m_;
   const KernelFunction generated_;
