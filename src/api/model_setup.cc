@@ -9,6 +9,7 @@
 #include "api/compiled_file.h"
 #include "codegen/loop_compiler.h"
 #include "core/error.h"
+#include "core/process_limits.h"
 #include "device/cpu/cpu_device.h"
 #include "device/cpu/isa_select.h"
 #include "engine/config/graph_config.h"
@@ -124,6 +125,7 @@ ModelSetup set_up_model(const LoadOptions& options) {
     setup.warnings.push_back("--compiled is without effect below \"graph_opt_level\": 2");
   setup.dtype = compute_dtype(options.dtype, setup.config);
   setup.isa = cpu::choose_isa(setup.dtype, options.isa);
+  setup.threads = options.threads == 0 ? usable_cores() : options.threads;
   return setup;
 }
 
@@ -140,7 +142,7 @@ OwnedServices make_services(const ModelSetup& setup, ThreadTeam& team, Purpose p
   }
   std::optional<codegen::Artefact> artefact;
   if (!setup.compiled.empty()) artefact = open_artefact(setup);
-  owned.compiler = codegen::make_loop_compiler(*owned.device, options, std::move(artefact));
+  owned.compiler = codegen::make_loop_compiler(*owned.device, options, setup.threads, std::move(artefact));
   return owned;
 }
 

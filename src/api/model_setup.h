@@ -33,6 +33,7 @@ struct ModelSetup {
   std::string compiled;  // path of an artefact; empty: none
   DType dtype = DType::f32;
   Isa isa = Isa::scalar;
+  int threads = 1;                    // that will run it
   std::vector<std::string> warnings;  // settings that are valid but without effect, or unlikely to be meant
 };
 

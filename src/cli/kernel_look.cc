@@ -121,7 +121,8 @@ KernelLook::KernelLook(const LoadOptions& options, Take take)
       compiler_(setup_.isa, options_of(setup_, take),
                 take == Take::what_is_there && !setup_.compiled.empty()
                     ? std::optional(api::open_artefact(setup_))
-                    : std::nullopt),
+                    : std::nullopt,
+                codegen::CompilerProcess::built_with(), setup_.threads),
       groups_(groups_of(setup_, team_, compiler_)) {}
 
 std::string kernels_text(const KernelLook& look) {

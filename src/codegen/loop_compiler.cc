@@ -65,8 +65,12 @@ void lower_priority() {
 }  // namespace
 
 LoopCompiler::LoopCompiler(Isa level, const graph::CompilerOptions& options, std::optional<Artefact> artefact,
-                           std::string_view built_with)
-    : level_(level), options_(options), artefact_(std::move(artefact)), built_with_(built_with) {}
+                           std::string_view built_with, int threads)
+    : level_(level),
+      options_(options),
+      artefact_(std::move(artefact)),
+      built_with_(built_with),
+      threads_(threads) {}
 
 LoopCompiler::~LoopCompiler() {
   {
@@ -109,11 +113,11 @@ const ops::OpSchema& LoopCompiler::compile(const graph::Graph& graph, const grap
     CompiledKernel& kernel = *found->second;
     kernel.op = make_kernel(graph, group, level_);
     kernel.key = key_of(*kernel.op, level_, "for any CPU");
-    kernel.cache_key = key_of(*kernel.op, level_, timed_on(graph, group));
+    kernel.cache_key = key_of(*kernel.op, level_, timed_on(graph, group, threads_));
     kernel.variant = kernel.op->untimed_variant();
     const std::vector<Isa>& here = cpu::available_isas();
     if (options_.makes_code && options_.trials && std::ranges::find(here, level_) != here.end())
-      kernel.trial.emplace(graph, group, level_);
+      kernel.trial.emplace(graph, group, level_, threads_);
     start(kernel);
   }
   if (!found->second->in_parts.empty()) throw graph::SlowerThanParts("{}", found->second->in_parts);
@@ -390,11 +394,12 @@ graph::CompilerReport LoopCompiler::report() const {
 }
 
 std::unique_ptr<graph::KernelCompiler> make_loop_compiler(const Device& device,
-                                                          const graph::CompilerOptions& options,
+                                                          const graph::CompilerOptions& options, int threads,
                                                           std::optional<Artefact> artefact) {
   const std::optional<Isa> level = parse_isa(device.level());
   REPRISE_CHECK(device.kind() == DeviceKind::cpu && level, "loops are compiled for CPUs");
-  return std::make_unique<LoopCompiler>(*level, options, std::move(artefact));
+  return std::make_unique<LoopCompiler>(*level, options, std::move(artefact), CompilerProcess::built_with(),
+                                        threads);
 }
 
 }  // namespace reprise::codegen

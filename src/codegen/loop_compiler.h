@@ -38,9 +38,9 @@ class LoopCompiler final : public graph::KernelCompiler {
  public:
   // Starts nothing. Code is taken from `artefact`, if there is one; what it lacks comes from the cache, which is
   // opened then. Of the cache it takes what the compiler `built_with` made, or where the process has another one, what
-  // that one made; of any compiler where built_with is empty.
+  // that one made; of any compiler where built_with is empty. Kernels are timed for a team of `threads`.
   LoopCompiler(Isa level, const graph::CompilerOptions& options, std::optional<Artefact> artefact = {},
-               std::string_view built_with = CompilerProcess::built_with());
+               std::string_view built_with = CompilerProcess::built_with(), int threads = 1);
   ~LoopCompiler() override;
 
   std::string_view name() const override { return "loops"; }
@@ -93,6 +93,7 @@ class LoopCompiler final : public graph::KernelCompiler {
   const graph::CompilerOptions options_;
   const std::optional<Artefact> artefact_;
   const std::string built_with_;
+  const int threads_;
   std::map<std::string, std::unique_ptr<CompiledKernel>, std::less<>>
       kernels_;  // by the text of their programs
 
@@ -111,9 +112,9 @@ class LoopCompiler final : public graph::KernelCompiler {
   CompilerProcess process_;  // of the worker
 };
 
-// Where nobody registered another one.
+// Where nobody registered another one. Kernels are timed for `threads`, which the device of a look need not have.
 std::unique_ptr<graph::KernelCompiler> make_loop_compiler(const Device& device,
-                                                          const graph::CompilerOptions& options,
+                                                          const graph::CompilerOptions& options, int threads,
                                                           std::optional<Artefact> artefact = {});
 
 }  // namespace reprise::codegen

@@ -11,7 +11,6 @@
 #include <cstring>
 #include <memory>
 
-#include "capture/executable.h"
 #include "capture/recording.h"
 #include "codegen/build_id.h"
 #include "core/arena.h"
@@ -20,6 +19,8 @@
 #include "core/recording_scope.h"
 #include "core/thread_team.h"
 #include "device/cpu/cpu_device.h"
+#include "device/cpu/fixed_walk.h"
+#include "device/cpu/team_replay.h"
 #include "graph/executor.h"
 #include "graph/memory_plan.h"
 
@@ -38,6 +39,11 @@ constexpr double kMostRound = 25'000;  // us; steps are smaller where one of 512
 constexpr int64_t kLeastOfLargest = 2 * Trial::kTokens[1];
 constexpr int kLeastRounds = 2, kMostRounds = 25;
 constexpr Clock::duration kBudgets[] = {2ms, 4ms, 15ms};  // by kTokens, for the rounds beyond the least
+
+// From one worker to another, with fixed shares: measured on a step of 35 launches (docs/speed-appendix.md).
+constexpr double kHandOver = 0.15;  // us, of a launch
+// More share a launch hardly faster, and would only be more cases that are timed apart.
+constexpr int kMostWorkers = cpu::FixedWalk::kMostWorkers;
 
 constexpr size_t kMostColdBytes = size_t{32} << 20;  // of weights that are read in turn
 constexpr size_t kMostCopies = 256;
@@ -81,8 +87,9 @@ StepSizes largest_step(const graph::Graph& graph) {
 // are read in turn: in a model all others are read before the same again.
 class Stage : public ops::WorkspaceAllocator {
  public:
-  Stage(const graph::Graph& of, Isa level, GeneratedKernel& kernel, size_t cold_bytes)
-      : device_(team_, level),
+  Stage(const graph::Graph& of, Isa level, int workers, GeneratedKernel& kernel, size_t cold_bytes)
+      : team_(workers),
+        device_(team_, level),
         stream_(device_),
         largest_(largest_step(of)),
         inputs_(BufferKind::input, device_.memory()),
@@ -120,22 +127,24 @@ class Stage : public ops::WorkspaceAllocator {
     const Clock::time_point begin = Clock::now();
     for (int64_t i = 0; i < runs; ++i) {
       const Copy& copy = copies_[next_];
-      (code != nullptr ? *copy.kernel : *copy.parts).run(step);
+      (code != nullptr ? *copy.kernel : *copy.parts).run_largest_shares(step, team_.size());
       if (step.tokens <= kMostColdTokens) next_ = (next_ + 1) % copies_.size();
     }
-    return std::chrono::duration<double, std::micro>(Clock::now() - begin).count() /
-           static_cast<double>(runs);
+    const double us = std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
+    const size_t launches = code != nullptr ? 1 : copies_[0].parts->recording().launches().size();
+    return us / static_cast<double>(runs) +
+           (team_.size() > 1 ? kHandOver * static_cast<double>(launches) : 0);
   }
 
  private:
   template <typename Launches>
-  std::unique_ptr<capture::Executable> record(const Launches& launches) {
+  std::unique_ptr<cpu::TeamReplay> record(const Launches& launches) {
     capture::Recorder recorder;
     {
       const RecordingScope scope(stream_, recorder);
       launches();
     }
-    return stream_.on_device().instantiate(std::move(recorder.recording), largest_);
+    return std::make_unique<cpu::TeamReplay>(std::move(recorder.recording), largest_, cpu_stream(stream_));
   }
   void copy_weights(graph::Graph& graph) {
     for (graph::Value& value : graph.values) {
@@ -161,7 +170,7 @@ class Stage : public ops::WorkspaceAllocator {
     throw InternalError("a kernel takes workspace on one worker");
   }
 
-  ThreadTeam team_{1};
+  ThreadTeam team_;  // of which one works: launches are cut for all
   CpuDevice device_;
   Stream stream_;
   StepSizes largest_;
@@ -170,7 +179,7 @@ class Stage : public ops::WorkspaceAllocator {
   GeneratedKernel& of_group_;
   struct Copy {
     std::unique_ptr<graph::Executor> executor;
-    std::unique_ptr<capture::Executable> parts, kernel;
+    std::unique_ptr<cpu::TeamReplay> parts, kernel;
   };
   std::vector<Copy> copies_;
   size_t next_ = 0;
@@ -189,8 +198,11 @@ struct Contender {
 
 }  // namespace
 
-Trial::Trial(const graph::Graph& graph, const graph::FusionGroup& group, Isa level)
-    : level_(level), kernel_(make_kernel(graph, group, level)), cold_bytes_(cold_bytes_of(graph)) {
+Trial::Trial(const graph::Graph& graph, const graph::FusionGroup& group, Isa level, int threads)
+    : level_(level),
+      workers_(std::clamp(threads, 1, kMostWorkers)),
+      kernel_(make_kernel(graph, group, level)),
+      cold_bytes_(cold_bytes_of(graph)) {
   std::vector<graph::ValueId> here(graph.values.size(), graph::kNone);
   const auto add = [&](graph::ValueId id, graph::Value value) {
     const graph::Value& from = graph.value(id);
@@ -223,7 +235,7 @@ Trial::Trial(const graph::Graph& graph, const graph::FusionGroup& group, Isa lev
 }
 
 std::optional<Verdict> Trial::run(std::span<const Variant> variants, const std::atomic<bool>& stop) const {
-  Stage stage(graph_, level_, *kernel_, cold_bytes_);
+  Stage stage(graph_, level_, workers_, *kernel_, cold_bytes_);
   std::vector<Contender> contenders;
   for (const Variant& variant : variants) contenders.push_back({variant.run});
   contenders.push_back({nullptr});
@@ -256,7 +268,7 @@ std::optional<Verdict> Trial::run(std::span<const Variant> variants, const std::
   return verdict;
 }
 
-std::string timed_on(const graph::Graph& graph, const graph::FusionGroup& group) {
+std::string timed_on(const graph::Graph& graph, const graph::FusionGroup& group, int threads) {
   static const std::string line = [] {
     std::array<uint32_t, 4> vendor{}, model{};
     __get_cpuid(0, &vendor[0], &vendor[1], &vendor[3], &vendor[2]);
@@ -268,7 +280,8 @@ std::string timed_on(const graph::Graph& graph, const graph::FusionGroup& group)
     return fmt::format("timed on {} {}-{}, L2 {}, beside kernels {}", name, family, number,
                        sysconf(_SC_LEVEL2_CACHE_SIZE), kernels_id());
   }();
-  return reads_weights(graph, group) ? fmt::format("{}, weights of {}", line, cold_bytes_of(graph)) : line;
+  const std::string on = fmt::format("{}, {} workers", line, std::clamp(threads, 1, kMostWorkers));
+  return reads_weights(graph, group) ? fmt::format("{}, weights of {}", on, cold_bytes_of(graph)) : on;
 }
 
 }  // namespace reprise::codegen

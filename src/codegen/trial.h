@@ -29,11 +29,12 @@ class Trial {
     KernelFunction run = nullptr;  // code of the group, of a level that this CPU has
   };
 
-  // Copies what it needs of the graph.
-  Trial(const graph::Graph& graph, const graph::FusionGroup& group, Isa level);
+  // For a team of `threads`, 1 or more. Copies what it needs of the graph.
+  Trial(const graph::Graph& graph, const graph::FusionGroup& group, Isa level, int threads = 1);
 
-  // On made-up inputs, on the calling thread alone, with memory of its own. Each is replayed as level 1 replays: one
-  // fork for all launches, so that a launch costs what it costs there. Weights are read from as far away as in the
+  // What takes a worker its shares, with what it costs to hand each launch over to others, on made-up inputs, on the
+  // calling thread alone, with memory of its own. So what only one worker can run, and what each runs for itself, count
+  // in full. Each is replayed as level 1 replays, so that a launch costs what it costs there. Weights are read from as far away as in the
   // model: from copies in turn, as many bytes as the model's weights have, at most 32 MiB. All take turns and the least
   // time of each counts, so that a busy machine harms none more than another. Takes 10 to 100 ms, in which `stop` ends
   // it (nullopt). Throws Error where memory runs out.
@@ -41,14 +42,15 @@ class Trial {
 
  private:
   Isa level_;
+  int workers_;                              // that share a launch
   std::unique_ptr<GeneratedKernel> kernel_;  // of its own, since it runs all variants
   graph::Graph graph_;                       // the group alone
   size_t cold_bytes_;                        // of weights, about as many as the whole graph has
 };
 
 // One line of what times depend on beside level and program: the CPU's family, model and L2 cache, and the sources of the
-// kernels that the ops run; of groups that read weights also how many bytes of them the graph has, about. Threads do not
-// count: one is timed.
-std::string timed_on(const graph::Graph& graph, const graph::FusionGroup& group);
+// kernels that the ops run, and the workers that share a launch; of groups that read weights also how many bytes of them the
+// graph has, about.
+std::string timed_on(const graph::Graph& graph, const graph::FusionGroup& group, int threads);
 
 }  // namespace reprise::codegen

@@ -105,7 +105,7 @@ struct Program {
   bool may_share(int out, int in) const;
 
   static constexpr int64_t kItemColumns = 1024;
-  static constexpr int64_t kGrainElements = 4096;
+  static constexpr int64_t kGrainElements = 1024;
 };
 
 // Throws Error, with the instruction, on a program that breaks the rules above or these: columns 1 to 2^24, at

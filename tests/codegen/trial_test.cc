@@ -90,6 +90,23 @@ TEST_F(TrialTest, FindsThatThePartsAreFaster) {
   EXPECT_TRUE(verdict->stays_in_parts());
 }
 
+// Of a team what one worker has to do, and what it costs to hand a launch over.
+TEST_F(TrialTest, TimesTheShareOfAWorker) {
+  for (const auto& [threads, items] : {std::pair{1, 512}, {2, 256}, {4, 128}}) {
+    most_items = 0;
+    const std::vector<Trial::Variant> variants = {{"fast", fast}};
+    const std::optional<Verdict> verdict = Trial(graph_, group_, Isa::scalar, threads).run(variants, stop_);
+    ASSERT_TRUE(verdict);
+    EXPECT_EQ(most_items.load(), items) << threads << " threads";
+    if (threads > 1) {
+      EXPECT_GE(verdict->variants[0].us[0], 0.15);
+      EXPECT_GE(verdict->parts.us[0], 0.15);
+    }
+  }
+  EXPECT_NE(timed_on(graph_, group_, 1), timed_on(graph_, group_, 2));
+  EXPECT_EQ(timed_on(graph_, group_, 8), timed_on(graph_, group_, 64));
+}
+
 TEST_F(TrialTest, EndsWhenItIsTold) {
   stop_ = true;
   EXPECT_FALSE(run({{"fast", fast}}));

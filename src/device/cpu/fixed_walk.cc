@@ -18,15 +18,27 @@ size_t FixedWalk::bytes() const {
              : static_cast<size_t>(workers_) * (sizeof(Owner) + plan_.nodes().size() * sizeof(Node));
 }
 
+FixedWalk::Node::Node(const ReplayPlan& plan, size_t node, StepSizes sizes)
+    : items(plan.items_of(node, sizes)) {
+  const Cut cut(items, plan.nodes()[node].dims.grain);
+  grain = cut.grain;
+  units = cut.units;
+}
+
+void FixedWalk::run_largest_shares(const ReplayPlan& plan, KernelContext& context, int workers) {
+  for (size_t i = 0; i < plan.nodes().size(); ++i) {
+    const Node node(plan, i, context.sizes);
+    const int64_t units = (node.units + workers - 1) / workers;
+    if (const int64_t items = std::min(node.items, units * node.grain); items > 0)
+      plan.run_items(i, context, 0, items);
+  }
+}
+
 // Counted again where the last step had other sizes.
 const FixedWalk::Node* FixedWalk::nodes_at(StepSizes sizes, int worker) {
   Owner& own = owners_[static_cast<size_t>(worker)];
   if (own.sizes != sizes) {
-    for (size_t i = 0; i < plan_.nodes().size(); ++i) {
-      const int64_t items = plan_.items_of(i, sizes);
-      const Cut cut(items, plan_.nodes()[i].dims.grain);
-      own.nodes[i] = {items, cut.grain, cut.units};
-    }
+    for (size_t i = 0; i < plan_.nodes().size(); ++i) own.nodes[i] = Node(plan_, i, sizes);
     own.sizes = sizes;
   }
   return own.nodes.get();

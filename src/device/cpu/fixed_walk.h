@@ -31,18 +31,24 @@ class FixedWalk {
   template <bool traced>
   void walk(const ReplayStep& step, int worker);
 
+  // On the caller alone, as many items of each node as the largest share of so many workers has: for timing. Leaves
+  // results incomplete.
+  static void run_largest_shares(const ReplayPlan& plan, KernelContext& context, int workers);
+
   size_t bytes() const;
 
  private:
   // Units of a node, and the items of each worker's share at these sizes.
   struct Node {
-    int64_t items, grain;
-    uint32_t units;
+    int64_t items = 0, grain = 1;
+    uint32_t units = 0;
 
     int64_t begin(int owner, int64_t workers) const {
       const int64_t unit = units < workers ? std::min<int64_t>(owner, units) : units * owner / workers;
       return std::min(items, unit * grain);
     }
+    Node() = default;
+    Node(const ReplayPlan& plan, size_t node, StepSizes sizes);
     bool has_share(int owner) const { return static_cast<uint32_t>(owner) < units; }
   };
   // A turn is a node in an epoch, counted on through all epochs. `at` is 2 * turn: the owner's shares before this turn

@@ -133,6 +133,12 @@ void TeamReplay::run_on(StepSizes sizes, Sharing sharing, bool traced) {
     fork(team, impl_->claimed, step, traced);
 }
 
+void TeamReplay::run_largest_shares(StepSizes sizes, int workers) {
+  const FlushDenormals flush;
+  KernelContext context = impl_->stream.context_for(impl_->checked(sizes), 0);
+  FixedWalk::run_largest_shares(impl_->plan, context, workers);
+}
+
 void TeamReplay::tell(StepSizes sizes, Profiler& profiler) const {
   REPRISE_CHECK(impl_->notes.there(), "no replay was traced");
   impl_->tell(sizes, profiler);

@@ -34,6 +34,9 @@ class TeamReplay final : public capture::Executable {
   // Shared so (0 workers: by all; 1: on the caller alone, with no atomics). Results don't depend on it. Complete when it
   // returns. `traced`: each worker also notes when it worked on which node, for tell().
   void run_on(StepSizes sizes, Sharing sharing = {}, bool traced = false);
+  // As many items of each node as the largest share of so many workers has, on the caller alone: for timing. Leaves
+  // results incomplete.
+  void run_largest_shares(StepSizes sizes, int workers);
   // Adds the last replay, which was traced and of these sizes, to `profiler`: a launch with its shares for
   // each node that had work items.
   void tell(StepSizes sizes, Profiler& profiler) const;
