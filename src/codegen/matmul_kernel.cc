@@ -52,8 +52,8 @@ class MatmulKernel final : public GeneratedKernel {
     int64_t columns;
   };
 
-  // Code for products is taken untimed where most weights of the whole graph fit an L2 cache: from further away the
-  // kernel by hand reads them faster.
+  // Code for products is taken untimed where most weights of the whole graph fit an L2 cache. From further away it needs
+  // other code, which is no faster than the kernel by hand with few rows.
   void set_code_variants(const graph::Graph& graph) {
     constexpr size_t kMostNearBytes = size_t{3} << 19;
     const bool alone = !code_.matmul.before && !code_.matmul.after;
@@ -61,8 +61,9 @@ class MatmulKernel final : public GeneratedKernel {
     if (!alone) variants.push_back(name_of_chunks(4));
     std::string untimed = variants.back();
     if (code_.has_products) {
-      variants.push_back(untimed + ", products");
-      if (weight_bytes(graph) <= kMostNearBytes) untimed = variants.back();
+      const bool near = weight_bytes(graph) <= kMostNearBytes;
+      variants.push_back(untimed + (near ? ", products" : ", products from afar"));
+      if (near) untimed = variants.back();
     }
     set_variants(std::move(variants), std::move(untimed));
   }

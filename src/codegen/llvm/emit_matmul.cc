@@ -3,6 +3,7 @@
 #include "codegen/llvm/emit_matmul.h"
 
 #include <cstddef>
+#include <utility>
 
 #include "codegen/llvm/product_code.h"
 #include "core/error.h"
@@ -14,10 +15,22 @@ namespace {
 
 // The option behind those of the programs.
 constexpr std::string_view kProducts = ", products";
+constexpr std::string_view kFarProducts = ", products from afar";
+
+enum class Products { by_hand, near, far };
+
+Products take_products(std::string_view& options) {
+  for (const auto& [option, products] : {std::pair{kProducts, Products::near}, {kFarProducts, Products::far}})
+    if (options.ends_with(option)) {
+      options.remove_suffix(option.size());
+      return products;
+    }
+  return Products::by_hand;
+}
 
 class MatmulEmitter : public ProductCode {
  public:
-  MatmulEmitter(const loop::Matmul& matmul, const EmitOptions& options, bool products,
+  MatmulEmitter(const loop::Matmul& matmul, const EmitOptions& options, Products products,
                 llvm::LLVMContext& context)
       : ProductCode(matmul.name, options, context) {
     using loop::MatmulTask;
@@ -41,9 +54,9 @@ class MatmulEmitter : public ProductCode {
         run_rows(first, last, columns, matmul.segments.size());
         return std::vector<llvm::Value*>{};
       });
-    if (products)
+    if (products != Products::by_hand)
       when(ir_.CreateICmpEQ(part, number(MatmulTask::kProduct)), {}, [&] {
-        write_products(matmul, task, first, last);
+        write_products(matmul, products == Products::far, task, first, last);
         return std::vector<llvm::Value*>{};
       });
     ir_.CreateRetVoid();
@@ -57,9 +70,8 @@ std::unique_ptr<llvm::Module> emit_matmul(std::string_view program, const EmitOp
                                           llvm::LLVMContext& context) {
   const loop::Matmul matmul = loop::parse_matmul(program);
   EmitOptions of_programs = options;
-  const bool products = options.text.ends_with(kProducts);
-  if (products) of_programs.text.remove_suffix(kProducts.size());
-  if (products && !loop::has_products(matmul, options.level))
+  const Products products = take_products(of_programs.text);
+  if (products != Products::by_hand && !loop::has_products(matmul, options.level))
     throw Error("[emit] options '{}', but there is no code for products of {}", options.text, matmul.name);
   return MatmulEmitter(matmul, of_programs, products, context).finish();
 }

@@ -48,9 +48,10 @@ ProductCode::Layout ProductCode::layout_of(const Matmul& m) {
           .panel_words = (m.k + 31) / 32 * 512};
 }
 
-void ProductCode::write_products(const Matmul& matmul, llvm::Value* task, llvm::Value* first,
+void ProductCode::write_products(const Matmul& matmul, bool far, llvm::Value* task, llvm::Value* first,
                                  llvm::Value* last) {
   matmul_ = &matmul;
+  far_ = far;
   layout_ = layout_of(matmul);
   llvm::Value* const buffers = field(offsetof(KernelContext, buffers));
   x_ = buffer(buffers, 0);
@@ -69,7 +70,7 @@ void ProductCode::write_products(const Matmul& matmul, llvm::Value* task, llvm::
     ir_.CreateAlignedStore(number(1), place(offsetof(MatmulTask, done)), llvm::Align(8));
     llvm::Value* const whole = smaller(last, ir_.CreateUDiv(columns_, number(Matmul::kPanel)));
     const int few = few_rows(level_);
-    for (int rows = 1; rows <= few; ++rows)
+    for (int rows = 1; rows <= few && !far_; ++rows)
       when(ir_.CreateICmpEQ(rows_, number(rows)), {}, [&] { return panels(rows, first, whole); });
     when(ir_.CreateICmpSGT(rows_, number(few)), {}, [&] {
       return loop(first, whole, 1, {},
@@ -79,10 +80,11 @@ void ProductCode::write_products(const Matmul& matmul, llvm::Value* task, llvm::
       when(ir_.CreateICmpSLT(whole, last), {}, [&] { return groups(whole, last_halves(), true); });
     return Values{};
   };
-  if (layout_.panel_words * 4 <= kMostPanelBytes)
-    write();
-  else
-    when(ir_.CreateICmpSLE(rows_, number(most_rows(level_))), {}, write);
+  llvm::Value* const least = number(far_ ? few_rows(level_) + 1 : 1);
+  llvm::Value* has_code = ir_.CreateICmpSGE(rows_, least);
+  if (layout_.panel_words * 4 > kMostPanelBytes)
+    has_code = ir_.CreateAnd(has_code, ir_.CreateICmpSLE(rows_, number(most_rows(level_))));
+  when(has_code, {}, write);
 }
 
 // Of the panels that are not whole: the vectors of 16 columns that any of them has; 0: all are whole.
@@ -116,7 +118,7 @@ ProductCode::Values ProductCode::groups(llvm::Value* panel, int halves, bool mas
     llvm::Value* const is_larger = ir_.CreateICmpSLT(group, larger_ones);
     llvm::Value* const rows = ir_.CreateAdd(size, ir_.CreateZExt(is_larger, ir_.getInt64Ty()));
     // Few rows come here by a panel that is not whole.
-    for (int one = masked ? 1 : few_rows(level_) + 1; one <= most; ++one)
+    for (int one = masked && !far_ ? 1 : few_rows(level_) + 1; one <= most; ++one)
       when(ir_.CreateICmpEQ(rows, number(one)), {}, [&] {
         products({one, 1, halves, masked}, panel, row[0]);
         return Values{};
@@ -173,10 +175,17 @@ ProductCode::Values ProductCode::links(const Block& of, llvm::Value* x, llvm::Va
       for (int half = 0; half < of.halves; ++half) {
         const int64_t index = p * layout_.panel_words + at * layout_.link_words + half * layout_.half_words;
         llvm::Value* const weight = ir_.CreateAlignedLoad(lanes_, words(from, number(index)), llvm::Align(4));
+        if (far_) fetch(words(from, number(index + layout_.panel_words)));
         for (int r = 0; r < of.rows; ++r, ++sum) *sum = link(read[static_cast<size_t>(r)], weight, *sum);
       }
   }
   return sums;
+}
+
+// Into the L2 cache. The panel behind the last may be none: then nothing is fetched.
+void ProductCode::fetch(llvm::Value* place) {
+  ir_.CreateIntrinsic(ir_.getVoidTy(), llvm::Intrinsic::prefetch,
+                      {place, ir_.getInt32(0), ir_.getInt32(2), ir_.getInt32(1)});
 }
 
 llvm::Value* ProductCode::link(llvm::Value* x, llvm::Value* weight, llvm::Value* sum) {

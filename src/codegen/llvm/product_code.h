@@ -1,6 +1,8 @@
 // Writes products by packed weights: the chains of kernels/cpu/matmul.h, link by link, with k a constant, all sums in
 // registers from the first link to the last, and no lanes for columns that there are not. For one row, or two, several
 // panels are taken at a time. Where a panel is too large for the L1 cache, many rows are left to the kernel by hand.
+// Weights from beyond the L2 cache are fetched a panel ahead; one row or two are left to the kernel by hand there, since
+// the CPU's own prefetcher does best when they are read in order.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +17,10 @@ class ProductCode : public ProgramCode {
  protected:
   using ProgramCode::ProgramCode;
 
-  // What loop::MatmulTask::kProduct asks for, of a matmul that has_products() is true of.
-  void write_products(const loop::Matmul& matmul, llvm::Value* task, llvm::Value* first, llvm::Value* last);
+  // What loop::MatmulTask::kProduct asks for, of a matmul that has_products() is true of. `far`: for weights from beyond
+  // the L2 cache.
+  void write_products(const loop::Matmul& matmul, bool far, llvm::Value* task, llvm::Value* first,
+                      llvm::Value* last);
 
  private:
   using Values = std::vector<llvm::Value*>;
@@ -48,6 +52,7 @@ class ProductCode : public ProgramCode {
   Values links(const Block& of, llvm::Value* x, llvm::Value* weights, llvm::Value* first, int64_t count,
                Values sums);
   llvm::Value* link(llvm::Value* x, llvm::Value* weight, llvm::Value* sum);
+  void fetch(llvm::Value* place);
   void store_panel(const Block& of, llvm::Value* column, llvm::Value* row, Values sums);
   void store(llvm::Value* sum, llvm::Value* index, llvm::Value* mask);
   llvm::Value* words(llvm::Value* from, llvm::Value* index) {
@@ -55,6 +60,7 @@ class ProductCode : public ProgramCode {
   }
 
   const loop::Matmul* matmul_ = nullptr;
+  bool far_ = false;
   Layout layout_ = {};
   llvm::Value *x_ = nullptr, *weights_ = nullptr, *bias_ = nullptr, *out_ = nullptr;
   llvm::Value *rows_ = nullptr, *columns_ = nullptr;

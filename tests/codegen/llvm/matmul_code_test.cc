@@ -31,7 +31,8 @@ std::string difference_of(uint64_t seed, loop::Scratch& scratch) {
   const Isa level = levels()[seed % levels().size()];
   const loop::Matmul matmul = matmul_of(group.graph, group.group);
   std::string options = fmt::format("chunks {}", 1 << seed / 4 % 3);
-  if (loop::has_products(matmul, level) && !choices.one_in(4)) options += ", products";
+  if (loop::has_products(matmul, level) && !choices.one_in(4))
+    options += choices.one_in(2) ? ", products" : ", products from afar";
   llvm::LLVMContext context;
   const std::unique_ptr<llvm::Module> module =
       emit(loop::print(matmul), {.level = level, .text = options}, context);
