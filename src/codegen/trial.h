@@ -32,12 +32,12 @@ class Trial {
   // For a team of `threads`, 1 or more. Copies what it needs of the graph.
   Trial(const graph::Graph& graph, const graph::FusionGroup& group, Isa level, int threads = 1);
 
-  // What takes a worker its shares, with what it costs to hand each launch over to others, on made-up inputs, on the
-  // calling thread alone, with memory of its own. So what only one worker can run, and what each runs for itself, count
-  // in full. Each is replayed as level 1 replays, so that a launch costs what it costs there. Weights are read from as far away as in the
-  // model: from copies in turn, as many bytes as the model's weights have, at most 32 MiB. All take turns and the least
-  // time of each counts, so that a busy machine harms none more than another. Takes 10 to 100 ms, in which `stop` ends
-  // it (nullopt). Throws Error where memory runs out.
+  // Times what one worker of the team has to do: the largest share of each launch, and what it costs to hand a launch
+  // over to the others. So what only one worker can run, and what each runs for itself, count in full. On made-up inputs,
+  // on the calling thread alone, with memory of its own; launches are recorded and replayed as at level 1. Weights are
+  // read from as far away as in the model: from copies in turn, as many bytes as the model's weights have, at most 32
+  // MiB. All take turns and the least time of each counts, so that a busy machine harms none more than another. Takes 10
+  // to 100 ms, in which `stop` ends it (nullopt). Throws Error where memory runs out.
   std::optional<Verdict> run(std::span<const Variant> variants, const std::atomic<bool>& stop) const;
 
  private:
@@ -48,9 +48,9 @@ class Trial {
   size_t cold_bytes_;                        // of weights, about as many as the whole graph has
 };
 
-// One line of what times depend on beside level and program: the CPU's family, model and L2 cache, and the sources of the
-// kernels that the ops run, and the workers that share a launch; of groups that read weights also how many bytes of them the
-// graph has, about.
+// One line of what times depend on beside level and program: the CPU's family, model and L2 cache, the sources of the
+// kernels that the ops run, and the workers that share a launch; of groups that read weights also how many bytes of them
+// the graph has, about.
 std::string timed_on(const graph::Graph& graph, const graph::FusionGroup& group, int threads);
 
 }  // namespace reprise::codegen
