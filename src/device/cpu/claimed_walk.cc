@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <optional>
 
-#include "core/thread_team.h"
-
 namespace reprise::cpu {
 namespace {
 

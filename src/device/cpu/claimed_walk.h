@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "core/launch.h"
+#include "core/thread_team.h"
 #include "device/cpu/cpu_device.h"
 #include "device/cpu/replay_notes.h"
 #include "device/cpu/replay_plan.h"
