@@ -1,5 +1,5 @@
 // Any text as a loop program: an Error, or a program whose printed form is read back as itself. Or as a matmul with
-// programs around it, or attention, which are taken as they are printed alone.
+// programs around it, attention, or a rotation, which are taken as they are printed alone.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "loop/attention.h"
 #include "loop/matmul.h"
+#include "loop/rotary.h"
 #include "loop/text.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -21,6 +22,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     if (is_attention(text)) {
       parse_attention(text);
+      return 0;
+    }
+    if (is_rotary_kv_write(text)) {
+      parse_rotary_kv_write(text);
       return 0;
     }
     printed = print(parse(text));

@@ -125,6 +125,8 @@ size_t weight_bytes(const graph::Graph& graph) {
 std::string program_text(const graph::Graph& graph, const graph::FusionGroup& group, Isa level) {
   const loop::Attention attention = attention_of(graph, group, level);
   if (attention.sets > 0) return loop::print(attention);
+  const loop::RotaryKvWrite rotary = rotary_of(graph, group);
+  if (rotary.sets > 0) return loop::print(rotary);
   if (has_matmul(graph, group)) return loop::print(matmul_of(graph, group));
   return loop::print(program_of(graph, group));
 }
@@ -132,6 +134,7 @@ std::string program_text(const graph::Graph& graph, const graph::FusionGroup& gr
 std::unique_ptr<GeneratedKernel> make_kernel(const graph::Graph& graph, const graph::FusionGroup& group,
                                              Isa level) {
   if (attention_of(graph, group, level).sets > 0) return make_attention_kernel(graph, group, level);
+  if (rotary_of(graph, group).sets > 0) return make_rotary_kernel(graph, group, level);
   if (has_matmul(graph, group)) return make_matmul_kernel(graph, group, level);
   return std::make_unique<LoopKernel>(graph, group, program_of(graph, group));
 }

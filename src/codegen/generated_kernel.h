@@ -1,5 +1,5 @@
 // A kernel of the compiler as an op, of any kind: a group of ops that becomes a loop program, or stands around a matmul,
-// or attention.
+// or attention, or a rotation with the write of the cache.
 #pragma once
 
 #include <atomic>
@@ -15,6 +15,7 @@
 #include "graph/kernel_compiler.h"
 #include "loop/attention.h"
 #include "loop/program.h"
+#include "loop/rotary.h"
 #include "ops/launch_table.h"
 
 namespace reprise::codegen {
@@ -80,6 +81,9 @@ size_t weight_bytes(const graph::Graph& graph);
 // The attention that a group is, as code of this level has it; sets 0: it is none, or none that there is code for.
 loop::Attention attention_of(const graph::Graph& graph, const graph::FusionGroup& group, Isa level);
 
+// The same of a rotation with the write of the cache, at any level.
+loop::RotaryKvWrite rotary_of(const graph::Graph& graph, const graph::FusionGroup& group);
+
 // The program of a group that the compiler accepts. Throws Error on one that is too large.
 std::string program_text(const graph::Graph& graph, const graph::FusionGroup& group, Isa level);
 std::unique_ptr<GeneratedKernel> make_kernel(const graph::Graph& graph, const graph::FusionGroup& group,
@@ -87,6 +91,8 @@ std::unique_ptr<GeneratedKernel> make_kernel(const graph::Graph& graph, const gr
 std::unique_ptr<GeneratedKernel> make_attention_kernel(const graph::Graph& graph,
                                                        const graph::FusionGroup& group, Isa level);
 std::unique_ptr<GeneratedKernel> make_matmul_kernel(const graph::Graph& graph,
+                                                    const graph::FusionGroup& group, Isa level);
+std::unique_ptr<GeneratedKernel> make_rotary_kernel(const graph::Graph& graph,
                                                     const graph::FusionGroup& group, Isa level);
 
 }  // namespace reprise::codegen

@@ -91,7 +91,8 @@ std::string_view LoopCompiler::level() const {
 bool LoopCompiler::accepts(const graph::Graph& graph, const graph::FusionGroup& group) const {
   if (level_ == Isa::scalar) return false;
   if (has_matmul(graph, group)) return why_not_matmul(graph, group).empty();
-  return group_columns(graph, group) > 0 || attention_of(graph, group, level_).sets > 0;
+  return group_columns(graph, group) > 0 || attention_of(graph, group, level_).sets > 0 ||
+         rotary_of(graph, group).sets > 0;
 }
 
 bool LoopCompiler::gains(const graph::Graph& graph, const graph::FusionGroup& group) const {

@@ -223,7 +223,11 @@ Trial::Trial(const graph::Graph& graph, const graph::FusionGroup& group, Isa lev
     for (const graph::ValueId input : from.inputs)
       node.inputs.push_back(input == graph::kNone ? graph::kNone : here[static_cast<size_t>(input)]);
     for (size_t i = 0; i < from.outputs.size(); ++i) {
-      add(from.outputs[i], {.producer = number, .output = static_cast<int>(i)});
+      const graph::ValueId previous = graph.value(from.outputs[i]).previous;
+      add(from.outputs[i],
+          {.producer = number,
+           .output = static_cast<int>(i),
+           .previous = previous == graph::kNone ? previous : here[static_cast<size_t>(previous)]});
       node.outputs.push_back(here[static_cast<size_t>(from.outputs[i])]);
     }
     graph_.nodes.push_back(std::move(node));

@@ -53,6 +53,9 @@ enum class Fault : uint8_t {
   // the same in attention (codegen/llvm/emit_attention.cc)
   emit_attention_misses_key,     // 0: the last one of a tile; 1: keys behind the token's own are seen
   emit_attention_forgets_scale,  // sums of earlier tiles keep their scale: 0: of the weights; 1: of the values
+  // in the rotation of q and k, and their write to the cache (codegen/llvm/emit_rotary.cc)
+  emit_rotary_exchanges_pair,  // 0: the second of a pair comes with its own sign; 1: cosine and sine
+  emit_rotary_misses_slot,  // 0: the last word of a key is not written; 1: values go to the neighbour's slot
   // and in products (codegen/llvm/product_code.cc)
   emit_product_misses_last,  // 0: link of a chain; 1: column of a row
 };

@@ -16,11 +16,12 @@
 
 namespace reprise::graph {
 
-// Nodes that may run as one op at the place of the last of them. None has effects.
+// Nodes that may run as one op at the place of the last of them. One that has effects is alone.
 struct FusionGroup {
-  std::vector<NodeId> nodes;     // ascending
-  std::vector<ValueId> inputs;   // what they read from outside the group, each once, in the order of reading
-  std::vector<ValueId> outputs;  // what others read of them, in the order of definition
+  std::vector<NodeId> nodes;    // ascending
+  std::vector<ValueId> inputs;  // what they read from outside the group, each once, in the order of reading
+  std::vector<ValueId>
+      outputs;  // what others read of them, in the order of definition; of one with effects all
 };
 
 // What the user said about compiling.
@@ -68,14 +69,15 @@ class KernelCompiler {
   virtual DeviceKind device() const = 0;
   virtual std::string_view level() const = 0;
 
-  // Whether the group can become one op. Asked for groups of one node and for every larger one on the way.
+  // Whether the group can become one op. Asked for groups of one node and for every larger one on the way. A node that
+  // nothing is known about (an opaque one) can not.
   virtual bool accepts(const Graph& graph, const FusionGroup& group) const = 0;
   // Whether a group that it accepts, and that grows no further, is worth compiling: what groups may begin at need not be.
   virtual bool gains(const Graph&, const FusionGroup&) const { return true; }
   // Why it does not accept the group, in a few words, for reports; empty: it does, or does not say.
   virtual std::string why_not(const Graph&, const FusionGroup&) const { return {}; }
   // An op with the group's inputs and outputs, in their order, no attributes, and a launch of its own
-  // (OpSchema::generated); one op may serve many groups. The compiler owns it and all that it names, its
+  // (OpSchema::generated); of a node with effects it mutates the same values. One op may serve many groups. The compiler owns it and all that it names, its
   // kernels' names among them, and outlives every graph that holds it. Throws what a tool chain throws, or
   // SlowerThanParts; the group then runs node by node.
   // Code that is made in the background takes its place by itself, with the same bits, at any moment.

@@ -1,8 +1,7 @@
 #include "loop/attention.h"
 
-#include <charconv>
-
 #include "core/error.h"
+#include "loop/fields.h"
 
 namespace reprise::loop {
 namespace {
@@ -29,30 +28,17 @@ bool is_attention(std::string_view text) {
 }
 
 Attention parse_attention(std::string_view text) {
+  Fields fields(text);
+  fields.word(kWord);
   Attention found;
-  std::string_view rest = text;
-  const auto take = [&](std::string_view word) {
-    if (!rest.starts_with(word)) throw Error("'{}', expected '{}' where '{}' begins", text, word, rest);
-    rest.remove_prefix(word.size());
-  };
-  const auto number = [&](std::string_view word, int64_t& to) {
-    take(word);
-    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), to);
-    constexpr int64_t kMost = int64_t{1} << 32;  // products of two fit
-    if (error != std::errc{} || to < 0 || to > kMost)
-      throw Error("'{}', expected a number where '{}' begins", text, rest);
-    rest.remove_prefix(static_cast<size_t>(end - rest.data()));
-  };
-  take(kWord);
-  found.dtype = rest.starts_with(name_of(DType::bf16)) ? DType::bf16 : DType::f32;
-  take(name_of(found.dtype));
-  number(" heads ", found.heads);
-  number(" kv_heads ", found.kv_heads);
-  number(" head_dim ", found.head_dim);
-  number(" block ", found.block_size);
-  number(" window ", found.window);
-  number(" sets ", found.sets);
-  if (rest != "\n") throw Error("'{}' does not end where '{}' begins", text, rest);
+  found.dtype = fields.activations();
+  found.heads = fields.number(" heads ");
+  found.kv_heads = fields.number(" kv_heads ");
+  found.head_dim = fields.number(" head_dim ");
+  found.block_size = fields.number(" block ");
+  found.window = fields.number(" window ");
+  found.sets = fields.number(" sets ");
+  fields.end(print(found));
   check(found);
   return found;
 }

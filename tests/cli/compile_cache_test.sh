@@ -4,18 +4,18 @@
 . "$(dirname "$0")/compile_common.sh"
 
 # The second start compiles nothing and starts no compiler.
-serve "empty cache" 7 0 0 0 --compile-cache "$cache"
+serve "empty cache" 8 0 0 0 --compile-cache "$cache"
 [ "$(starts)" = 1 ] || fail "the compiler was started $(starts) times"
 rm "$work/starts"
-serve "warm cache" 0 7 0 0 --compile-cache "$cache"
+serve "warm cache" 0 8 0 0 --compile-cache "$cache"
 [ "$(starts)" = 0 ] || fail "a warm start started the compiler"
 
 # Damage: found, rebuilt, counted, and good the next time.
 entries=("$cache"/*.kernel)
-[ "${#entries[@]}" = 7 ] || fail "entries: ${entries[*]}"
+[ "${#entries[@]}" = 8 ] || fail "entries: ${entries[*]}"
 damaged() { # WHAT: entries[0] is damaged
-  serve "$1" 1 6 1 0 --compile-cache "$cache"
-  serve "after: $1" 0 7 0 0 --compile-cache "$cache"
+  serve "$1" 1 7 1 0 --compile-cache "$cache"
+  serve "after: $1" 0 8 0 0 --compile-cache "$cache"
 }
 flip() { # OFFSET
   local byte
@@ -55,7 +55,7 @@ together() { # WHAT
 }
 rm -rf "$cache"
 together "8 processes on an empty cache"
-serve "after 8 processes" 0 7 0 0 --compile-cache "$cache"
+serve "after 8 processes" 0 8 0 0 --compile-cache "$cache"
 (
   while [ ! -e "$work/stop" ]; do "$reprise" cache clear --compile-cache "$cache" >"$work/cleared" 2>&1 || touch "$work/unclear"; done
 ) &
@@ -68,13 +68,13 @@ wait "$clearer"
 # Directories that can't be used: served, with one warning.
 rm -rf "$cache"
 touch "$work/a_file"
-serve "a path that is a file" 7 0 0 1 --compile-cache "$work/a_file"
+serve "a path that is a file" 8 0 0 1 --compile-cache "$work/a_file"
 grep -q "^reprise: warning: .*$work/a_file" "$work/err" || fail "not named: $(cat "$work/err")"
-HOME= serve "no home" 7 0 0 1
+HOME= serve "no home" 8 0 0 1
 mkdir -m 777 "$work/open"
 chmod 777 "$work/open"
-serve "a directory of everybody" 7 0 0 1 --compile-cache "$work/open"
-serve "a directory that cannot be made" 7 0 0 1 --compile-cache /proc/nothing/here
+serve "a directory of everybody" 8 0 0 1 --compile-cache "$work/open"
+serve "a directory that cannot be made" 8 0 0 1 --compile-cache /proc/nothing/here
 # Root may write everywhere, so that it takes somebody else to be refused.
 if [ "$(id -u)" = 0 ]; then
   nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
@@ -85,13 +85,13 @@ fi
 if ! run "${generate[@]}" || [ "$rc" != 0 ]; then
   echo "not tried, since nobody but root can run it here: a directory that is read only"
 else
-  serve "filling" 7 0 0 0 --compile-cache "$cache"
+  serve "filling" 8 0 0 0 --compile-cache "$cache"
   chmod 500 "$cache"
-  serve "read only, warm" 0 7 0 1 --compile-cache "$cache"
+  serve "read only, warm" 0 8 0 1 --compile-cache "$cache"
   chmod 700 "$cache"
   rm "$cache"/*.kernel
   chmod 500 "$cache"
-  serve "read only, empty" 7 0 0 1 --compile-cache "$cache"
+  serve "read only, empty" 8 0 0 1 --compile-cache "$cache"
   chmod 700 "$cache"
 fi
 

@@ -29,7 +29,7 @@ serve() {
   shift 5
   run "${generate[@]}" "${two[@]}" "$@"
   [ "$rc" = 0 ] && [ "$(answer "$work/out")" = "$expected" ] || fail "$what: exit code $rc, $(cat "$work/out" "$work/err")"
-  grep -q "^graph: 21 groups of ops run as 7 kernels: $compiled compiled in .*, $from_cache from the cache$" "$work/err" ||
+  grep -q "^graph: 26 groups of ops run as 8 kernels: $compiled compiled in .*, $from_cache from the cache$" "$work/err" ||
     fail "$what: $(grep kernels "$work/err")"
   found=$(sed -n 's/^graph: \([0-9]*\) damaged entries of the cache .*/\1/p' "$work/err")
   [ "${found:-0}" = "$rejected" ] || fail "$what: ${found:-0} entries were rejected, expected $rejected"

@@ -17,35 +17,35 @@ mounted() { # OPTIONS: a new, empty disk
 warned() { grep -q "^reprise: warning: .*$1.*or off" "$work/err" || grep -q "^graph: .*$1.*or off" "$work/err" || fail "'$1' is not said: $(cat "$work/err")"; }
 
 # Full: nothing is kept, no part of an entry is left, and what was kept is found as soon as there is room.
-mounted size=64k
+mounted size=128k
 mkdir -m 700 "$cache"
 cat /dev/zero >"$disk/filler" 2>"$work/full"
-serve "full" 7 0 0 1 --compile-cache "$cache"
+serve "full" 8 0 0 1 --compile-cache "$cache"
 warned 'cannot write to .*cache: No space left on device.*free space'
 [ -z "$(ls -A "$cache")" ] || fail "left on a full disk: $(ls -A "$cache")"
 rm "$disk/filler"
-serve "with room again" 7 0 0 0 --compile-cache "$cache"
-serve "kept" 0 7 0 0 --compile-cache "$cache"
+serve "with room again" 8 0 0 0 --compile-cache "$cache"
+serve "kept" 0 8 0 0 --compile-cache "$cache"
 
 # Full in the middle: what fits is kept.
 mounted size=16k
-serve "filling up" 7 0 0 1 --compile-cache "$cache"
+serve "filling up" 8 0 0 1 --compile-cache "$cache"
 warned 'No space left on device'
 kept=$(find "$cache" -type f | wc -l)
-[ "$kept" -gt 0 ] && [ "$kept" -lt 7 ] && [ "$kept" = "$(find "$cache" -name '*.kernel' | wc -l)" ] || fail "kept: $(ls -A "$cache")"
-serve "filled up" $((7 - kept)) "$kept" 0 1 --compile-cache "$cache"
+[ "$kept" -gt 0 ] && [ "$kept" -lt 8 ] && [ "$kept" = "$(find "$cache" -name '*.kernel' | wc -l)" ] || fail "kept: $(ls -A "$cache")"
+serve "filled up" $((8 - kept)) "$kept" 0 1 --compile-cache "$cache"
 
 # No file of it may be run or mapped as code: code is copied into memory of the program's own.
 mounted noexec
-serve "noexec" 7 0 0 0 --compile-cache "$cache"
-serve "noexec, warm" 0 7 0 0 --compile-cache "$cache"
+serve "noexec" 8 0 0 0 --compile-cache "$cache"
+serve "noexec, warm" 0 8 0 0 --compile-cache "$cache"
 
 # Read only.
 mount -o remount,ro "$disk"
-serve "read only, warm" 0 7 0 1 --compile-cache "$cache"
+serve "read only, warm" 0 8 0 1 --compile-cache "$cache"
 warned 'cannot be written (Read-only file system)'
 mounted ro
-serve "read only, empty" 7 0 0 1 --compile-cache "$cache"
+serve "read only, empty" 8 0 0 1 --compile-cache "$cache"
 warned 'cannot be used: Read-only file system'
 
 finish

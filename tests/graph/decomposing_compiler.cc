@@ -84,7 +84,8 @@ struct DecomposingCompiler::Fused final : ops::OpSchema {
     }
     for (size_t i = 0; i < outputs.size(); ++i)
       stream.copy(values[static_cast<size_t>(kernel.results[i])], outputs[i]);
-    if (kernel.is_wrong) stream.launch(kWrong, {.items = Dim{1}}, {updates(outputs[0])}, NoScalars{});
+    if (kernel.is_wrong && !outputs.empty())
+      stream.launch(kWrong, {.items = Dim{1}}, {updates(outputs[0])}, NoScalars{});
   }
 
   struct NoScalars {};
@@ -97,7 +98,7 @@ DecomposingCompiler::~DecomposingCompiler() = default;
 bool DecomposingCompiler::accepts(const Graph& graph, const FusionGroup& group) const {
   const bool known = std::all_of(group.nodes.begin(), group.nodes.end(), [&](NodeId node) {
     const ops::OpSchema& schema = *graph.node(node).schema;
-    return schema.capturable && schema.kind != ops::OpKind::collective;
+    return schema.capturable && schema.kind != ops::OpKind::collective && schema.kind != ops::OpKind::opaque;
   });
   return known && (!also_accepts || also_accepts(graph, group));
 }
@@ -119,6 +120,10 @@ const ops::OpSchema& DecomposingCompiler::compile(const Graph& graph, const Fusi
     values.insert(values.end(), node.outputs.begin(), node.outputs.end());
   }
   for (const ValueId output : group.outputs) {
+    if (graph.value(output).previous != kNone) {
+      kernel->mutated_inputs |= 1u << place_of(graph.value(output).previous);
+      continue;
+    }
     kernel->results.push_back(place_of(output));
     kernel->specs.push_back({graph.value(output).dtype, graph.value(output).shape});
   }

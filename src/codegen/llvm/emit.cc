@@ -2,9 +2,11 @@
 
 #include "codegen/llvm/emit_attention.h"
 #include "codegen/llvm/emit_matmul.h"
+#include "codegen/llvm/emit_rotary.h"
 #include "codegen/llvm/program_code.h"
 #include "loop/attention.h"
 #include "loop/matmul.h"
+#include "loop/rotary.h"
 #include "loop/text.h"
 
 namespace reprise::codegen {
@@ -26,6 +28,7 @@ class LoopEmitter : public ProgramCode {
 std::unique_ptr<llvm::Module> emit(std::string_view program, const EmitOptions& options,
                                    llvm::LLVMContext& context) {
   if (loop::is_attention(program)) return emit_attention(program, options, context);
+  if (loop::is_rotary_kv_write(program)) return emit_rotary(program, options, context);
   if (loop::is_matmul(program)) return emit_matmul(program, options, context);
   return LoopEmitter(loop::parse(program), options, context).finish();
 }

@@ -16,7 +16,7 @@ struct EmitOptions {
   std::string_view text;  // CompileRequest::options
 };
 
-// Of a loop program, or of an attention. Throws Error.
+// Of a program of any kind of loop/. Throws Error.
 std::unique_ptr<llvm::Module> emit(std::string_view program, const EmitOptions& options,
                                    llvm::LLVMContext& context);
 

@@ -50,7 +50,7 @@ class AttentionEmitter : public LaneCode {
     for (int64_t d = 0; d < a_.head_dim; d += kLanes) {
       const auto elements = static_cast<int>(std::min<int64_t>(kLanes, a_.head_dim - d));
       const bool narrow = words_ != Words::pairs;  // whose product has 16 lanes
-      pieces_.push_back({d, elements, narrow && elements <= 4 ? 4 : narrow && elements <= 8 ? 8 : kLanes});
+      pieces_.push_back({d, elements, narrow ? lanes_for(elements) : kLanes});
     }
   }
 
@@ -109,30 +109,16 @@ class AttentionEmitter : public LaneCode {
   }
 
   // ---- memory
-  llvm::Type* element() { return a_.dtype == DType::f32 ? f32_ : static_cast<llvm::Type*>(ir_.getInt16Ty()); }
+  llvm::Type* element() { return element_of(a_.dtype); }
   llvm::Align element_align() const { return llvm::Align(a_.dtype == DType::f32 ? 4 : 2); }
-  llvm::Value* at(llvm::Value* floats, llvm::Value* index) {
-    return ir_.CreateInBoundsGEP(f32_, floats, index);
-  }
-  llvm::Value* at(llvm::Value* floats, int64_t index) { return at(floats, number(index)); }
   llvm::Value* load_lanes(llvm::Value* from, int lanes = kLanes) {
     return ir_.CreateAlignedLoad(lanes_of_f32(lanes), from, llvm::Align(4));
   }
   void store_lanes(llvm::Value* value, llvm::Value* to) { ir_.CreateAlignedStore(value, to, llvm::Align(4)); }
-  llvm::Value* index_at(llvm::Value* list, llvm::Value* i) {
-    return ir_.CreateSExt(
-        ir_.CreateAlignedLoad(ir_.getInt32Ty(), ir_.CreateInBoundsGEP(ir_.getInt32Ty(), list, i),
-                              llvm::Align(4)),
-        ir_.getInt64Ty());
-  }
-  llvm::Value* splat(llvm::Value* value, int lanes = kLanes) {
-    return ir_.CreateVectorSplat(static_cast<unsigned>(lanes), value);
-  }
   llvm::Value* splat_of_lane(llvm::Value* vector, int64_t lane, int lanes = kLanes) {
     return ir_.CreateShuffleVector(vector,
                                    std::vector<int>(static_cast<size_t>(lanes), static_cast<int>(lane)));
   }
-  llvm::Value* zeros(int lanes = kLanes) { return splat(constant(0, nullptr), lanes); }
   llvm::Value* least() { return splat(constant(kLeast, nullptr)); }
 
   void read_context() {
@@ -193,31 +179,19 @@ class AttentionEmitter : public LaneCode {
 
   void write(llvm::Value* value, int64_t row, const Piece& piece) {
     llvm::Value* const to = ir_.CreateInBoundsGEP(element(), out_, number(row * a_.head_dim + piece.first));
-    if (a_.dtype == DType::bf16) {
-      llvm::Value* const raw = rounded_bits(value, true);
-      value =
-          ir_.CreateTrunc(ir_.CreateLShr(raw, llvm::ConstantInt::get(raw->getType(), 16)),
-                          llvm::FixedVectorType::get(ir_.getInt16Ty(), static_cast<unsigned>(piece.lanes)));
-    }
-    if (piece.elements == piece.lanes)
-      ir_.CreateAlignedStore(value, to, element_align());
-    else
-      ir_.CreateMaskedStore(value, to, element_align(), first_lanes(piece.elements, piece.lanes));
+    if (a_.dtype == DType::bf16) value = upper_halves(rounded_bits(value, true));
+    store_first(value, to, piece.elements);
   }
 
   // Queries as the products take them. Floats and pairs are read where they lie, but for an odd last element.
   void take_queries() {
     if (words_ == Words::floats) return;
     if (words_ == Words::pairs && a_.head_dim % 2 == 0) return;
-    auto* const halves = llvm::FixedVectorType::get(ir_.getInt16Ty(), kLanes);
     for (int64_t r = 0; r < rows_; ++r)
       for (int64_t d = 0; d < a_.head_dim; d += kLanes) {
         llvm::Value* const from = ir_.CreateInBoundsGEP(ir_.getInt16Ty(), q_, number(r * a_.head_dim + d));
         const auto left = static_cast<int>(std::min<int64_t>(kLanes, a_.head_dim - d));
-        llvm::Value* const read =
-            left == kLanes ? static_cast<llvm::Value*>(ir_.CreateAlignedLoad(halves, from, llvm::Align(2)))
-                           : ir_.CreateMaskedLoad(halves, from, llvm::Align(2), first_lanes(left),
-                                                  llvm::Constant::getNullValue(halves));
+        llvm::Value* const read = load_first(ir_.getInt16Ty(), from, left, kLanes);
         if (words_ == Words::halves)
           store_lanes(widened(read), at(own_q_, r * stride_ + d));
         else  // the lanes beyond are 0
@@ -321,10 +295,6 @@ class AttentionEmitter : public LaneCode {
   bool tiles_are_whole() const { return a_.block_size % kAttentionTile == 0; }
   // Of large heads the next tile is drawn into the caches while this one is computed.
   bool looks_ahead() const { return tiles_are_whole() && a_.sets == 1; }
-  void fetch(llvm::Value* place) {
-    ir_.CreateIntrinsic(ir_.getVoidTy(), llvm::Intrinsic::prefetch,
-                        {place, ir_.getInt32(0), ir_.getInt32(2), ir_.getInt32(1)});
-  }
 
   // A chunk of keys, or a tile of them, in the cache: where the item's first head begins.
   struct Place {
@@ -403,7 +373,7 @@ class AttentionEmitter : public LaneCode {
         for (llvm::Value* from : keys)
           read.push_back(load_lanes(at(from, ir_.CreateAdd(offset, number(set * set_words())))));
         for (llvm::Value* from : keys)
-          if (looks_ahead()) fetch(at(from, ir_.CreateAdd(offset, ahead_)));
+          if (looks_ahead()) fetch(at(from, ir_.CreateAdd(offset, ahead_)), false, 2);
         // Elements of a word one after the other; a word's second one that is no element is left out.
         const bool is_last = count == head_words_ && w == count - 1;
         const int parts = words_ != Words::halves ? 1 : is_last && a_.head_dim % 2 != 0 ? 1 : 2;
@@ -484,10 +454,8 @@ class AttentionEmitter : public LaneCode {
         llvm::Value* const index = ir_.CreateAdd(number(r * kAttentionTile), start);
         if (words_ == Words::pairs) {
           llvm::Value* const raw = rounded_bits(weight, false);
-          ir_.CreateAlignedStore(
-              ir_.CreateTrunc(ir_.CreateLShr(raw, llvm::ConstantInt::get(raw->getType(), 16)),
-                              llvm::FixedVectorType::get(ir_.getInt16Ty(), kLanes)),
-              ir_.CreateInBoundsGEP(ir_.getInt16Ty(), weights_, index), llvm::Align(4));
+          ir_.CreateAlignedStore(upper_halves(raw), ir_.CreateInBoundsGEP(ir_.getInt16Ty(), weights_, index),
+                                 llvm::Align(4));
           weight = floats(raw);
         } else {
           store_lanes(weight, at(weights_, index));
@@ -589,12 +557,6 @@ class AttentionEmitter : public LaneCode {
     return when(one_left, sums, [&] { return add_key(block, word_of(end), end, sums, 0); });
   }
 
-  llvm::Value* read_words(llvm::Value* from, const Piece& piece) {
-    if (piece.elements == piece.lanes) return load_lanes(from, piece.lanes);
-    auto* const type = lanes_of_f32(piece.lanes);
-    return ir_.CreateMaskedLoad(type, from, llvm::Align(4), first_lanes(piece.elements, piece.lanes),
-                                llvm::Constant::getNullValue(type));
-  }
   // Calls body(row, sum, words) for each sum of the block.
   template <typename Body>
   void each_sum(const Sums& block, llvm::Value* word, Values& sums, Body body) {
@@ -602,9 +564,10 @@ class AttentionEmitter : public LaneCode {
     for (int64_t set = block.first_set; set < block.last_set; ++set) {
       Values read;
       for (size_t p = block.first; p < block.last; ++p)
-        read.push_back(read_words(at(word, set * set_words() + pieces_[p].first), pieces_[p]));
+        read.push_back(load_first(f32_, at(word, set * set_words() + pieces_[p].first), pieces_[p].elements,
+                                  pieces_[p].lanes));
       for (size_t p = block.first; p < block.last && looks_ahead(); ++p)
-        fetch(at(at(word, ahead_), pieces_[p].first));
+        fetch(at(at(word, ahead_), pieces_[p].first), false, 2);
       for (int64_t g = 0; g < group_; ++g) {
         const int64_t r = set * group_ + g;
         const auto first = static_cast<size_t>(r - block.first_set * group_) * pieces;

@@ -151,6 +151,39 @@ llvm::Value* LaneCode::widened(llvm::Value* words) {
   return floats(ir_.CreateShl(ir_.CreateZExt(words, wide), llvm::ConstantInt::get(wide, 16)));
 }
 
+llvm::Value* LaneCode::upper_halves(llvm::Value* bits_of_them) {
+  auto* const halves =
+      llvm::FixedVectorType::get(ir_.getInt16Ty(), static_cast<unsigned>(lanes_in(bits_of_them)));
+  return ir_.CreateTrunc(ir_.CreateLShr(bits_of_them, llvm::ConstantInt::get(bits_of_them->getType(), 16)),
+                         halves);
+}
+
+llvm::Value* LaneCode::load_first(llvm::Type* element, llvm::Value* from, int count, int lanes) {
+  auto* const type = llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes));
+  const llvm::Align align(element->getScalarSizeInBits() / 8);
+  if (count == lanes) return ir_.CreateAlignedLoad(type, from, align);
+  return ir_.CreateMaskedLoad(type, from, align, first_lanes(count, lanes),
+                              llvm::Constant::getNullValue(type));
+}
+
+void LaneCode::store_first(llvm::Value* value, llvm::Value* to, int count) {
+  const llvm::Align align(value->getType()->getScalarSizeInBits() / 8);
+  if (count == lanes_in(value))
+    ir_.CreateAlignedStore(value, to, align);
+  else
+    ir_.CreateMaskedStore(value, to, align, first_lanes(count, lanes_in(value)));
+}
+
+llvm::Value* LaneCode::index_at(llvm::Value* list, llvm::Value* i) {
+  llvm::Value* const place = ir_.CreateInBoundsGEP(ir_.getInt32Ty(), list, i);
+  return ir_.CreateSExt(ir_.CreateAlignedLoad(ir_.getInt32Ty(), place, llvm::Align(4)), ir_.getInt64Ty());
+}
+
+void LaneCode::fetch(llvm::Value* place, bool to_write, uint32_t level) {
+  ir_.CreateIntrinsic(ir_.getVoidTy(), llvm::Intrinsic::prefetch,
+                      {place, ir_.getInt32(to_write ? 1 : 0), ir_.getInt32(level), ir_.getInt32(1)});
+}
+
 llvm::Value* LaneCode::first_lanes(int count, int lanes) {
   std::vector<llvm::Constant*> all;
   for (int lane = 0; lane < lanes; ++lane) all.push_back(ir_.getInt1(lane < count));

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/dtype.h"
 #include "core/isa.h"
 
 namespace reprise::codegen {
@@ -69,14 +70,35 @@ class LaneCode {
   llvm::Value* rounded_bits(llvm::Value* value, bool computed);
   llvm::Value* rounded(llvm::Value* value, bool computed);
   llvm::Value* with_plain_nan(llvm::Value* value);
-  // Words of 16 bits as the upper halves of f32.
+  // Words of 16 bits as the upper halves of f32, and the other way.
   llvm::Value* widened(llvm::Value* words);
+  llvm::Value* upper_halves(llvm::Value* bits_of_them);
 
   // Lanes `first` to `first` + `count` - 1, those beyond the vector undefined.
   llvm::Value* lanes_of(llvm::Value* value, int first, int count);
   static std::vector<int> consecutive(int first, int count, int end);
   // The first `count` of `lanes`, for masked loads and stores.
   llvm::Value* first_lanes(int count, int lanes = kLanes);
+
+  // ---- memory. `element`: f32, or the 16 bits of a bf16.
+  llvm::Type* element_of(DType dtype) { return dtype == DType::f32 ? f32_ : ir_.getInt16Ty(); }
+  // Of a vector of 4, 8 or 16 lanes the first `count`, whose other lanes are 0 when they are read and are not written.
+  // As many lanes as hold them, where they aren't said.
+  static int lanes_for(int64_t count) { return count <= 4 ? 4 : count <= 8 ? 8 : kLanes; }
+  llvm::Value* load_first(llvm::Type* element, llvm::Value* from, int count, int lanes);
+  void store_first(llvm::Value* value, llvm::Value* to, int count);
+  llvm::Value* at(llvm::Value* floats, llvm::Value* index) {
+    return ir_.CreateInBoundsGEP(f32_, floats, index);
+  }
+  llvm::Value* at(llvm::Value* floats, int64_t index) { return at(floats, number(index)); }
+  // An i32 of a list, as i64.
+  llvm::Value* index_at(llvm::Value* list, llvm::Value* i);
+  llvm::Value* splat(llvm::Value* value, int lanes = kLanes) {
+    return ir_.CreateVectorSplat(static_cast<unsigned>(lanes), value);
+  }
+  llvm::Value* zeros(int lanes = kLanes) { return splat(constant(0, nullptr), lanes); }
+  // Draws the cache line at `place` nearer; `level`: 3 into all caches, 2 into all but the first.
+  void fetch(llvm::Value* place, bool to_write, uint32_t level);
 
   // Pointers of the KernelContext.
   llvm::Value* field(size_t offset);

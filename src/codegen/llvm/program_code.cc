@@ -259,14 +259,8 @@ bool ProgramCode::is_bf16(const loop::Instruction& instruction) const {
 }
 
 llvm::Value* ProgramCode::load(const loop::Instruction& instruction, const Chunk& chunk) {
-  llvm::Type* const element = is_bf16(instruction) ? static_cast<llvm::Type*>(ir_.getInt16Ty()) : f32_;
-  auto* const type = llvm::FixedVectorType::get(element, kLanes);
-  const llvm::Align align(is_bf16(instruction) ? 2 : 4);
-  llvm::Value* const from = place(instruction, chunk, element);
-  llvm::Value* const read = chunk.lanes == kLanes
-                                ? static_cast<llvm::Value*>(ir_.CreateAlignedLoad(type, from, align))
-                                : ir_.CreateMaskedLoad(type, from, align, first_lanes(chunk.lanes),
-                                                       llvm::Constant::getNullValue(type));
+  llvm::Type* const element = element_of(is_bf16(instruction) ? DType::bf16 : DType::f32);
+  llvm::Value* const read = load_first(element, place(instruction, chunk, element), chunk.lanes, kLanes);
   if (!is_bf16(instruction)) {
     const loop::Operand& operand = program_->operands[static_cast<size_t>(instruction.operand)];
     return rounds_ && operand.place != loop::Place::local ? with_plain_nan(read) : read;
@@ -297,15 +291,9 @@ void ProgramCode::store(const loop::Instruction& instruction, const Chunk& chunk
     element = ir_.getInt16Ty();
     llvm::Value* const raw =
         fault_is_on(Fault::emit_drops_rounding, 1) ? bits(value) : rounded_bits(value, computed);
-    value = ir_.CreateTrunc(ir_.CreateLShr(raw, llvm::ConstantInt::get(raw->getType(), 16)),
-                            llvm::FixedVectorType::get(element, kLanes));
+    value = upper_halves(raw);
   }
-  const llvm::Align align(is_bf16(instruction) ? 2 : 4);
-  llvm::Value* const to = place(instruction, chunk, element);
-  if (chunk.lanes == kLanes)
-    ir_.CreateAlignedStore(value, to, align);
-  else
-    ir_.CreateMaskedStore(value, to, align, first_lanes(chunk.lanes));
+  store_first(value, place(instruction, chunk, element), chunk.lanes);
 }
 
 void ProgramCode::emit_number(int32_t i) {

@@ -12,6 +12,7 @@
 #include "core/capture_rules.h"
 #include "core/error.h"
 #include "engine/verify/value_hashes.h"
+#include "ops/attention.h"
 #include "ops/op.h"
 
 namespace reprise::engine {
@@ -138,6 +139,27 @@ void StepVerifier::run_poisoned(const StepPath& path, const StepShape& shape,
   parts_.backend.captured(path, shape)->run_slowly(captured, real, poison, after_node);
 }
 
+// The step's keys and values become NaN: so one that is not written shows in what reads it, though an earlier run left
+// the right ones.
+void StepVerifier::spoil_slots() {
+  if (parts_.cache.view().layers.empty()) return;
+  const StepSizes sizes = parts_.inputs.sizes();
+  ops::EagerDispatcher dispatcher(parts_.stream, parts_.eager_arena);
+  const ops::DispatchScope scope(dispatcher);
+  parts_.eager_arena.set_sizing(class_of(sizes, parts_.limits));
+  parts_.stream.set_sizes(sizes);
+  const weights::ModelConfig& model = parts_.model.config();
+  const models::PagedKvView& cache = parts_.cache.view();
+  const Tensor nan = parts_.eager_arena.allocate(cache.layers.front().keys.dtype,
+                                                 Shape{kTokens, model.num_kv_heads * model.head_dim});
+  parts_.stream.device().memory().fill(nan.data(), kVerifyPoison,
+                                       static_cast<size_t>(nan.extent().eval(sizes)));
+  for (const models::KvLayer& layer : cache.layers)
+    ops::kv_write(
+        nan, nan, parts_.inputs.forward().slots, layer.keys, layer.values,
+        {.kv_heads = model.num_kv_heads, .head_dim = model.head_dim, .block_size = cache.block_size});
+}
+
 std::string StepVerifier::localise(const StepPath& path, const StepShape& shape) {
   const StepSizes sizes = parts_.inputs.sizes();
   graph::Executor& executor = parts_.backend.executor(path, shape);
@@ -148,6 +170,7 @@ std::string StepVerifier::localise(const StepPath& path, const StepShape& shape)
   };
   const auto run_nodes = [&](const StepSizes& run_for) {
     NodeHashes hashes(parts_.stream, executor, sizes);
+    spoil_slots();
     parts_.stream.set_sizes(run_for);
     for (graph::NodeId node = 0; node < static_cast<graph::NodeId>(graph.nodes.size()); ++node) {
       executor.run(node, node + 1);
@@ -166,10 +189,12 @@ std::string StepVerifier::localise(const StepPath& path, const StepShape& shape)
     return named(*node, "once the step is padded: padding reaches the rows of the step");
   const auto nothing = [](const capture::Recording&, const capture::RecordedLaunch&) {};
   NodeHashes replayed(parts_.stream, executor, sizes);
+  spoil_slots();
   step->run_slowly(padded, sizes, nothing, [&](graph::NodeId node) { replayed.take(node); });
   if (const auto node = plain.first_not_as(replayed))
     return named(*node, "as it is replayed: the recording or what was made of it is not the graph");
   NodeHashes poisoned(parts_.stream, executor, sizes);
+  spoil_slots();
   run_poisoned(path, shape, [&](graph::NodeId node) { poisoned.take(node); });
   if (const auto node = plain.first_not_as(poisoned))
     return named(*node, "once its padding and the memory that nothing wrote are NaN");

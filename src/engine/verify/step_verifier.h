@@ -62,6 +62,7 @@ class StepVerifier {
  private:
   void fill_history(const std::vector<MadeUp>& sequences);
   void fill_null_block(int byte);
+  void spoil_slots();
   void fill_arena(const StepPath& path, const StepShape& shape, int byte);
   void run_poisoned(const StepPath& path, const StepShape& shape,
                     const std::function<void(graph::NodeId)>& after_node);

@@ -45,14 +45,14 @@ class Grouping {
   // What was compiled before is a node of its own; alone in a group there is nothing more to gain.
   bool may_begin(NodeId first) const {
     const Node& node = graph_.node(first);
-    return rewrite_.alive(first) && !has_effects(node) && node.schema->generated == nullptr &&
+    return rewrite_.alive(first) && node.schema->generated == nullptr &&
            !in_parts_[static_cast<size_t>(first)];
   }
 
   Outcome begin_at(NodeId first) {
     FusionGroup group = group_of({first});
     if (!fits(group)) return Outcome::done;
-    while (grow(group)) {
+    while (!has_effects(graph_.node(first)) && grow(group)) {
     }
     return context_.compiler->gains(graph_, group) ? compile(group) : Outcome::done;
   }
@@ -60,6 +60,8 @@ class Grouping {
   FusionGroup group_of(std::vector<NodeId> nodes) const {
     FusionGroup group{.nodes = std::move(nodes), .inputs = {}, .outputs = {}};
     std::vector<ValueId> inside;
+    // A node with effects, which is alone, keeps each version of a state that it makes.
+    const bool all = has_effects(graph_.node(group.nodes.back()));
     for (const NodeId node : group.nodes) {
       for (const ValueId input : graph_.node(node).inputs)
         if (input != kNone && !contains(inside, input) && !contains(group.inputs, input))
@@ -70,7 +72,7 @@ class Grouping {
       const std::span<const NodeId> users = rewrite_.users(value);
       const bool read =
           std::any_of(users.begin(), users.end(), [&](NodeId user) { return !contains(group.nodes, user); });
-      if (read || returned_[static_cast<size_t>(value)]) group.outputs.push_back(value);
+      if (all || read || returned_[static_cast<size_t>(value)]) group.outputs.push_back(value);
     }
     return group;
   }
@@ -219,6 +221,7 @@ class Grouping {
   std::string why_not(const FusionGroup& group, NodeId neighbour) const {
     const Node& node = graph_.node(neighbour);
     if (has_effects(node)) return "it writes to a state";
+    if (has_effects(graph_.node(group.nodes.front()))) return "the group writes to a state";
     if (node.schema->generated != nullptr) return "it is in a group of its own";
     if (in_parts_[static_cast<size_t>(neighbour)]) return "it is in a group that stays in parts";
     if (only_begins_[static_cast<size_t>(neighbour)] && neighbour > group.nodes.front())

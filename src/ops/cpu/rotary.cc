@@ -1,6 +1,7 @@
-#include "kernels/cpu/rotary.h"
+#include "ops/cpu/rotary.h"
+
 #include "device/cpu/cpu_device.h"
-#include "kernels/cpu/rotary_kv_write.h"
+#include "kernels/cpu/rotary.h"
 #include "ops/cpu/launches.h"
 #include "ops/rotary.h"
 #include "ops/rotary_kv_write.h"
@@ -44,6 +45,13 @@ void launch_rotary(const OpCall& call, Stream& stream, std::span<const Tensor> o
 
 void launch_rotary_kv(const OpCall& call, Stream& stream, std::span<const Tensor> outputs,
                       WorkspaceAllocator&) {
+  launch_coded_rotary_kv(nullptr, call, stream, outputs[0]);
+}
+
+}  // namespace
+
+void launch_coded_rotary_kv(const kernels::cpu::RotaryKvWriteCode* code, const OpCall& call, Stream& stream,
+                            const Tensor& y) {
   const Tensor& q = call.input(kQ);
   const int64_t head_dim = call.integer(kHeadDim);
   const kernels::cpu::RotaryKvWriteScalars scalars{
@@ -54,17 +62,17 @@ void launch_rotary_kv(const OpCall& call, Stream& stream, std::span<const Tensor
       .block_size = call.integer(kBlockSize),
       .interleaved = call.integer(kStyle) == static_cast<int64_t>(RotaryStyle::interleaved),
       .round_products = call.integer(kRoundProducts) != 0,
-      .eps = static_cast<float>(call.real(kEps))};
-  stream.launch(kernels::cpu::rotary_kv_write_kernel(cpu_of(stream).isa(), q.dtype),
-                kernels::cpu::rotary_kv_write_dims(scalars),
+      .eps = static_cast<float>(call.real(kEps)),
+      .code = code};
+  Kernel kernel = kernels::cpu::rotary_kv_write_kernel(cpu_of(stream).isa(), q.dtype);
+  if (code != nullptr) kernel = {kRotaryKvWrite.name, kernels::cpu::coded_rotary_kv_write};
+  stream.launch(kernel, kernels::cpu::rotary_kv_write_dims(scalars),
                 {reads(q), reads(call.input(kK)), reads(call.input(kV)), reads(call.optional(kQNorm)),
                  reads(call.optional(kKNorm)), reads(call.input(kCos)), reads(call.input(kSin)),
                  reads(call.optional(kPositions)), reads(call.input(kSlots)), updates(call.input(kKeys)),
-                 updates(call.input(kValues)), writes(outputs[0])},
+                 updates(call.input(kValues)), writes(y)},
                 scalars);
 }
-
-}  // namespace
 
 std::span<const LaunchEntry> rotary_launches() {
   static constexpr LaunchEntry kEntries[] = {

@@ -9,19 +9,14 @@
 #include <random>
 #include <string>
 
-#include "codegen/llvm/emit.h"
-#include "codegen/llvm/machine_code.h"
-#include "codegen/object_code.h"
 #include "core/error.h"
-#include "core/fault.h"
 #include "core/kv_layout.h"
-#include "device/cpu/isa_select.h"
 #include "kernels/cpu/attention.h"
 #include "loop/attention.h"
+#include "tests/codegen/llvm/compiled.h"
+#include "tests/codegen/llvm/elements.h"
 #include "tests/loop/random_program.h"
 #include "tests/loop/run_program.h"
-#include "tests/loop/same_bits.h"
-#include "tests/loop/seeds.h"
 
 namespace reprise::codegen {
 namespace {
@@ -30,46 +25,10 @@ using kernels::cpu::AttentionCode;
 using kernels::cpu::AttentionScalars;
 using loop::Choices;
 
-std::vector<Isa> levels() {
-  std::vector<Isa> all = cpu::available_isas();
-  all.erase(all.begin());  // scalar, for which no code is made
-  return all;
-}
-
 struct Shape {
   loop::Attention attention;
   int64_t chunks = 1;
   int64_t partition_size = 64, partitions = 1, split_tokens = 0;
-};
-
-// Elements of f32 or bf16, by their bits.
-class Elements {
- public:
-  Elements(DType dtype, int64_t count, float fill)
-      : dtype_(dtype), bytes_(static_cast<size_t>(count) * size_of(dtype)) {
-    for (int64_t i = 0; i < count; ++i) set(i, fill);
-  }
-  void set(int64_t i, float number) {
-    const auto bits = std::bit_cast<uint32_t>(number);
-    if (dtype_ == DType::f32)
-      std::memcpy(&bytes_[static_cast<size_t>(4 * i)], &bits, 4);
-    else
-      std::memcpy(&bytes_[static_cast<size_t>(2 * i)], reinterpret_cast<const char*>(&bits) + 2, 2);
-  }
-  float get(int64_t i) const {
-    uint32_t bits = 0;
-    if (dtype_ == DType::f32)
-      std::memcpy(&bits, &bytes_[static_cast<size_t>(4 * i)], 4);
-    else
-      std::memcpy(reinterpret_cast<char*>(&bits) + 2, &bytes_[static_cast<size_t>(2 * i)], 2);
-    return std::bit_cast<float>(bits);
-  }
-  int64_t count() const { return static_cast<int64_t>(bytes_.size() / size_of(dtype_)); }
-  std::byte* data() { return bytes_.data(); }
-
- private:
-  DType dtype_;
-  std::vector<std::byte> bytes_;
 };
 
 // A decode step: caches in which only keys that were written are no NaN.
@@ -163,42 +122,18 @@ Elements run(DecodeStep& step, const Shape& shape, AttentionCode* code, KernelFu
                               .scratch = scratch.begin(),
                               .worker = 0};
   const int64_t items = kernels::cpu::attention_dims(scalars).work_items(context.sizes);
-  std::vector<int64_t> ends = {0, items};
-  for (int i = 0; cuts != nullptr && i < 3; ++i)
-    ends.push_back(cuts->below(static_cast<uint32_t>(items) + 1));
-  std::ranges::sort(ends);
-  for (size_t part = 0; part + 1 < ends.size(); ++part) {
-    if (code == nullptr) {
-      kernels::cpu::paged_attention_kernel(level, step.of.dtype).run(context, ends[part], ends[part + 1]);
-      continue;
-    }
-    code->generated.store(part >= appears ? function : nullptr);
-    kernels::cpu::coded_attention(context, ends[part], ends[part + 1]);
-  }
+  if (code == nullptr)
+    kernels::cpu::paged_attention_kernel(level, step.of.dtype).run(context, 0, items);
+  else
+    run_coded(kernels::cpu::coded_attention, *code, function, context, items, cuts, appears);
   return out;
-}
-
-std::string difference(const Elements& a, const Elements& b) {
-  for (int64_t i = 0; i < a.count(); ++i)
-    if (!loop::same_bits(a.get(i), b.get(i)))
-      return fmt::format("element {} is {} ({:x}), by hand {} ({:x})", i, b.get(i),
-                         std::bit_cast<uint32_t>(b.get(i)), a.get(i), std::bit_cast<uint32_t>(a.get(i)));
-  return "";
-}
-
-ObjectCode compiled(const Shape& shape, Isa level) {
-  llvm::LLVMContext context;
-  const std::string options = fmt::format("chunks {}", shape.chunks);
-  const std::unique_ptr<llvm::Module> module =
-      emit(loop::print(shape.attention), {.level = level, .text = options}, context);
-  const std::string object = machine_code(*module, level, Output::object);
-  return ObjectCode::load(std::as_bytes(std::span(object)));
 }
 
 // "", or what is different with these lengths of sequences (0: a row of padding).
 std::string difference_of(const Shape& shape, std::span<const int64_t> lengths, Isa level, Choices& choices,
                           loop::Scratch& scratch, bool special) {
-  const ObjectCode object = compiled(shape, level);
+  const ObjectCode object =
+      compiled(loop::print(shape.attention), fmt::format("chunks {}", shape.chunks), level);
   const auto function = reinterpret_cast<KernelFunction>(object.function("kernel"));
   AttentionCode code;
   code.sets = shape.attention.sets;
@@ -270,11 +205,7 @@ constexpr uint64_t kUsual = 240;
 class AttentionCodeTest : public testing::TestWithParam<int> {};
 
 TEST_P(AttentionCodeTest, RandomShapesHaveTheBitsOfTheKernelByHand) {
-  if (levels().empty()) GTEST_SKIP() << "no level that code is made for";
-  loop::Scratch scratch;
-  const uint64_t count = loop::seeds_of_a_part(kUsual, kParts);
-  for (uint64_t seed = static_cast<uint64_t>(GetParam()) * count, end = seed + count; seed < end; ++seed)
-    ASSERT_EQ(difference_of_seed(seed, scratch), "");
+  expect_no_difference(GetParam(), kParts, kUsual, difference_of_seed);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, AttentionCodeTest, testing::Range(0, kParts));
@@ -301,49 +232,9 @@ TEST(AttentionCode, EveryLengthAcrossPartitionsOf64) {
       }
 }
 
-// Seeded faults of the emitter (core/fault.h): each must show within a few shapes.
 TEST(AttentionCode, EachSeededFaultIsFound) {
-  if (levels().empty()) GTEST_SKIP() << "no level that code is made for";
-  loop::Scratch scratch;
-  for (const Fault fault : {Fault::emit_attention_misses_key, Fault::emit_attention_forgets_scale})
-    for (const int site : {0, 1}) {
-      const FaultScope scope(fault, site);
-      constexpr uint64_t kMost = 30;
-      uint64_t seed = 0;
-      while (seed < kMost && difference_of_seed(seed, scratch).empty()) ++seed;
-      EXPECT_LT(seed, kMost) << static_cast<int>(fault) << ", site " << site;
-    }
-}
-
-TEST(AttentionText, ParsesWhatItPrintsAndNothingElse) {
-  const loop::Attention attention{.dtype = DType::bf16,
-                                  .heads = 12,
-                                  .kv_heads = 4,
-                                  .head_dim = 64,
-                                  .block_size = 48,
-                                  .window = 7,
-                                  .sets = 2};
-  const std::string text = loop::print(attention);
-  EXPECT_EQ(loop::parse_attention(text), attention);
-  for (size_t i = 0; i < text.size(); ++i) {
-    EXPECT_THROW(loop::parse_attention(text.substr(0, i)), Error) << i;
-    std::string wrong = text;
-    wrong[i] = '~';
-    EXPECT_THROW(loop::parse_attention(wrong), Error) << i;
-  }
-  const auto throws = [&](auto change) {
-    loop::Attention wrong = attention;
-    change(wrong);
-    EXPECT_THROW(loop::parse_attention(loop::print(wrong)), Error) << loop::print(wrong);
-  };
-  throws([](auto& a) { a.heads = 13; });
-  throws([](auto& a) { a.heads = 0; });
-  throws([](auto& a) { a.kv_heads = 0; });
-  throws([](auto& a) { a.head_dim = 257; });
-  throws([](auto& a) { a.block_size = 40; });
-  throws([](auto& a) { a.window = -1; });
-  throws([](auto& a) { a.sets = 3; });
-  throws([](auto& a) { a.heads = 400, a.sets = 4; });
+  expect_faults_found({Fault::emit_attention_misses_key, Fault::emit_attention_forgets_scale}, 30,
+                      difference_of_seed);
 }
 
 }  // namespace

@@ -6,14 +6,11 @@
 #include <string>
 
 #include "codegen/group_program.h"
-#include "codegen/llvm/emit.h"
-#include "codegen/llvm/machine_code.h"
-#include "codegen/object_code.h"
 #include "core/error.h"
 #include "core/fault.h"
-#include "device/cpu/isa_select.h"
 #include "graph/text.h"
 #include "loop/text.h"
+#include "tests/codegen/llvm/compiled.h"
 #include "tests/codegen/random_group.h"
 #include "tests/loop/random_program.h"
 #include "tests/loop/run_program.h"
@@ -25,20 +22,6 @@ namespace {
 using loop::Buffers;
 using loop::Choices;
 
-ObjectCode compiled(const loop::Program& program, Isa level, std::string_view options) {
-  llvm::LLVMContext context;
-  const std::unique_ptr<llvm::Module> module =
-      emit(loop::print(program), {.level = level, .text = options}, context);
-  const std::string object = machine_code(*module, level, Output::object);
-  return ObjectCode::load(std::as_bytes(std::span(object)));
-}
-
-std::vector<Isa> levels() {
-  std::vector<Isa> all = cpu::available_isas();
-  all.erase(all.begin());  // scalar, for which no code is made
-  return all;
-}
-
 // "", or what is different for this seed, which also chooses level and variant.
 std::string difference_of(uint64_t seed, loop::Scratch& scratch) {
   Choices choices(seed);
@@ -48,7 +31,7 @@ std::string difference_of(uint64_t seed, loop::Scratch& scratch) {
   constexpr std::string_view kVariants[] = {"chunks 4", "chunks 1", "chunks 2", "chunks 8"};
   const std::string_view variant = kVariants[seed % 4];
   const Isa level = levels()[seed / 4 % levels().size()];
-  const ObjectCode object = compiled(program, level, variant);
+  const ObjectCode object = compiled(loop::print(program), variant, level);
   const auto generated = reinterpret_cast<KernelFunction>(object.function("kernel"));
   const KernelFunction interpreter = kernels::cpu::loop_program_kernel(level, DType::f32).run;
   for (const bool special : {false, true, true}) {
@@ -105,7 +88,8 @@ std::string difference_of_group(uint64_t seed, loop::Scratch& scratch) {
   kernels::cpu::LoopCode code;
   code.program = program_of(group.graph, group.group);
   const Isa level = levels()[seed % levels().size()];
-  const ObjectCode object = compiled(code.program, level, fmt::format("chunks {}", 1 << seed / 4 % 4));
+  const ObjectCode object =
+      compiled(loop::print(code.program), fmt::format("chunks {}", 1 << seed / 4 % 4), level);
   const auto generated = reinterpret_cast<KernelFunction>(object.function("kernel"));
   const int64_t rows = group.tokens * group.width / code.program.columns;
   for (const bool special : {false, true}) {

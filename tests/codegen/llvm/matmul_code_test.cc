@@ -2,27 +2,17 @@
 // with parts that are interpreted.
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <string>
 #include <utility>
 
-#include "codegen/llvm/emit.h"
-#include "codegen/llvm/machine_code.h"
 #include "codegen/matmul_program.h"
-#include "codegen/object_code.h"
 #include "core/fault.h"
-#include "device/cpu/isa_select.h"
+#include "tests/codegen/llvm/compiled.h"
 #include "tests/codegen/random_matmul.h"
 #include "tests/loop/seeds.h"
 
 namespace reprise::codegen {
 namespace {
-
-std::vector<Isa> levels() {
-  std::vector<Isa> all = cpu::available_isas();
-  all.erase(all.begin());  // scalar, for which no code is made
-  return all;
-}
 
 // "", or what is different for this seed, which also chooses level and variant.
 std::string difference_of(uint64_t seed, loop::Scratch& scratch) {
@@ -33,11 +23,7 @@ std::string difference_of(uint64_t seed, loop::Scratch& scratch) {
   std::string options = fmt::format("chunks {}", 1 << seed / 4 % 3);
   if (loop::has_products(matmul, level) && !choices.one_in(4))
     options += choices.one_in(2) ? ", products" : ", products from afar";
-  llvm::LLVMContext context;
-  const std::unique_ptr<llvm::Module> module =
-      emit(loop::print(matmul), {.level = level, .text = options}, context);
-  const std::string bytes = machine_code(*module, level, Output::object);
-  const ObjectCode object = ObjectCode::load(std::as_bytes(std::span(bytes)));
+  const ObjectCode object = compiled(loop::print(matmul), options, level);
   const auto generated = reinterpret_cast<KernelFunction>(object.function("kernel"));
   for (const bool special : {false, true})
     if (std::string found = difference_of_matmul(group, generated, level, choices, scratch, special);

@@ -304,8 +304,8 @@ TEST(Level2Trials, AreSeenByNobody) {
     for (const LoopCompiler::Kernel& kernel : compiler.kernels()) {
       ASSERT_TRUE(kernel.verdict) << kernel.name;
       EXPECT_EQ(kernel.verdict->best().name, kernel.request.options);
-      const bool has_few =
-          kernel.name == "paged_attention" || kernel.name.find("matmul") != std::string::npos;
+      const bool has_few = kernel.name == "paged_attention" || kernel.name == "rotary_kv_write" ||
+                           kernel.name.find("matmul") != std::string::npos;
       EXPECT_GE(kernel.verdict->variants.size(), has_few ? 1u : 3u) << kernel.name;
       slower += kernel.verdict->stays_in_parts() ? 1 : 0;
     }
@@ -415,6 +415,10 @@ TEST(Level2Faults, AreFoundAtStartByOpAndLayer) {
                            {Fault::emit_attention_misses_key, 1, DType::bf16},
                            {Fault::emit_attention_forgets_scale, 0, DType::f32},
                            {Fault::emit_attention_forgets_scale, 1, DType::f32},
+                           {Fault::emit_rotary_exchanges_pair, 0, DType::f32},
+                           {Fault::emit_rotary_exchanges_pair, 1, DType::bf16},
+                           {Fault::emit_rotary_misses_slot, 0, DType::bf16},
+                           {Fault::emit_rotary_misses_slot, 1, DType::f32},
                            {Fault::emit_product_misses_last, 0, DType::f32},
                            {Fault::emit_product_misses_last, 1, DType::f32}}) {
     const FaultScope scope(seed.fault, seed.site);

@@ -51,7 +51,7 @@ void expect_same_tokens(SmallEngine& engine) {
   }
 }
 
-TEST(Compiled, GroupsHoldNoNodeWithEffectsAndCoverTheRest) {
+TEST(Compiled, GroupsHoldNodesWithEffectsAloneAndCoverTheRest) {
   SmallEngine engine(compiled_config());
   const std::vector<GroupRun>& groups = engine.engine.graph().graphs().groups;
   ASSERT_FALSE(groups.empty());
@@ -60,12 +60,15 @@ TEST(Compiled, GroupsHoldNoNodeWithEffectsAndCoverTheRest) {
     EXPECT_EQ(group.failure, "");
     EXPECT_THAT(group.kernel, HasSubstr("compiled_"));
     nodes += group.ops.size();
-    EXPECT_THAT(group.ops, testing::Not(Contains(AnyOf(HasSubstr("kv_write"), HasSubstr("sample")))));
+    if (group.ops.size() > 1) {
+      EXPECT_THAT(group.ops, testing::Not(Contains(AnyOf(HasSubstr("kv_write"), HasSubstr("sample")))));
+    }
   }
-  // Of a layer, all but the write of the cache: what stands before it is one group, what follows another.
+  // Of a layer, what stands before the write of the cache is one group, the write another, what follows a third.
   EXPECT_GT(nodes, groups.size());
   for (const graph::Node& node : engine.engine.graph().graphs().step.nodes)
-    EXPECT_TRUE(node.schema->generated != nullptr || node.schema->mutated_inputs != 0) << node.schema->name;
+    EXPECT_TRUE(node.schema->generated != nullptr || node.schema->kind == ops::OpKind::opaque)
+        << node.schema->name;
   expect_same_tokens(engine);
   EXPECT_GT(engine.engine.stats().steps.replayed, 0);
 }
