@@ -10,6 +10,7 @@ stop_server() {
 trap 'stop_server; rm -rf "$work"' EXIT
 serve_by() { # COMMAND...: sets $url and $metrics
   stop_server
+  : >"$work/serve" # before the shell of the next line does it, what the last server said could be read
   "$@" 2>"$work/serve" &
   server=$!
   for _ in $(seq 600); do
