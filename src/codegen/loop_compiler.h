@@ -1,7 +1,8 @@
 // The compiler of level 2 on the CPU: groups of ops become loop programs, which are interpreted until their machine
 // code is there; those around a matmul are computed in its launch; attention, and the rotation and write of the cache
-// before it, become code of their shape, until when the op's own kernel runs. Code comes from the cache, or from LLVM in a process of its own, asked by one thread of low
-// priority. All run a program to the same bits, so code takes its place at any moment, unseen.
+// before it, become code of their shape, until when the op's own kernel runs. Code comes from the cache, or from LLVM
+// in a process of its own, asked by one thread of low priority. All run a program to the same bits, so code takes its
+// place at any moment, unseen.
 //
 // When nothing is left to compile, that thread times each kernel in its variants and beside its group's ops one by one
 // (trial.h). The fastest variant takes its place, and the verdict goes to the cache with it. A group whose kernel is no

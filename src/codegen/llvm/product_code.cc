@@ -175,17 +175,12 @@ ProductCode::Values ProductCode::links(const Block& of, llvm::Value* x, llvm::Va
       for (int half = 0; half < of.halves; ++half) {
         const int64_t index = p * layout_.panel_words + at * layout_.link_words + half * layout_.half_words;
         llvm::Value* const weight = ir_.CreateAlignedLoad(lanes_, words(from, number(index)), llvm::Align(4));
-        if (far_) fetch(words(from, number(index + layout_.panel_words)));
+        // Behind the last panel there may be nothing: then nothing is fetched.
+        if (far_) fetch(words(from, number(index + layout_.panel_words)), false, 2);
         for (int r = 0; r < of.rows; ++r, ++sum) *sum = link(read[static_cast<size_t>(r)], weight, *sum);
       }
   }
   return sums;
-}
-
-// Into the L2 cache. The panel behind the last may be none: then nothing is fetched.
-void ProductCode::fetch(llvm::Value* place) {
-  ir_.CreateIntrinsic(ir_.getVoidTy(), llvm::Intrinsic::prefetch,
-                      {place, ir_.getInt32(0), ir_.getInt32(2), ir_.getInt32(1)});
 }
 
 llvm::Value* ProductCode::link(llvm::Value* x, llvm::Value* weight, llvm::Value* sum) {

@@ -52,7 +52,6 @@ class ProductCode : public ProgramCode {
   Values links(const Block& of, llvm::Value* x, llvm::Value* weights, llvm::Value* first, int64_t count,
                Values sums);
   llvm::Value* link(llvm::Value* x, llvm::Value* weight, llvm::Value* sum);
-  void fetch(llvm::Value* place);
   void store_panel(const Block& of, llvm::Value* column, llvm::Value* row, Values sums);
   void store(llvm::Value* sum, llvm::Value* index, llvm::Value* mask);
   llvm::Value* words(llvm::Value* from, llvm::Value* index) {

@@ -1,7 +1,7 @@
 // A replay in which each worker has the same share of a node every time. A small step gains by that: a worker finds its
-// part of the weights in its own caches, and says in one word, which nobody else writes to, how far it is. Where a
-// worker is away (the system may have suspended it), those who would have to wait for it run its shares. A worker that
-// is merely slow is waited for, so steps of long nodes are better shared by claims (claimed_walk.h).
+// part of the weights in its own caches, and says in one word of its own how far it is. Where a worker is away (the
+// system may have suspended it), those who would have to wait for it run its shares, and say so in its word. A worker
+// that is merely slow is waited for, so steps of long nodes are better shared by claims (claimed_walk.h).
 #pragma once
 
 #include <algorithm>
